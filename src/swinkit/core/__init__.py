@@ -1,0 +1,1 @@
+"""Swin itself, for any rank: windows, attention, layers, backbone."""

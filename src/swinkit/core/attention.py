@@ -1,0 +1,141 @@
+"""Attention inside windows, with several back ends that must agree.
+
+Letters: B batch, C channels, N tokens in a window, d head width, `*grid` is (H, W) or (T, H, W).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from swinkit.core.windows import (
+    WindowPlan,
+    merge,
+    pad_and_roll,
+    partition,
+    relative_index,
+    token_positions,
+    unroll_and_crop,
+)
+
+Backend = Literal["auto", "eager", "sdpa"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+
+
+class WindowLayout(NamedTuple):
+    """All that depends on the size at hand; built once a stage, shared by its blocks."""
+
+    plan: WindowPlan
+    mask: Tensor | None  # (windows, N, N)
+
+
+@dataclass(frozen=True)
+class AttentionWeights:
+    """The softmax weights of one block, with the place of each token in the picture.
+
+    `weights` is (B, windows, heads, N, N): row = query, column = key. `positions` is (windows, N): flat,
+    row-major index of each token on the un-shifted `grid`; -1 is padding.
+    """
+
+    weights: Tensor
+    positions: Tensor
+    grid: tuple[int, ...]
+
+    def of(self, *position: int) -> Tensor:
+        """Where the token at `position` looks, on the un-shifted grid: (B, heads, *grid); sums to 1 or,
+        where padding takes a share, less.
+        """
+        flat = 0
+        for place, size in zip(position, self.grid, strict=True):
+            flat = flat * size + place
+        window, query = (self.positions == flat).nonzero()[0].tolist()
+        row = self.weights[:, window, :, query]
+        keys = self.positions[window]
+        out = row.new_zeros(*row.shape[:2], math.prod(self.grid))
+        out[..., keys[keys >= 0]] = row[..., keys >= 0]
+        return out.unflatten(-1, self.grid)
+
+
+class WindowAttention(nn.Module):
+    """Multi-head self-attention within (shifted) windows, with a relative position bias.
+
+    softmax(QKᵀ·scale + B + mask)V, Swin paper eq. 4; names as in Microsoft's
+    `models/swin_transformer.py`.
+    """
+
+    backend: Backend = "auto"
+
+    def __init__(
+        self,
+        dim: int,
+        window: tuple[int, ...],
+        num_heads: int,
+        *,
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        attn_drop: float = 0.0,
+        proj_drop: float = 0.0,
+        prefix_index: bool = False,
+    ) -> None:
+        super().__init__()
+        self.window, self.num_heads, self.prefix_index = window, num_heads, prefix_index
+        self.scale = qk_scale or (dim // num_heads) ** -0.5
+        rows = math.prod(2 * w - 1 for w in window)
+        self.relative_position_bias_table = nn.Parameter(torch.empty(rows, num_heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        self.qkv = nn.Linear(dim, dim * 3, bias=qkv_bias)
+        self.attn_drop = attn_drop
+        self.proj = nn.Linear(dim, dim)
+        self.proj_drop = nn.Dropout(proj_drop)
+
+    def forward(
+        self, x: Tensor, layout: WindowLayout, record: list[AttentionWeights] | None = None
+    ) -> Tensor:
+        """(B, *grid, C) -> (B, *grid, C). With `record`, append the weights to it (eager form)."""
+        plan = layout.plan
+        qkv = self.qkv(pad_and_roll(x, plan))
+        q, k, v = partition(qkv, plan, parts=3, heads=self.num_heads).unbind(0)
+        bias = self.bias(layout)
+        if record is None and self._resolve(q) == "sdpa":
+            out = self._sdpa(q, k, v, bias)
+        else:
+            out, weights = self._eager(q, k, v, bias)
+            if record is not None:
+                weights = weights.unflatten(1, (-1, self.num_heads))
+                record.append(AttentionWeights(weights, token_positions(plan, x.device), plan.grid))
+        out = unroll_and_crop(merge(out, plan, self.num_heads), plan)
+        return self.proj_drop(self.proj(out))  # type: ignore[no-any-return]
+
+    def bias(self, layout: WindowLayout) -> Tensor:
+        """Position bias plus shift mask: (1 or windows, heads, N, N)."""
+        table, window = self.relative_position_bias_table, layout.plan.window
+        index = relative_index(window, self.window, table.device, self.prefix_index)
+        bias = table[index.flatten()].view(*index.shape, -1).permute(2, 0, 1)[None]
+        return bias if layout.mask is None else bias + layout.mask[:, None]
+
+    def _resolve(self, q: Tensor) -> Backend:
+        if self.backend != "auto":
+            return self.backend
+        # OpenVINO's converter rejects SDPA's shapes. On a CPU SDPA has no fused kernel for a bias that
+        # learns, and its fallback is slower than the plain form.
+        learns = torch.is_grad_enabled() and self.relative_position_bias_table.requires_grad
+        plain = torch.compiler.is_exporting() or (q.device.type == "cpu" and learns)
+        return "eager" if plain else "sdpa"
+
+    def _eager(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """The oracle: q, k, v (B, windows·heads, N, d) -> the same, and the weights, softmax in fp32."""
+        logits = (q * self.scale) @ k.transpose(-2, -1)
+        logits = logits.unflatten(1, (-1, self.num_heads)) + bias
+        weights = logits.softmax(-1, dtype=torch.float32).to(v.dtype).flatten(1, 2)
+        return F.dropout(weights, self.attn_drop, self.training) @ v, weights
+
+    def _sdpa(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+        """torch's fused attention; windows stand with the heads so that the bias broadcasts over B."""
+        bias = bias.to(q.dtype).expand(q.shape[1] // self.num_heads, -1, -1, -1).flatten(0, 1)[None]
+        dropout = self.attn_drop if self.training else 0.0
+        return F.scaled_dot_product_attention(q, k, v, bias, dropout, scale=self.scale)

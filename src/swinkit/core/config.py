@@ -1,0 +1,165 @@
+"""What a Swin is made of: numbers only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from swinkit.core.windows import FITS, Fit
+from swinkit.errors import ConfigError, nearest
+
+Axes = tuple[int, ...]
+WindowSpec = int | Sequence[int] | Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class SwinConfig:
+    """Architecture of one backbone; immutable, comparable and plain to save.
+
+    Ints are expanded on construction: `patch` to one number an axis, `window` to one tuple a stage. A flat
+    sequence as `window` means the axes of every stage where its length is the rank, else one side a stage.
+    With `fit="pad"` and an `img_size`, an int window is cut to the shorter side of a stage's grid, as
+    Microsoft's classifiers do. The rank (2 image, 3 video) is the length of `patch`.
+    """
+
+    embed_dim: int = 96
+    depths: tuple[int, ...] = (2, 2, 6, 2)
+    num_heads: tuple[int, ...] = (3, 6, 12, 24)
+    window: WindowSpec = 7
+    patch: int | Sequence[int] = (4, 4)
+    in_chans: int = 3
+    img_size: int | Sequence[int] | None = None
+    fit: Fit = "pad"
+    mlp_ratio: float = 4.0
+    qkv_bias: bool = True
+    qk_scale: float | None = None
+    drop: float = 0.0
+    attn_drop: float = 0.0
+    drop_path: float = 0.0
+    patch_norm: bool = True
+    absolute_position: bool = False
+    prefix_index: bool = False
+
+    def __post_init__(self) -> None:
+        expand = object.__setattr__  # the instance is frozen
+        for name in ("depths", "num_heads"):
+            expand(self, name, tuple(getattr(self, name)))
+        expand(self, "patch", (self.patch,) * 2 if isinstance(self.patch, int) else tuple(self.patch))
+        if self.img_size is not None:
+            size = (self.img_size,) * 2 if isinstance(self.img_size, int) else tuple(self.img_size)
+            expand(self, "img_size", size)
+        self._check()
+        expand(self, "window", self._expand_window())
+        self._check_windows()
+
+    @property
+    def rank(self) -> int:
+        """Axes of the grid: 2 for images, 3 for video."""
+        return len(self.patch_size)
+
+    @property
+    def patch_size(self) -> Axes:
+        """`patch`, expanded."""
+        assert isinstance(self.patch, tuple)
+        return self.patch
+
+    @property
+    def windows(self) -> tuple[Axes, ...]:
+        """`window`, expanded: one tuple a stage."""
+        assert isinstance(self.window, tuple)
+        return self.window  # type: ignore[return-value]
+
+    @property
+    def input_size(self) -> Axes | None:
+        """`img_size`, expanded: pixels (and frames) an axis."""
+        assert self.img_size is None or isinstance(self.img_size, tuple)
+        return self.img_size
+
+    @property
+    def stages(self) -> int:
+        """Number of stages."""
+        return len(self.depths)
+
+    def dim(self, stage: int) -> int:
+        """Channels of a stage."""
+        return self.embed_dim * 2**stage
+
+    def grid(self, stage: int) -> Axes | None:
+        """Grid of a stage at `img_size`; None without one."""
+        if self.input_size is None:
+            return None
+        grid = tuple(-(-s // p) for s, p in zip(self.input_size, self.patch_size, strict=True))
+        for _ in range(stage):
+            grid = (*grid[:-2], *(-(-g // 2) for g in grid[-2:]))
+        return grid
+
+    def drop_path_rates(self) -> list[list[float]]:
+        """Rates of each stage's blocks: from 0, linear over all blocks."""
+        total = sum(self.depths)
+        rates = iter([self.drop_path * i / max(total - 1, 1) for i in range(total)])
+        return [[next(rates) for _ in range(depth)] for depth in self.depths]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, lists and strings; `from_dict` undoes it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> SwinConfig:
+        """Build from `to_dict`'s form; an unknown key raises ConfigError."""
+        known = [field.name for field in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise ConfigError(f"A Swin has no setting {key!r}: {nearest(key, known)}")
+        return cls(**values)
+
+    def _expand_window(self) -> tuple[Axes, ...]:
+        window = self.window
+        if isinstance(window, int):
+            grids = [self.grid(stage) for stage in range(self.stages)]
+            cut = [min(window, *g) if g and self.fit == "pad" else window for g in grids]
+            return tuple((side,) * self.rank for side in cut)
+        flat = [side for side in window if isinstance(side, int)]
+        if len(flat) < len(window):
+            return tuple(tuple(sides) for sides in window if not isinstance(sides, int))
+        if len(flat) == self.rank:
+            return (tuple(flat),) * self.stages
+        return tuple((side,) * self.rank for side in flat)
+
+    def _check(self) -> None:
+        if self.rank not in (2, 3):
+            raise ConfigError(f"patch={self.patch} has {self.rank} axes: give 2 (image) or 3 (video).")
+        if len(self.num_heads) != self.stages:
+            raise ConfigError(
+                f"depths={self.depths} and num_heads={self.num_heads} differ in length: give one a stage."
+            )
+        if self.fit not in FITS:
+            raise ConfigError(f"fit={self.fit!r} is no rule: {nearest(str(self.fit), FITS)}")
+        if self.input_size is not None and len(self.input_size) != self.rank:
+            axes = "(frames, height, width)" if self.rank == 3 else "one side or (height, width)"
+            raise ConfigError(f"img_size={self.img_size} does not fit patch={self.patch}: give {axes}.")
+        numbers = {"embed_dim": self.embed_dim, "in_chans": self.in_chans, "mlp_ratio": self.mlp_ratio}
+        sizes = [*self.depths, *self.num_heads, *self.patch_size, *(self.input_size or ())]
+        for name, value in [*numbers.items(), *(("every size", size) for size in sizes)]:
+            if value <= 0:
+                raise ConfigError(f"{name} must be positive, not {value}.")
+        for name in ("drop", "attn_drop", "drop_path"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"{name}={getattr(self, name)} is no probability: give 0 to 1.")
+        for stage, heads in enumerate(self.num_heads):
+            if self.dim(stage) % heads:
+                raise ConfigError(
+                    f"Stage {stage} has {self.dim(stage)} channels, which {heads} heads do not divide."
+                )
+        if self.absolute_position and self.grid(0) is None:
+            raise ConfigError("absolute_position needs img_size: the size its table is made for.")
+
+    def _check_windows(self) -> None:
+        shapes = [len(window) for window in self.windows]
+        if len(shapes) != self.stages or any(n != self.rank for n in shapes):
+            raise ConfigError(
+                f"window={self.window} does not give {self.rank} sides for each of {self.stages} stages."
+            )
+        if any(math.prod(window) <= 0 or min(window) <= 0 for window in self.windows):
+            raise ConfigError(f"window={self.window}: every side must be positive.")

@@ -1,0 +1,185 @@
+"""Windows on a grid of any rank: how they fit, shift and mask.
+
+Letters: B batch, C channels, N tokens in a window, d head width. A grid is (H, W) or (T, H, W), a window
+the same; `*grid` stands for either.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Literal, NamedTuple, ParamSpec, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Fit = Literal["pad", "pad_shift", "clamp"]
+FITS: tuple[Fit, ...] = get_args(Fit)
+MASKED = -100.0  # the published weights were trained with this, not with -inf
+
+
+class WindowPlan(NamedTuple):
+    """How the windows of one layer lie on one grid; one number an axis."""
+
+    grid: tuple[int, ...]
+    window: tuple[int, ...]
+    shift: tuple[int, ...]
+    padded: tuple[int, ...]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Windows along each axis."""
+        return tuple(p // w for p, w in zip(self.padded, self.window, strict=True))
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in one window."""
+        return math.prod(self.window)
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether any axis is shifted."""
+        return any(self.shift)
+
+
+def plan_windows(grid: tuple[int, ...], window: tuple[int, ...], *, shifted: bool, fit: Fit) -> WindowPlan:
+    """Lay windows of size `window` over `grid` by one of the published rules.
+
+    `pad` pads to a multiple and does not shift an axis that one window covers (Microsoft's classifiers,
+    torchvision 2-D); `pad_shift` shifts there too (Microsoft's detection and segmentation backbones);
+    `clamp` shrinks the window to the grid there (Video Swin, torchvision 3-D).
+    """
+    covered = [g <= w for g, w in zip(grid, window, strict=True)]
+    if fit == "clamp":
+        window = tuple(min(g, w) for g, w in zip(grid, window, strict=True))
+    shift = tuple(
+        w // 2 if shifted and (fit == "pad_shift" or not c) else 0
+        for w, c in zip(window, covered, strict=True)
+    )
+    padded = tuple(-(-g // w) * w for g, w in zip(grid, window, strict=True))
+    return WindowPlan(grid, window, shift, padded)
+
+
+def pad_and_roll(x: Tensor, plan: WindowPlan) -> Tensor:
+    """Pad with zeros at the end of each axis, then roll by minus the shift.
+
+    (B, *grid, C) -> (B, *padded, C). The order is the one that the published weights were trained with.
+    """
+    if plan.padded != plan.grid:
+        ends = [n for p, g in zip(plan.padded[::-1], plan.grid[::-1], strict=True) for n in (0, p - g)]
+        x = F.pad(x, [0, 0, *ends])
+    if plan.is_shifted:
+        x = torch.roll(x, [-s for s in plan.shift], list(range(1, x.ndim - 1)))
+    return x
+
+
+def unroll_and_crop(x: Tensor, plan: WindowPlan) -> Tensor:
+    """Undo `pad_and_roll`: (B, *padded, C) -> (B, *grid, C)."""
+    if plan.is_shifted:
+        x = torch.roll(x, list(plan.shift), list(range(1, x.ndim - 1)))
+    if plan.padded != plan.grid:
+        for axis, size in enumerate(plan.grid, start=1):
+            x = x.narrow(axis, 0, size)
+    return x
+
+
+def partition(x: Tensor, plan: WindowPlan, parts: int = 1, heads: int = 1) -> Tensor:
+    """Cut a padded grid into windows, and its channels into `parts` x `heads`, in one copy.
+
+    (B, *padded, parts·heads·d) -> (parts, B, windows·heads, N, d), windows and tokens row-major.
+    """
+    rank = len(plan.grid)
+    cut = [n for pair in zip(plan.counts, plan.window, strict=True) for n in pair]
+    x = x.reshape(x.shape[0], *cut, parts, heads, -1)
+    count_axes, token_axes = range(1, 2 * rank, 2), range(2, 2 * rank + 1, 2)
+    part, head, width = 2 * rank + 1, 2 * rank + 2, 2 * rank + 3
+    x = x.permute(part, 0, *count_axes, head, *token_axes, width)
+    return x.reshape(parts, x.shape[1], math.prod(plan.counts) * heads, plan.tokens, -1)
+
+
+def merge(x: Tensor, plan: WindowPlan, heads: int = 1) -> Tensor:
+    """Undo `partition` of one part: (B, windows·heads, N, d) -> (B, *padded, heads·d)."""
+    rank = len(plan.grid)
+    x = x.reshape(x.shape[0], *plan.counts, heads, *plan.window, -1)
+    pairs = [axis for i in range(rank) for axis in (1 + i, 2 + rank + i)]
+    x = x.permute(0, *pairs, 1 + rank, 2 + 2 * rank)
+    return x.reshape(x.shape[0], *plan.padded, -1)
+
+
+P = ParamSpec("P")
+
+
+def _remembered(build: Callable[P, Tensor], sizes: int = 64) -> Callable[P, Tensor]:
+    """Keep the last few constant tensors by size, for all modules and threads.
+
+    While a graph is traced the tensor is built anew, so that nothing traced leaks into the cache; it is
+    never an inference tensor, so that training may save it for the backward pass.
+    """
+    cached = functools.lru_cache(sizes)(build)
+
+    @functools.wraps(build)
+    def lookup(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        traced = torch.compiler.is_compiling() or type(torch.empty(0)) is not Tensor  # a fake tensor, say
+        if traced:
+            return build(*args, **kwargs)
+        with torch.inference_mode(False):
+            return cached(*args, **kwargs)
+
+    return lookup
+
+
+def _build_relative_index(
+    window: tuple[int, ...], table: tuple[int, ...], device: torch.device, prefix: bool = False
+) -> Tensor:
+    """Row of the bias table for each pair of tokens: (N, N) int64.
+
+    `table` is the window that the table was made for; `window` may be smaller (`fit="clamp"`). With
+    `prefix` the full table's index is cut to its first N rows and columns, as Video Swin and torchvision
+    do: right for a shorter time axis, wrong for space; only for parity with them.
+    """
+    if prefix and window != table:
+        n = math.prod(window)
+        return _build_relative_index(table, table, device)[:n, :n].contiguous()
+    axes = [torch.arange(w, device=device) for w in window]
+    coords = torch.stack(torch.meshgrid(*axes, indexing="ij")).flatten(1)
+    index = torch.zeros(coords.shape[1], coords.shape[1], dtype=torch.int64, device=device)
+    for position, size in zip(coords, table, strict=True):
+        delta = position[:, None] - position[None, :]
+        index = index * (2 * size - 1) + delta + size - 1
+    return index
+
+
+def _build_shift_regions(plan: WindowPlan, device: torch.device) -> Tensor:
+    """Which piece of the picture each token of the rolled grid comes from: (windows, N) int64."""
+    regions = torch.zeros(plan.padded, dtype=torch.int64, device=device)
+    for axis, (size, window, shift) in enumerate(zip(plan.padded, plan.window, plan.shift, strict=True)):
+        place = torch.arange(size, device=device)
+        piece = (place >= size - window).long() + (place >= size - shift).long() if shift else place * 0
+        regions = regions * 3 + piece.view([-1 if i == axis else 1 for i in range(len(plan.padded))])
+    return partition(regions[None, ..., None], plan)[0, 0, ..., 0]
+
+
+relative_index = _remembered(_build_relative_index)
+shift_regions = _remembered(_build_shift_regions)
+
+
+def shift_mask(plan: WindowPlan, device: torch.device, dtype: torch.dtype) -> Tensor | None:
+    """Additive mask (windows, N, N): -100 between tokens that were no neighbours before the roll.
+
+    None where nothing is shifted. Padding is masked only where the shift does it, as in the published
+    codes.
+    """
+    if not plan.is_shifted:
+        return None
+    regions = shift_regions(plan, device)
+    apart = regions[:, :, None] != regions[:, None, :]
+    return torch.zeros(apart.shape, dtype=dtype, device=device).masked_fill_(apart, MASKED)
+
+
+def token_positions(plan: WindowPlan, device: torch.device) -> Tensor:
+    """Flat index on the un-shifted, un-padded grid of each window's tokens: (windows, N); -1 is padding."""
+    # one is added so that the zeros that padding brings stand out
+    flat = torch.arange(math.prod(plan.grid), device=device).view(1, *plan.grid, 1) + 1
+    return partition(pad_and_roll(flat, plan), plan)[0, 0, ..., 0] - 1

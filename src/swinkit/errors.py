@@ -1,0 +1,43 @@
+"""Every user mistake ends in one of these, in one sentence: what, where, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SwinkitError(Exception):
+    """Base of all errors that swinkit raises on purpose; its text is meant for the user."""
+
+
+class ConfigError(SwinkitError, ValueError):
+    """An option, a key or a value that does not exist or does not fit."""
+
+
+class DataError(SwinkitError, ValueError):
+    """A data set that cannot be used as it is: empty, one class, unknown labels."""
+
+
+class ImageError(DataError):
+    """One file that cannot be read as an image."""
+
+
+class WeightsError(SwinkitError, ValueError):
+    """A weights file that cannot be read, or does not fit the model."""
+
+
+class RunError(SwinkitError, RuntimeError):
+    """A run folder that cannot be written, resumed or understood."""
+
+
+class MissingDependencyError(SwinkitError, ImportError):
+    """A package of an optional extra is not installed."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Say which of `choices` the user may have meant by `word`, as the end of a sentence."""
+    known = sorted(choices)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"choose from {', '.join(known)}."
