@@ -30,6 +30,10 @@ class RunError(SwinkitError, RuntimeError):
     """A run folder that cannot be written, resumed or understood."""
 
 
+class InterruptedRunError(RunError):
+    """Ctrl-C or SIGTERM ended a run at the end of a batch; what was saved before stays."""
+
+
 class MissingDependencyError(SwinkitError, ImportError):
     """A package of an optional extra is not installed."""
 

@@ -47,10 +47,11 @@ class AttentionWeights:
     grid: tuple[int, ...]
 
     def of(self, *position: int) -> Tensor:
-        """Where the token at `position` looks, on the un-shifted grid: (B, heads, *grid); sums to 1 or,
-        where padding takes a share, less.
+        """Where the token at `position` looks, on the un-shifted grid: (B, heads, *grid).
+
+        Sums to 1 or, where padding takes a share, to less.
         """
-        flat = 0
+        flat: int = 0
         for place, size in zip(position, self.grid, strict=True):
             flat = flat * size + place
         window, query = (self.positions == flat).nonzero()[0].tolist()
@@ -58,7 +59,7 @@ class AttentionWeights:
         keys = self.positions[window]
         out = row.new_zeros(*row.shape[:2], math.prod(self.grid))
         out[..., keys[keys >= 0]] = row[..., keys >= 0]
-        return out.unflatten(-1, self.grid)
+        return out.view(*out.shape[:2], *self.grid)
 
 
 class WindowAttention(nn.Module):
@@ -135,7 +136,7 @@ class WindowAttention(nn.Module):
         return F.dropout(weights, self.attn_drop, self.training) @ v, weights
 
     def _sdpa(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-        """torch's fused attention; windows stand with the heads so that the bias broadcasts over B."""
+        """Torch's fused attention; windows stand with the heads so that the bias broadcasts over B."""
         bias = bias.to(q.dtype).expand(q.shape[1] // self.num_heads, -1, -1, -1).flatten(0, 1)[None]
         dropout = self.attn_drop if self.training else 0.0
         return F.scaled_dot_product_attention(q, k, v, bias, dropout, scale=self.scale)

@@ -51,7 +51,8 @@ class SwinBlock(nn.Module):
     ) -> Tensor:
         """(B, *grid, C) -> (B, *grid, C)."""
         x = x + self.drop_path(self.attn(self.norm1(x), layout, record))
-        return x + self.drop_path(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
+        out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
+        return out
 
 
 class SwinStage(nn.Module):
@@ -69,7 +70,7 @@ class SwinStage(nn.Module):
     def forward(self, x: Tensor, record: list[AttentionWeights] | None = None) -> Tensor:
         """Run the blocks: (B, *grid, C) -> (B, *grid, C). The caller merges patches."""
         if self.checkpointing and torch.is_grad_enabled() and record is None:
-            return checkpoint(self._run, x, use_reentrant=False)  # type: ignore[no-any-return]
+            return checkpoint(self._run, x, use_reentrant=False)
         return self._run(x, record)
 
     def _run(self, x: Tensor, record: list[AttentionWeights] | None = None) -> Tensor:
@@ -93,6 +94,7 @@ class SwinBackbone(nn.Module):
     """
 
     absolute_pos_embed: nn.Parameter | None
+    load_report: object  # what became of a file's tensors; None for random weights
 
     def __init__(
         self, config: SwinConfig, *, out_indices: Sequence[int] | None = None, norms: Norms = "final"
@@ -109,6 +111,7 @@ class SwinBackbone(nn.Module):
         self.pos_drop = nn.Dropout(config.drop)
         self.layers = nn.ModuleList(SwinStage(config, stage) for stage in range(config.stages))
         self.frozen_stages: int | None = None
+        self.load_report = None
         if norms not in get_args(Norms):
             raise ConfigError(f"norms={norms!r}: {nearest(str(norms), get_args(Norms))}")
         normed = {"final": [config.stages - 1], "each": list(self.out_indices), "none": []}[norms]
@@ -129,27 +132,28 @@ class SwinBackbone(nn.Module):
         self._check_input(x)
         x = self._embed(x)
         maps = []
-        for stage in range(max(self.out_indices) + 1):
-            layer = self.layers[stage]
-            x = layer(x, record)
-            if stage in self.out_indices:
-                maps.append(self._normed(x, stage).movedim(-1, 1))
-            if stage < max(self.out_indices):
-                x = layer.downsample(x)  # type: ignore[operator]
+        last = max(self.out_indices)
+        for i, stage in enumerate(self._stages()[: last + 1]):
+            x = stage(x, record)
+            if i in self.out_indices:
+                maps.append(self._normed(x, i).movedim(-1, 1))
+            if stage.downsample is not None and i < last:
+                x = stage.downsample(x)
         return maps
 
-    def _embed(self, x: Tensor) -> Tensor:
-        x = self.patch_embed(x)
+    def _embed(self, pixels: Tensor) -> Tensor:
+        x: Tensor = self.patch_embed(pixels)
         if self.absolute_pos_embed is not None:
             x = x + self._positions(tuple(x.shape[1:-1]))
-        return self.pos_drop(x)  # type: ignore[no-any-return]
+        embedded: Tensor = self.pos_drop(x)
+        return embedded
 
     def _positions(self, grid: Axes) -> Tensor:
         """Absolute position, resized to the grid: bicubic in space, linear in time; (1, *grid, C)."""
         trained = self.config.grid(0)
         assert trained is not None
         assert self.absolute_pos_embed is not None
-        table = self.absolute_pos_embed.unflatten(1, trained)
+        table: Tensor = self.absolute_pos_embed.unflatten(1, trained)
         if grid == trained:
             return table
         if len(grid) == 3 and grid[0] != trained[0]:
@@ -159,9 +163,12 @@ class SwinBackbone(nn.Module):
         planes = F.interpolate(planes, grid[-2:], mode="bicubic")
         return planes.movedim(1, -1).reshape(1, *grid, -1)
 
+    def _stages(self) -> list[SwinStage]:
+        return [layer for layer in self.layers if isinstance(layer, SwinStage)]
+
     def _normed(self, x: Tensor, stage: int) -> Tensor:
         name = self._norm_names.get(stage)
-        return x if name is None else self.get_submodule(name)(x)  # type: ignore[no-any-return]
+        return x if name is None else self.get_submodule(name)(x)
 
     def _check_input(self, x: Tensor) -> None:
         rank, channels = self.config.rank, self.config.in_chans
@@ -182,14 +189,14 @@ class SwinBackbone(nn.Module):
     def set_checkpointing(self, stages: Iterable[int] | bool = True) -> None:
         """Recompute the activations of these stages (True: all) in the backward pass, to save memory."""
         chosen = range(len(self.layers)) if stages is True else stages or ()
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self._stages()):
             layer.checkpointing = i in chosen
 
     def set_fit(self, fit: Fit) -> None:
         """Change the rule for grids that are no multiple of the window; `config` follows."""
         values = self.config.to_dict() | {"fit": fit}
         self.config = SwinConfig.from_dict(values)
-        for layer in self.layers:
+        for layer in self._stages():
             layer.fit = fit
 
     def freeze(self, stages: int) -> None:

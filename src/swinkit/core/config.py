@@ -69,7 +69,7 @@ class SwinConfig:
     def windows(self) -> tuple[Axes, ...]:
         """`window`, expanded: one tuple a stage."""
         assert isinstance(self.window, tuple)
-        return self.window  # type: ignore[return-value]
+        return self.window
 
     @property
     def input_size(self) -> Axes | None:
@@ -84,7 +84,7 @@ class SwinConfig:
 
     def dim(self, stage: int) -> int:
         """Channels of a stage."""
-        return self.embed_dim * 2**stage
+        return self.embed_dim << stage
 
     def grid(self, stage: int) -> Axes | None:
         """Grid of a stage at `img_size`; None without one."""

@@ -125,7 +125,7 @@ def _remembered(build: Callable[P, Tensor], sizes: int = 64) -> Callable[P, Tens
         if traced:
             return build(*args, **kwargs)
         with torch.inference_mode(False):
-            return cached(*args, **kwargs)
+            return cached(*args, **kwargs)  # type: ignore[arg-type]
 
     return lookup
 

@@ -1,0 +1,191 @@
+"""The whole Python API, verb by verb. The command line calls nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rich.console import Console
+
+from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig
+from swinkit.data.batching import auto_workers, check_headers, make_loader
+from swinkit.data.folders import ClassData, open_classes, save_split
+from swinkit.data.reading import find_images
+from swinkit.errors import ConfigError, DataError
+from swinkit.explain.annotate import Annotator
+from swinkit.hardware import pick_batch_size, pick_device
+from swinkit.models import backbone, create, load
+from swinkit.results import Failure, Result
+from swinkit.tasks.base import Task
+from swinkit.variants import VARIANTS
+
+if TYPE_CHECKING:
+    from swinkit.engine.run import Run, RunFolder
+
+__all__ = ["backbone", "create", "evaluate", "load", "predict", "save", "train"]
+
+ModelLike = Task | str | Path
+
+
+def save(model: Task, path: str | Path) -> Path:
+    """Write a model as one self-describing safetensors file; RunError where it cannot be written."""
+    model.save(path)
+    return Path(path)
+
+
+def train(data: str | Path | None = None, *, resume: str | Path | None = None, **options: Any) -> Run:
+    """Train on a data set into a run folder, or resume one; options as in `TrainConfig`.
+
+    Raises ConfigError, DataError or WeightsError before anything is written, RunError where the run
+    folder cannot be used, InterruptedRunError after Ctrl-C.
+    """
+    from swinkit.engine.run import RunFolder
+
+    if resume is not None:
+        if data is not None or options:
+            raise ConfigError("A resumed run keeps its settings: give resume alone.")
+        folder, config = RunFolder.open(resume)
+        return _train(config, folder)
+    if data is None:
+        raise ConfigError("Training needs data: give a folder of class folders or a CSV file.")
+    texts = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
+    return _train(TrainConfig.checked({**texts, "data": str(data)}), None)
+
+
+def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, float]:
+    """Figures of a model on a data set; options as in `EvaluateConfig`.
+
+    Saved with pictures as evaluation.json in `out`, by default the model's run folder. Where the data are
+    those of the run, its own split is used: no training picture counts.
+    """
+    from swinkit.engine.evaluate import evaluate_split
+    from swinkit.engine.run import RunFolder
+
+    config = EvaluateConfig.checked(options)
+    folder = None if isinstance(model, Task) else RunFolder.around(model)
+    task = model if isinstance(model, Task) else load(model)
+    split_file = folder.split_file if folder and folder.trained_on(data) else None
+    opened = open_classes(data, val_fraction=0, classes=task.classes, split_file=split_file)
+    split = _pick_split(opened, config.split)
+    out = Path(config.out) if config.out else folder.path if folder else None
+    source = {"data": str(data), "split": split, "model": "" if isinstance(model, Task) else str(model)}
+    return evaluate_split(task, opened.splits[split], config, out=out, source=source, console=_console())
+
+
+def predict(
+    model: ModelLike, paths: str | Path | Iterable[str | Path], out: str | Path | None = None, **options: Any
+) -> Iterator[Result]:
+    """Results for files, folders and patterns, one an input, in order; options as in `PredictConfig`.
+
+    A file that cannot be read gives a `Failure` and the others go on. With `out`, annotated pictures are
+    written there. Raises at once where nothing is found or an option is wrong.
+    """
+    config = PredictConfig.checked(options)
+    files = find_images(paths)
+    device = pick_device(config.device)
+    task = model if isinstance(model, Task) else load(model)
+    task.set_test_limits(topk=config.topk)
+    annotator = Annotator(Path(out), files) if out is not None else None
+    return _predict(task.to(device), files, config, annotator)
+
+
+def _predict(
+    task: Task, files: list[Path], config: PredictConfig, annotator: Annotator | None
+) -> Iterator[Result]:
+    dataset = task.dataset(files)
+    size = pick_batch_size(
+        config.batch_size, images=16 * len(files), size=task.preprocessing.size, device=task.device
+    )
+    workers = auto_workers(len(files)) if config.workers is None else config.workers
+    remaining = iter(files)
+    for batch in make_loader(dataset, batch_size=size, shuffle=False, workers=workers, seed=0):
+        answers = {result.path: result for result in task.answer(batch)} if len(batch) else {}
+        errors = iter(batch.unreadable)
+        for path in islice(remaining, len(batch) + len(batch.unreadable)):
+            result = answers.get(str(path)) or Failure(str(path), next(errors))
+            if annotator is not None:
+                annotator.write(result)
+            yield result
+
+
+def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
+    """Open data and model, then fit; the run folder is made last, so that a mistake leaves no litter."""
+    from swinkit.engine.run import Run, RunFolder
+    from swinkit.engine.train import fit
+
+    console = _console()
+    pick_device(config.device)  # a device that is not there shall not cost a scan of the data
+    split_file = resumed.split_file if resumed else None
+    opened = open_classes(
+        config.data, val_fraction=config.val_fraction, seed=config.seed, split_file=split_file
+    )
+    data = _readable(opened)
+    torch.manual_seed(config.seed)
+    model = start_model(config, data.classes)
+    folder = resumed or RunFolder.create(config)
+    if resumed is None:
+        save_split(opened, folder.split_file)
+    for note in data.notes:
+        console.print(f"Note: {note}", style="yellow", highlight=False)
+    fit(model, data.splits, config, folder, console=console)
+    best = load(folder.path)
+    return Run(folder.path, best, _final_figures(best, data, config, folder))
+
+
+def _final_figures(best: Task, data: ClassData, config: TrainConfig, folder: RunFolder) -> dict[str, float]:
+    """Figures of the best model on val and, as test_NAME, on test; pictures of the last of them."""
+    from swinkit.engine.evaluate import evaluate_split
+
+    options = EvaluateConfig(**config.model_dump(include={"device", "workers", "batch_size", "progress"}))
+    figures: dict[str, float] = {}
+    for split, prefix in (("val", ""), ("test", "test_")):
+        if split in data.splits:
+            source = {"data": config.data, "split": split, "model": str(folder.best)}
+            samples = data.splits[split]
+            values = evaluate_split(
+                best, samples, options, out=folder.path, source=source, console=_console()
+            )
+            figures |= {f"{prefix}{name}": value for name, value in values.items()}
+    return figures
+
+
+def start_model(config: TrainConfig, classes: tuple[str, ...]) -> Task:
+    """The model that training starts from: a variant with random weights, or a file."""
+    if config.model in VARIANTS:
+        rate = 0.1 if config.drop_path is None else config.drop_path
+        size = {} if config.img_size is None else {"img_size": config.img_size}
+        return create(config.model, classes=classes, drop_path=rate, **size)
+    own: dict[str, Any] = {} if config.drop_path is None else {"drop_path": config.drop_path}
+    return load(config.model, classes=classes, img_size=config.img_size, **own)
+
+
+def _readable(data: ClassData) -> ClassData:
+    """The data without files whose header cannot be read; these become notes. DataError where none stays."""
+    splits, notes = {}, list(data.notes)
+    for split, samples in data.splits.items():
+        good, messages = check_headers(samples)
+        if not good:
+            raise DataError(f"No image of {split} in {data.root} can be read: {messages[0]}")
+        splits[split] = tuple(good)
+        notes += messages
+    if "val" not in splits:
+        raise DataError(f"{data.root} leaves no image for validation: add images, or raise val_fraction.")
+    return replace(data, splits=splits, notes=tuple(notes))
+
+
+def _pick_split(data: ClassData, wanted: str | None) -> str:
+    """The part to evaluate: as wanted, else val, else test, else all there is."""
+    order = (wanted,) if wanted else ("val", "test", "train")
+    for split in order:
+        if data.splits.get(split):
+            return split
+    have = ", ".join(data.splits)
+    raise DataError(f"{data.root} has no part {wanted!r}: it has {have}.")
+
+
+def _console() -> Console:
+    return Console(stderr=True)

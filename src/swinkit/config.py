@@ -1,0 +1,216 @@
+"""One schema for the API, the command line, YAML and the saved run. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from swinkit.errors import ConfigError, nearest
+
+_IMAGENET = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0.226,))}
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and no unknown key passes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> Self:
+        """Build from values; ConfigError names the key at fault and the nearest right one."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, cls)) from error
+
+
+class Preprocessing(Settings):
+    """How an image becomes the input of a model; it travels with the weights.
+
+    The short side is resized to round(size / crop) pixels, then the central square of `size` is cut out.
+    `mean` and `std` hold for pixels in 0..1, one number a channel; ImageNet's, or their mean for grey.
+    """
+
+    size: int = Field(ge=1)
+    channels: int = Field(default=3, ge=1)
+    crop: float = Field(default_factory=lambda known: _crop(known.get("size", 0)), gt=0, le=1)
+    mean: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[0])
+    std: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[1])
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+
+    @property
+    def mode(self) -> Literal["RGB", "L"]:
+        """The mode in which `read_image` must read."""
+        if self.channels not in (1, 3):
+            raise ConfigError(f"The model takes {self.channels} channels, but pictures are read as 1 or 3.")
+        return "L" if self.channels == 1 else "RGB"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise ValueError(
+                f"mean has {len(self.mean)} and std {len(self.std)} numbers for {self.channels} channels; "
+                "give one number a channel"
+            )
+        if min(self.std) <= 0:
+            raise ValueError(f"std is {self.std}; give numbers above 0")
+        return self
+
+
+class Augmentation(Settings):
+    """What training varies; the defaults suit data sets of some hundred to some ten thousand images.
+
+    `crop_scale` is the range of the area that is cut out (None: chosen by the input size), `crop_ratio`
+    that of its width over height, `hflip`, `erasing`, `mix_prob` are probabilities, `color_jitter` the
+    largest relative change of brightness, contrast and saturation. `mixup` and `cutmix` are the alphas of
+    their beta distributions, 0 turns one off; where both are on, `switch_prob` is the chance of cutmix.
+    """
+
+    crop_scale: tuple[float, float] | None = None
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    hflip: float = Field(default=0.5, ge=0, le=1)
+    color_jitter: float = Field(default=0.2, ge=0, le=1)
+    erasing: float = Field(default=0.1, ge=0, le=1)
+    mixup: float = Field(default=0.2, ge=0)
+    cutmix: float = Field(default=1.0, ge=0)
+    mix_prob: float = Field(default=0.5, ge=0, le=1)
+    switch_prob: float = Field(default=0.5, ge=0, le=1)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.crop_scale is not None and not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
+            raise ValueError(
+                f"crop_scale is {self.crop_scale}; give two numbers in (0, 1], the smaller first"
+            )
+        if not 0 < self.crop_ratio[0] <= self.crop_ratio[1]:
+            raise ValueError(f"crop_ratio is {self.crop_ratio}; give two numbers above 0, the smaller first")
+        return self
+
+    def scale_for(self, size: int) -> tuple[float, float]:
+        """Give the range of crop areas for inputs of `size` pixels: small images bear less cutting."""
+        if self.crop_scale is not None:
+            return self.crop_scale
+        if size >= 160:
+            return 0.08, 1.0
+        return (0.35, 1.0) if size >= 96 else (0.6, 1.0)
+
+
+class Compute(Settings):
+    """On what, and how, to compute; None and `auto` are chosen to fit the machine."""
+
+    device: str = "auto"
+    """cpu, cuda, cuda:N, mps, or auto."""
+    workers: int | None = Field(default=None, ge=0)
+    """Loader processes."""
+    batch_size: int | None = Field(default=None, ge=1)
+    """Images a step."""
+    progress: bool = True
+    """Show progress on screen (stderr)."""
+
+
+class PredictConfig(Compute):
+    """Options of predict."""
+
+    topk: int = Field(default=5, ge=1)
+    """Classes shown for a picture."""
+
+
+class EvaluateConfig(Compute):
+    """Options of evaluate."""
+
+    split: Literal["train", "val", "test"] | None = None
+    """Part of the data; by default val, else test, else all."""
+    out: str | None = None
+    """Folder for evaluation.json and pictures; by default the model's run folder."""
+
+
+class TrainConfig(Compute):
+    """Options of train: enough to repeat a run."""
+
+    data: str
+    """Folder of class folders (with or without train/val/test), or CSV with path,label[,split]."""
+    model: str = "swin_t"
+    """A variant (random weights), or a file or run folder to start from."""
+    out: str | None = None
+    """Run folder; by default runs/MODEL-N."""
+    epochs: int = Field(default=30, ge=1)
+    """Passes over the training images."""
+    img_size: int | None = Field(default=None, ge=4)
+    """Side of the model's input in pixels; by default the model's own."""
+    val_fraction: float = Field(default=0.2, ge=0, lt=1)
+    """Share of each class kept for validation where the data has no val part."""
+    lr: float | None = Field(default=None, gt=0)
+    """Peak learning rate; by default by batch size, lower when fine-tuning."""
+    weight_decay: float = Field(default=0.05, ge=0)
+    """AdamW's; none on biases, norms, bias tables, absolute position."""
+    warmup_epochs: float | None = Field(default=None, ge=0)
+    """Epochs of linear warm-up; by default a tenth, at most 20."""
+    clip: float = Field(default=5.0, ge=0)
+    """Largest norm of the gradient; 0 turns clipping off."""
+    accumulate: int = Field(default=1, ge=1)
+    """Batches whose gradients are summed to one step."""
+    ema: bool = True
+    """Evaluate and save an exponential moving average of the weights."""
+    drop_path: float | None = Field(default=None, ge=0, le=1)
+    """Stochastic depth of the last block; by default the model's own, or 0.1 from random weights."""
+    freeze: int | None = Field(default=None, ge=0)
+    """Freeze the patch embedding and this many stages."""
+    checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, a third more time."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after this many epochs without a better validation figure."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Numbers to compute in; weights stay fp32."""
+    seed: int = 0
+    """Of the split, the order, the augmentation and the weights."""
+    augmentation: Augmentation = Augmentation()
+    """What training varies."""
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Keys and values of a YAML file; ConfigError where it cannot be read or is no mapping."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    except yaml.YAMLError as error:
+        place = str(error).replace("\n", " ")
+        raise ConfigError(f"{path} is not valid YAML: {place}.") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no settings: give lines of the form `epochs: 30`.")
+    return values
+
+
+def to_yaml(config: Settings) -> str:
+    """The settings as YAML that `read_yaml` takes back."""
+    return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+
+
+def _crop(size: int) -> float:
+    """Small pictures have no margin to lose; 384² and more is published without crop."""
+    return 0.875 if 96 <= size < 384 else 1.0
+
+
+def _statistics(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return _IMAGENET.get(channels, ((0.5,) * channels, (0.5,) * channels))
+
+
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first fault in one sentence."""
+    fault = error.errors()[0]
+    *parents, key = fault["loc"] or ("value",)
+    where = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        owner: Any = model
+        for parent in parents:
+            owner = owner.model_fields[str(parent)].annotation
+        return f"There is no option {where!r}: {nearest(str(key), owner.model_fields)}"
+    if fault["type"] == "missing":
+        return f"The option {where!r} is missing: give it."
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{where}={fault['input']!r} does not fit: {message[0].lower()}{message[1:]}."

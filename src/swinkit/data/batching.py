@@ -1,0 +1,218 @@
+"""Data set, batch and loader: images read in parallel, in a seeded order, unreadable files left out."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from swinkit.config import Preprocessing
+from swinkit.data.folders import Sample
+from swinkit.data.reading import check_header, read_sized
+from swinkit.data.transforms import ImageTransform
+from swinkit.errors import ImageError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images as a model takes them, with what is needed to name and judge the answers.
+
+    `images` (B, C, H, W), `targets` (B,) int64 or None, `sizes` the original (height, width) in pixels,
+    `paths` the files. `unreadable` holds one sentence for each file that was dropped from this batch.
+    """
+
+    images: Tensor
+    targets: Tensor | None
+    sizes: tuple[tuple[int, int], ...]
+    paths: tuple[str, ...]
+    unreadable: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
+        """Give this batch with its tensors on a device."""
+        targets = None if self.targets is None else self.targets.to(device, non_blocking=non_blocking)
+        return replace(self, images=self.images.to(device, non_blocking=non_blocking), targets=targets)
+
+    def pin_memory(self) -> Batch:
+        """Give this batch in page-locked memory; `DataLoader` calls it."""
+        targets = None if self.targets is None else self.targets.pin_memory()
+        return replace(self, images=self.images.pin_memory(), targets=targets)
+
+
+class Item(NamedTuple):
+    """One image (C, H, W) on its way into a batch; `size` is its original (height, width) in pixels."""
+
+    image: Tensor
+    label: int | None
+    size: tuple[int, int]
+    path: str
+
+
+class Draw(NamedTuple):
+    """What the sampler hands to the data set: the place of the sample, and the seed of its augmentation."""
+
+    place: int
+    seed: int
+
+
+class ImageDataset(Dataset[Item | ImageError]):
+    """Samples, or bare paths for prediction, read and transformed one by one.
+
+    An unreadable file gives its ImageError as the item, so that one bad file never ends a run; `collate`
+    turns it into a message. `at_least` is that of `read_image`: 2 · size is right for training.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample | Path],
+        preprocessing: Preprocessing,
+        transform: ImageTransform,
+        at_least: int | None = None,
+    ) -> None:
+        self.samples = samples
+        self.preprocessing = preprocessing
+        self.transform = transform
+        self.at_least = at_least
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: int | Draw) -> Item | ImageError:
+        sample = self.samples[key.place if isinstance(key, Draw) else key]
+        path, label = (sample.path, sample.label) if isinstance(sample, Sample) else (sample, None)
+        try:
+            image, size = read_sized(path, mode=self.preprocessing.mode, at_least=self.at_least)
+        except ImageError as error:
+            return error
+        if not isinstance(key, Draw):
+            return Item(self.transform(image), label, size, str(path))
+        # A seed for each item makes augmentation the same for any number of workers. The state is put back
+        # because without workers this is the generator from which the model draws its dropout.
+        state = torch.get_rng_state()
+        torch.default_generator.manual_seed(key.seed)
+        try:
+            return Item(self.transform(image), label, size, str(path))
+        finally:
+            torch.set_rng_state(state)
+
+    def collate(self, items: Sequence[Item | ImageError]) -> Batch:
+        """Stack the readable items; with none of them, `images` is (0, C, size, size)."""
+        read = [item for item in items if isinstance(item, Item)]
+        pre = self.preprocessing
+        empty = torch.empty(0, pre.channels, pre.size, pre.size)
+        labels = [item.label for item in read if item.label is not None]
+        labelled = bool(self.samples) and isinstance(self.samples[0], Sample)
+        return Batch(
+            images=torch.stack([item.image for item in read]) if read else empty,
+            targets=torch.tensor(labels, dtype=torch.int64) if labelled else None,
+            sizes=tuple(item.size for item in read),
+            paths=tuple(item.path for item in read),
+            unreadable=tuple(str(item) for item in items if isinstance(item, ImageError)),
+        )
+
+
+class SeededSampler(Sampler[Draw]):
+    """The order of an epoch and the seed of each of its items, both from (seed, epoch) alone.
+
+    The epoch counts up by itself; `set_epoch`, which Lightning calls, continues a run at any epoch.
+    """
+
+    def __init__(self, length: int, *, shuffle: bool, seed: int) -> None:
+        self.length = length
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Draw]:
+        mixed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0])
+        generator = torch.Generator().manual_seed(mixed >> 1)
+        self.epoch += 1
+        seeds = torch.randint(2**62, (self.length,), generator=generator).tolist()
+        places = range(self.length)
+        order = torch.randperm(self.length, generator=generator).tolist() if self.shuffle else places
+        return map(Draw, order, seeds)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next pass that of `epoch`, counted from 0."""
+        self.epoch = epoch
+
+
+def make_loader(
+    dataset: ImageDataset,
+    *,
+    batch_size: int,
+    shuffle: bool,
+    workers: int,
+    seed: int,
+    drop_last: bool = False,
+) -> DataLoader[Item | ImageError]:
+    """Give a loader of `Batch`: for one seed the same order and augmentations, however many the workers."""
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=SeededSampler(len(dataset), shuffle=shuffle, seed=seed),
+        num_workers=workers,
+        collate_fn=dataset.collate,
+        drop_last=drop_last,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_seed_worker,
+        generator=torch.Generator().manual_seed(seed),
+        persistent_workers=workers > 0,
+    )
+
+
+def auto_workers(images: int) -> int:
+    """Choose the number of loader processes: none for few images, else the cores but one, at most 16."""
+    if images < 200:
+        return 0
+    # A container or a batch system may grant fewer cores than the machine has.
+    granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(granted - 1, 16)
+
+
+def check_headers(samples: Iterable[Sample]) -> tuple[list[Sample], list[str]]:
+    """Split samples into those whose header can be read and one message for each other, in order."""
+    readable: list[Sample] = []
+    messages: list[str] = []
+    everything = list(samples)
+    with ThreadPoolExecutor() as pool:
+        # In slices: a future for each of a million files at once would fill the memory.
+        for start in range(0, len(everything), 4096):
+            some = everything[start : start + 4096]
+            for sample, message in zip(some, pool.map(_header_error, some), strict=True):
+                if message is None:
+                    readable.append(sample)
+                else:
+                    messages.append(message)
+    return readable, messages
+
+
+def _header_error(sample: Sample) -> str | None:
+    try:
+        check_header(sample.path)
+    except ImageError as error:
+        return str(error)
+    return None
+
+
+def _seed_worker(worker: int) -> None:
+    """Give numpy and Python the seed that torch has already given this worker; leave Ctrl-C to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    seed = torch.initial_seed() % 2**32
+    np.random.seed(seed)
+    random.seed(seed)

@@ -1,0 +1,267 @@
+"""Read any common image file as clean 8-bit RGB or grey, and find image files on disk."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from swinkit.errors import DataError, ImageError
+
+_PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp"})
+IMAGE_SUFFIXES = _PHOTO_SUFFIXES | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
+
+MAX_PIXELS = 178_956_970
+"""Largest image that is decoded: Pillow's own limit against decompression bombs, 0.5 GB as RGB."""
+
+Mode = Literal["RGB", "L"]
+
+# Naming the formats keeps Pillow's rarer readers away from untrusted files: EPS, for one, runs Ghostscript.
+# JPEG goes past Pillow's factory, which would look for further frames (MPO) that are not wanted here.
+_FORMATS: dict[str, Callable[[IO[bytes]], ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "PPM": PpmImagePlugin.PpmImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+}
+
+_ORIENTATION_TAG = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_image(path: str | Path, *, mode: Mode = "RGB", at_least: int | None = None) -> Image.Image:
+    """Read the first frame of a file, upright, as 8-bit RGB or grey.
+
+    Transparency is laid over white. 16-bit grey is divided by 257. Wide integers ("I") hold 16 bits
+    when a value exceeds 255, and are cut at 65535. Floats are 0..1 or, where one lies outside, 0..255,
+    and are cut there. `at_least` lets a JPEG be decoded at 1/2, 1/4 or 1/8 as long as its short side
+    keeps that many pixels. A JPEG beyond MAX_PIXELS is decoded at such a fraction in any case.
+
+    Raises ImageError for a file that is missing, broken, no image, or beyond MAX_PIXELS.
+    """
+    return read_sized(path, mode=mode, at_least=at_least)[0]
+
+
+def read_sized(
+    path: str | Path, *, mode: Mode = "RGB", at_least: int | None = None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Read like `read_image`, and say the (height, width) in pixels of the full upright image."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            image = _open(file, path)
+            width, height = image.size
+            _limit_size(image, path, at_least)
+            turned = _orientation(image) in (5, 6, 7, 8)
+            image.load()
+            pixels = clean(image, mode=mode)
+    except Exception as error:
+        raise _explain(path, error) from error
+    return pixels, (width, height) if turned else (height, width)
+
+
+def clean(image: Image.Image, *, mode: Mode = "RGB") -> Image.Image:
+    """Turn an opened image upright and into 8-bit RGB or grey, as `read_image` does."""
+    orientation = _orientation(image)
+    pixels = _to_mode(image, mode)
+    return pixels.transpose(_TURNS[orientation]) if orientation in _TURNS else pixels
+
+
+def check_header(path: str | Path) -> None:
+    """Read the header of an image file only: cheap, but blind to damage behind it.
+
+    Raises ImageError as `read_image` does.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            _limit_size(_open(file, path), path, None)
+    except Exception as error:
+        raise _explain(path, error) from error
+
+
+def find_images(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    """List the images behind files, folders (with all below them) and patterns like `photos/*.jpg`.
+
+    The order is that of `paths`, natural inside each ("2.jpg" before "10.jpg"), without duplicates.
+    Hidden files and files with other suffixes are left out, but a file given by name is kept.
+
+    Raises DataError naming the first entry behind which there is nothing.
+    """
+    entries = [paths] if isinstance(paths, str | Path) else paths
+    found: dict[Path, None] = {}
+    for entry in entries:
+        found.update(dict.fromkeys(_images_behind(Path(entry).expanduser())))
+    if not found:
+        raise DataError("No image was named; give files, folders or patterns such as 'photos/*.jpg'.")
+    return list(found)
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield all visible files below a folder, through links to folders too, in no certain order.
+
+    Raises DataError for a folder that cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"The folder {error.filename} cannot be listed ({error.strerror}); check its access rights."
+        )
+
+    seen: set[str] = set()
+    for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:  # a link that leads back up would be walked for ever
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if is_visible(name)]
+        yield from (Path(here, name) for name in files if is_visible(name))
+
+
+def is_image(path: Path) -> bool:
+    """Tell by its suffix whether a file is an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def is_visible(name: str) -> bool:
+    """Tell whether a name is neither hidden nor the shadow folder that macOS puts into archives."""
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def natural_key(text: str) -> tuple[list[str | int], str]:
+    """Return a sort key that puts "img2" before "img10"."""
+    parts: list[str | int] = [*re.split(r"(\d+)", text.casefold())]
+    parts[1::2] = [int(number) for number in parts[1::2]]
+    return parts, text
+
+
+def _images_behind(path: Path) -> list[Path]:
+    if path.is_dir():
+        images = [file for file in walk_files(path) if is_image(file)]
+        if not images:
+            raise DataError(f"The folder {path} holds no images; check the path.")
+        return _naturally(images)
+    if path.exists():
+        return [path]
+    if not glob.has_magic(str(path)):
+        raise DataError(f"There is no file or folder {path}; check the path.")
+    # The glob module, unlike pathlib, takes absolute patterns and skips hidden files.
+    matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+    images = [
+        match for match in matches if match.is_file() and (is_image(match) or match.suffix == path.suffix)
+    ]
+    for folder in (match for match in matches if match.is_dir()):
+        images.extend(file for file in walk_files(folder) if is_image(file))
+    if not images:
+        raise DataError(f"No image matches the pattern '{path}'; check it.")
+    return _naturally(images)
+
+
+def _naturally(paths: list[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: [natural_key(part) for part in path.parts])
+
+
+def _open(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
+    """Read the header; `PIL.Image.open` would warn of or refuse what a smaller draft makes harmless."""
+    prefix = file.read(16)
+    if not prefix:
+        raise ImageError(f"{path} is empty (0 bytes); remove or replace it.")
+    for name, factory in _FORMATS.items():
+        accept = Image.OPEN[name][1]
+        if accept is not None and accept(prefix) is True:
+            file.seek(0)
+            return factory(file)
+    raise ImageError(f"{path} is no image in a known format ({', '.join(_FORMATS)}); remove or convert it.")
+
+
+def _limit_size(image: ImageFile.ImageFile, path: Path, at_least: int | None) -> None:
+    """Choose the fraction at which a JPEG is decoded; refuse what is too large all the same."""
+    width, height = image.size
+    # A progressive JPEG is held whole in memory, however small its draft.
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and not (
+        image.info.get("progressive") and width * height > MAX_PIXELS
+    ):
+        fitting = [scale for scale in (1, 2, 4) if (width // scale) * (height // scale) <= MAX_PIXELS]
+        scale = fitting[0] if fitting else 8
+        if at_least:
+            scale = max(scale, min(8, min(width, height) // at_least))
+        if scale > 1:
+            image.draft(None, (max(1, width // scale), max(1, height // scale)))
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(
+            f"{path} has {width}×{height} = {width * height:,} pixels, above the limit of {MAX_PIXELS:,}; "
+            "make it smaller or cut it into tiles."
+        )
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":
+        return 1  # Pillow turns a TIFF upright itself, and gives its size so from the start
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # noqa: BLE001 - broken metadata, of whatever kind, must not cost a sound picture
+        return 1
+
+
+def _to_mode(image: Image.Image, mode: Mode) -> Image.Image:
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        wide = image.mode != "I" or image.format == "PPM" or values.max(initial=0) > 255
+        values = (values.clip(0, 65535) + 128) // 257 if wide else values.clip(0, 255)
+        image = Image.fromarray(values.astype(np.uint8))
+    elif image.mode == "F":
+        floats = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=255.0, neginf=0.0)
+        if floats.min(initial=0) >= 0 and floats.max(initial=0) <= 1:
+            floats = floats * 255
+        image = Image.fromarray(floats.round().clip(0, 255).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    elif image.mode == "P":
+        # A palette may hold any colours: grey is taken of these, never of the indices.
+        image = image.convert("RGB")
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _explain(path: Path, error: Exception) -> ImageError:
+    """Put whatever went wrong with a file into one sentence."""
+    if isinstance(error, ImageError):
+        return error
+    if isinstance(error, FileNotFoundError):
+        return ImageError(f"There is no file {path}; check the path.")
+    if isinstance(error, IsADirectoryError):
+        return ImageError(f"{path} is a folder, not an image; name a file in it.")
+    if isinstance(error, PermissionError):
+        return ImageError(f"{path} may not be read (permission denied); check its access rights.")
+    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return ImageError(f"{path} cannot be read as an image ({reason}); remove or replace it.")

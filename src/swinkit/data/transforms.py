@@ -1,0 +1,142 @@
+"""From a PIL image to the tensor a classifier sees: exact for evaluation, varied for training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageEnhance
+from torch import Tensor
+from torch.nn import functional as F
+
+from swinkit.config import Augmentation, Preprocessing
+
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+ImageTransform = Callable[[Image.Image], Tensor]
+BatchMix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def evaluation_transform(preprocessing: Preprocessing) -> ImageTransform:
+    """Give the transform of evaluation: resize of the short side, centre crop, normalise.
+
+    image of mode `preprocessing.mode` -> (C, size, size), float32. Same arithmetic as torchvision's
+    `Resize` and `CenterCrop` on PIL images. Where the long side would become more than 4 · size, only the
+    pixels of the crop are computed: the same up to rounding, in little memory.
+    """
+    return _EvaluationTransform(preprocessing)
+
+
+def training_transform(preprocessing: Preprocessing, augmentation: Augmentation) -> ImageTransform:
+    """Give the transform of training: random crop, flip, colour jitter, normalise, random erasing.
+
+    image of mode `preprocessing.mode` -> (C, size, size), float32. Draws from torch's global generator.
+    The steps are those of `torchvision.transforms.v2`, on PIL images and without its dispatch, which
+    would cost more than the work itself on images of 28 pixels.
+    """
+    # Imported here, not in the transform: forked workers then inherit it instead of taking seconds each.
+    from torchvision import transforms  # type: ignore[import-untyped, unused-ignore]
+
+    return _TrainingTransform(
+        preprocessing,
+        augmentation,
+        transforms.RandomResizedCrop.get_params,
+        transforms.RandomErasing.get_params,
+    )
+
+
+def mix_batch(augmentation: Augmentation, num_classes: int) -> BatchMix:
+    """Give the function that mixes the images of a batch and their targets by mixup or cutmix.
+
+    images (B, C, H, W), targets (B,) int64 -> images (B, C, H, W), soft targets (B, num_classes) float32,
+    each row of sum 1. Label smoothing is left to the loss. Draws from torch's global generator.
+    """
+    from torchvision.transforms import v2  # type: ignore[import-untyped, unused-ignore]
+
+    mixup, cutmix = (
+        kind(alpha=alpha, num_classes=num_classes) if alpha > 0 else None
+        for kind, alpha in ((v2.MixUp, augmentation.mixup), (v2.CutMix, augmentation.cutmix))
+    )
+
+    def mix(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        chance, switch = torch.rand(2).tolist()
+        chosen = (
+            (cutmix if switch < augmentation.switch_prob else mixup) if mixup and cutmix else mixup or cutmix
+        )
+        if chosen is None or chance >= augmentation.mix_prob or len(images) < 2:
+            return images, F.one_hot(targets, num_classes).float()
+        mixed: tuple[Tensor, Tensor] = chosen(images, targets)
+        return mixed
+
+    return mix
+
+
+@dataclass(frozen=True)
+class _EvaluationTransform:
+    """A class, not a closure, so that it can be sent to worker processes; so the next one."""
+
+    preprocessing: Preprocessing
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        pre = self.preprocessing
+        short, interpolation = round(pre.size / pre.crop), _FILTERS[pre.interpolation]
+        # Whole pixels, cut and rounded like torchvision's.
+        width, height = (int(short * side / min(image.size)) for side in image.size)
+        left, top = (round((side - pre.size) / 2) for side in (width, height))
+        if max(width, height) <= 4 * pre.size:
+            square = image.resize((width, height), interpolation)
+            square = square.crop((left, top, left + pre.size, top + pre.size))
+        else:
+            # A line of 30000×1 would become one of 30000·size × size: compute the crop alone.
+            across, down = image.width / width, image.height / height
+            right = min(image.width, (left + pre.size) * across)
+            bottom = min(image.height, (top + pre.size) * down)
+            box = (left * across, top * down, right, bottom)
+            square = image.resize((pre.size, pre.size), interpolation, box)
+        return _normalise(square, pre)
+
+
+@dataclass(frozen=True)
+class _TrainingTransform:
+    preprocessing: Preprocessing
+    augmentation: Augmentation
+    draw_crop: Callable[..., tuple[int, int, int, int]]
+    draw_erasing: Callable[..., tuple[int, int, int, int, Tensor]]
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        pre, aug = self.preprocessing, self.augmentation
+        top, left, height, width = self.draw_crop(image, aug.scale_for(pre.size), aug.crop_ratio)
+        box = (left, top, left + width, top + height)
+        image = image.resize((pre.size, pre.size), _FILTERS[pre.interpolation], box)
+        flip, erase = torch.rand(2).tolist()
+        if flip < aug.hflip:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if aug.color_jitter > 0:
+            image = _jitter(image, aug.color_jitter)
+        tensor = _normalise(image, pre)
+        if erase < aug.erasing:
+            top, left, height, width, noise = self.draw_erasing(
+                tensor, scale=(0.02, 1 / 3), ratio=(0.3, 3.3), value=None
+            )
+            tensor[:, top : top + height, left : left + width] = noise
+        return tensor
+
+
+def _jitter(image: Image.Image, strength: float) -> Image.Image:
+    """Change brightness, contrast and, of colours, saturation by factors of 1 ± strength, in random order."""
+    kinds: list[Any] = [ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color]
+    kinds = kinds[: 3 if image.mode == "RGB" else 2]
+    factors = torch.empty(len(kinds)).uniform_(1 - strength, 1 + strength).tolist()
+    for kind in torch.randperm(len(kinds)).tolist():
+        image = kinds[kind](image).enhance(factors[kind])
+    return image
+
+
+def _normalise(image: Image.Image, pre: Preprocessing) -> Tensor:
+    pixels = torch.from_numpy(np.array(image)).reshape(pre.size, pre.size, pre.channels)
+    tensor = pixels.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
+    mean, std = (torch.tensor(numbers).view(-1, 1, 1) for numbers in (pre.mean, pre.std))
+    return tensor.div_(255).sub_(mean).div_(std)

@@ -1,0 +1,1 @@
+"""Training and evaluation. Knows tasks only through `tasks/base.py`."""

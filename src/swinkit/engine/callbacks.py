@@ -1,0 +1,158 @@
+"""What happens around the epochs: files, history, seeds, averaging, Ctrl-C."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import time
+from types import FrameType
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import WeightAveraging
+
+from swinkit.engine.module import TrainingModule
+from swinkit.engine.run import RunFolder
+from swinkit.errors import InterruptedRunError
+from swinkit.explain.charts import draw_curves
+from swinkit.files import write_atomically
+
+
+class Ema(WeightAveraging):
+    """Moving average over about a twentieth of the run, with a warm-up; validated and saved in its place."""
+
+    def __init__(self, steps: int) -> None:
+        self.decay = min(0.9999, max(0.9, 1 - 20 / max(steps, 1)))
+        super().__init__(avg_fn=self._average)
+
+    def _average(
+        self, average: torch.Tensor, current: torch.Tensor, count: torch.Tensor | int
+    ) -> torch.Tensor:
+        # early on the average follows quickly, or it would drag the random start along
+        decay = min(self.decay, (1 + int(count)) / (10 + int(count)))
+        return torch.lerp(current, average, decay)
+
+
+class Reseed(Callback):
+    """Start each epoch from (seed, epoch) alone, so that a resumed run draws what an unbroken one does."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed torch's generators."""
+        digest = hashlib.sha256(f"{self.seed}/{trainer.current_epoch}".encode()).digest()
+        torch.manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+class ModelFiles(Callback):
+    """Write best.safetensors and last.safetensors. Stands before Ema, whose weights it saves."""
+
+    def __init__(self, run: RunFolder, lineage: dict[str, Any]) -> None:
+        self.run, self.lineage = run, lineage
+        self.best_figure = float("-inf")
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
+        """Save the model that has just been validated."""
+        task = pl_module.task
+        metrics = pl_module.metric.compute()
+        better = metrics[task.monitor] > self.best_figure
+        if trainer.is_global_zero:
+            lineage = {**self.lineage, "epoch": trainer.current_epoch + 1, "metrics": metrics}
+            task.save(self.run.last, **lineage)
+            if better:
+                task.save(self.run.best, **lineage)
+        if better:
+            self.best_figure = metrics[task.monitor]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best figure so far."""
+        return {"best_figure": self.best_figure}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the best figure back."""
+        self.best_figure = state_dict["best_figure"]
+
+
+class Checkpoint(Callback):
+    """Write the training state after each epoch, whole or not at all. Stands last: it saves the others."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Replace last.ckpt."""
+        write_atomically(self.run.checkpoint, trainer.save_checkpoint)
+
+
+class History(Callback):
+    """Write metrics.csv and curves.png after each epoch."""
+
+    def __init__(self, run: RunFolder, monitor: str) -> None:
+        self.run, self.monitor = run, monitor
+        self.rows: list[dict[str, float]] = []
+        self.started = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add a row."""
+        figures = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        seconds = time.perf_counter() - self.started
+        epoch = float(trainer.current_epoch)
+        row = {"epoch": epoch, "step": float(trainer.global_step), "lr": rate, **figures, "seconds": seconds}
+        # a resumed run repeats the epoch that was broken off
+        self.rows = [old for old in self.run.read_history() if old["epoch"] < epoch] + [row]
+        if trainer.is_global_zero:
+            self.run.write_history(self.rows)
+            draw_curves(self.rows, self.monitor, self.run.path / "curves.png")
+
+
+class StopOnSignal(Callback):
+    """Turn Ctrl-C and SIGTERM into InterruptedRunError at a batch's end; a second Ctrl-C ends at once."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+        self.signal: int | None = None
+        self.before: dict[int, Any] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Listen, where this thread may."""
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self._receive)
+        except ValueError:  # only the main thread of a program may listen
+            self.before = {}
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Put the former handlers back."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        self.before = {}
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Stop if asked to."""
+        self._stop(trainer)
+
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Stop if asked to."""
+        self._stop(trainer)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+
+    def _stop(self, trainer: Trainer) -> None:
+        if self.signal is None:
+            return
+        epoch, name = trainer.current_epoch + 1, signal.Signals(self.signal).name
+        kept = f"epochs 1 to {epoch - 1} are kept" if epoch > 1 else "its settings are kept"
+        raise InterruptedRunError(
+            f"Stopped by {name} in epoch {epoch}; {kept} in {self.run.path}: "
+            f"continue with `swin train --resume {self.run.path}`."
+        )

@@ -1,0 +1,80 @@
+"""One LightningModule for all tasks: losses, optimiser, validation figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from swinkit.config import TrainConfig
+from swinkit.data.batching import Batch
+from swinkit.engine.optim import cosine_with_warmup, default_lr, parameter_groups
+from swinkit.tasks.base import Task
+
+
+class TrainingModule(LightningModule):
+    """Wraps a task for Lightning; the task itself stays plain PyTorch."""
+
+    def __init__(self, task: Task, config: TrainConfig, *, batch_size: int, from_scratch: bool) -> None:
+        super().__init__()
+        self.task, self.config = task, config
+        self.lr = config.lr or default_lr(batch_size * config.accumulate, from_scratch=from_scratch)
+        self.mix = task.mixing(config.augmentation)
+        self.metric = task.metric()
+        self.unreadable: dict[str, None] = {}  # messages, in order, each once
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch."""
+        return batch.to(device, non_blocking=True)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """The summed loss of a mixed batch; None (skip) where no file of it could be read."""
+        self._note(batch)
+        if not len(batch):
+            return None
+        assert batch.targets is not None
+        images, targets = self.mix(batch.images, batch.targets)
+        loss = _total(self.task.loss(replace(batch, images=images, targets=targets)))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the figures anew."""
+        self.metric.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count a batch into the figures."""
+        self._note(batch)
+        if not len(batch):
+            return
+        raw = self.task(batch.images)
+        self.metric.update(raw, batch)
+        self.log("val_loss", _total(self.task.loss(batch, raw)), batch_size=len(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures as val_NAME."""
+        for name, value in self.metric.compute().items():
+            self.log(f"val_{name}", value)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with decay groups, cosine with warm-up by step."""
+        groups = parameter_groups(self.task, self.config.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=self.lr)
+        steps = int(self.trainer.estimated_stepping_batches)
+        epochs = self.config.epochs
+        warmup_epochs = self.config.warmup_epochs
+        if warmup_epochs is None:
+            warmup_epochs = min(20.0, epochs / 10)
+        factor = cosine_with_warmup(steps, round(steps * min(1.0, warmup_epochs / epochs)))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _note(self, batch: Batch) -> None:
+        self.unreadable.update(dict.fromkeys(batch.unreadable))
+
+
+def _total(losses: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(losses.values())).sum()

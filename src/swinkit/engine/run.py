@@ -1,0 +1,121 @@
+"""The run folder: what lies in it, and who may write there."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from swinkit.config import TrainConfig, read_yaml, to_yaml
+from swinkit.errors import RunError
+from swinkit.files import write_atomically
+from swinkit.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Run:
+    """What training gives back: the run folder, the best model, its validation figures."""
+
+    path: Path
+    model: Task
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """All settings: enough to repeat the run."""
+        return self.path / "config.yaml"
+
+    @property
+    def split_file(self) -> Path:
+        """Which image was in which part."""
+        return self.path / "split.csv"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Training state after the last whole epoch."""
+        return self.path / "last.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """Model after the last whole epoch."""
+        return self.path / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """Model with the best validation figure."""
+        return self.path / "best.safetensors"
+
+    @property
+    def history_file(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @classmethod
+    def create(cls, config: TrainConfig) -> RunFolder:
+        """Make the folder and write config.yaml; RunError where a run is there or nothing can be written."""
+        folder = cls(Path(config.out) if config.out else _next_free(Path("runs"), config.model))
+        if folder.config_file.exists():
+            raise RunError(
+                f"{folder.path} already holds a run: continue it with `swin train --resume {folder.path}`, "
+                "or choose another --out."
+            )
+        absolute = {"data": str(Path(config.data).resolve()), "out": str(folder.path)}
+        folder.write(folder.config_file, to_yaml(config.model_copy(update=absolute)))
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> tuple[RunFolder, TrainConfig]:
+        """A run folder that is there, and its settings; RunError where it is none."""
+        folder = cls(Path(path))
+        if not folder.config_file.is_file():
+            raise RunError(f"{folder.path} is no run folder: it holds no config.yaml.")
+        values = read_yaml(folder.config_file) | {"out": str(folder.path)}
+        return folder, TrainConfig.checked(values)
+
+    @classmethod
+    def around(cls, model: str | Path) -> RunFolder | None:
+        """The run folder that a model file or folder belongs to, if any."""
+        path = Path(model)
+        folder = cls(path if path.is_dir() else path.parent)
+        return folder if folder.config_file.is_file() else None
+
+    def trained_on(self, data: str | Path) -> bool:
+        """Whether these are the data of the run."""
+        return Path(read_yaml(self.config_file).get("data", "")) == Path(data).resolve()
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a text file, whole or not at all."""
+        write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+    def write_history(self, rows: Sequence[dict[str, float]]) -> None:
+        """Write metrics.csv; columns in the order in which they first appear."""
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self.write(self.history_file, text.getvalue())
+
+    def read_history(self) -> list[dict[str, float]]:
+        """Rows of metrics.csv; none where there is no file yet."""
+        if not self.history_file.is_file():
+            return []
+        with self.history_file.open(encoding="utf-8") as file:
+            return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+def _next_free(parent: Path, model: str) -> Path:
+    """runs/NAME-1, or the next number that is free."""
+    name = Path(model).stem
+    taken = {entry.name for entry in parent.iterdir()} if parent.is_dir() else set()
+    number = next(n for n in range(1, len(taken) + 2) if f"{name}-{n}" not in taken)
+    return parent / f"{name}-{number}"

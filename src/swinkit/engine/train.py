@@ -1,0 +1,184 @@
+"""Train one task on one data set into one run folder."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.loggers import TensorBoardLogger
+from rich.console import Console
+from torch.utils.data import DataLoader
+
+from swinkit.config import TrainConfig
+from swinkit.data.batching import auto_workers, make_loader
+from swinkit.engine.callbacks import (
+    Checkpoint,
+    Ema,
+    History,
+    ModelFiles,
+    Reseed,
+    StopOnSignal,
+)
+from swinkit.engine.module import TrainingModule
+from swinkit.engine.progress import TrainingProgress
+from swinkit.engine.run import RunFolder
+from swinkit.errors import RunError
+from swinkit.hardware import pick_batch_size, pick_device, pick_precision
+from swinkit.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was chosen for this machine and these data."""
+
+    device: torch.device
+    precision: str
+    batch_size: int
+    workers: int
+
+
+def plan(task: Task, images: int, config: TrainConfig) -> Plan:
+    """Fill in what the settings leave to the machine."""
+    device = pick_device(config.device)
+    size = task.preprocessing.size
+    batch_size = pick_batch_size(config.batch_size, images=images, size=size, device=device)
+    workers = auto_workers(images) if config.workers is None else config.workers
+    return Plan(device, pick_precision(config.precision, device), min(batch_size, images), workers)
+
+
+def fit(
+    task: Task,
+    splits: Mapping[str, Sequence[Any]],
+    config: TrainConfig,
+    run: RunFolder,
+    *,
+    console: Console,
+) -> None:
+    """Train; the run folder then holds the models. A last.ckpt that is there is continued.
+
+    Raises InterruptedRunError after Ctrl-C, RunError where the folder cannot be written.
+    """
+    check_loaded(task)
+    chosen = plan(task, len(splits["train"]), config)
+    training, validation = loaders(task, splits, config, chosen)
+    from_scratch = task.load_report is None
+    module = TrainingModule(task, config, batch_size=chosen.batch_size, from_scratch=from_scratch)
+    if config.freeze is not None:
+        task.backbone.freeze(config.freeze)
+    task.backbone.set_checkpointing(config.checkpointing)
+    lineage = {"data": config.data, "epochs": config.epochs, "seed": config.seed}
+    callbacks: list[Callback] = [
+        TrainingProgress(task.monitor, console, enabled=config.progress),
+        StopOnSignal(run),
+        Reseed(config.seed),
+        ModelFiles(run, lineage),
+        History(run, task.monitor),
+    ]
+    if config.ema:
+        callbacks.append(Ema(len(training) * config.epochs // config.accumulate))
+    if config.patience is not None:
+        callbacks.append(EarlyStopping(f"val_{task.monitor}", patience=config.patience, mode="max"))
+    with quiet_lightning():
+        trainer = make_trainer(config, chosen, run, [*callbacks, Checkpoint(run)])
+        trainer.fit(
+            module,
+            training,
+            validation,
+            ckpt_path=run.checkpoint if run.checkpoint.exists() else None,
+            weights_only=False,  # our own file, not a foreign one
+        )
+    report_unreadable(list(module.unreadable), run, console)
+
+
+def make_trainer(config: TrainConfig, chosen: Plan, run: RunFolder, callbacks: list[Callback]) -> Trainer:
+    """A Lightning trainer on one device."""
+    accelerator = {"cuda": "gpu"}.get(chosen.device.type, chosen.device.type)
+    devices = [chosen.device.index or 0] if chosen.device.type == "cuda" else 1
+    return Trainer(
+        accelerator=accelerator,
+        devices=devices,
+        precision=chosen.precision,  # type: ignore[arg-type]
+        max_epochs=config.epochs,
+        gradient_clip_val=config.clip or None,
+        accumulate_grad_batches=config.accumulate,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(run.path, name="", version=""),
+        default_root_dir=run.path,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+    )
+
+
+def loaders(
+    task: Task, splits: Mapping[str, Sequence[Any]], config: TrainConfig, chosen: Plan
+) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    """Loaders of the training and validation parts."""
+    training = make_loader(
+        task.dataset(splits["train"], config.augmentation),
+        batch_size=chosen.batch_size,
+        shuffle=True,
+        workers=chosen.workers,
+        seed=config.seed,
+        drop_last=len(splits["train"]) >= 2 * chosen.batch_size,
+    )
+    validation = make_loader(
+        task.dataset(splits["val"]),
+        batch_size=chosen.batch_size,
+        shuffle=False,
+        workers=min(chosen.workers, 2),
+        seed=config.seed,
+    )
+    return training, validation
+
+
+def check_loaded(task: Task) -> None:
+    """Refuse a backbone that came mostly from nowhere: the commonest silent failure in this field."""
+    report = task.load_report
+    if report is None:
+        return
+    names = [name for name, _ in task.named_parameters() if name.startswith("backbone.")]
+    share = len(set(report.loaded) & set(names)) / len(names)
+    if share < 0.99:
+        raise RunError(
+            f"Only {share:.0%} of the backbone's tensors were loaded from {report.source}: training would "
+            "start almost from nothing; give a file that fits, or start from a variant."
+        )
+
+
+def report_unreadable(messages: list[str], run: RunFolder, console: Console) -> None:
+    """List files that could not be read, on screen and in unreadable.txt."""
+    if messages:
+        path = run.path / "unreadable.txt"
+        run.write(path, "\n".join(messages) + "\n")
+        console.print(
+            f"{len(messages)} files could not be read and were left out ({path}): {messages[0]}",
+            style="yellow",
+            highlight=False,
+        )
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's advice; our own messages say what a user needs."""
+    names = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+            warnings.filterwarnings("ignore", message=".*(lr_scheduler.step|isinstance.treespec|LeafSpec).*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,40 @@
+"""Write annotated pictures, never over a picture of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from swinkit.data.reading import read_image
+from swinkit.errors import RunError
+from swinkit.files import write_atomically
+from swinkit.results import Classes, Result
+
+
+class Annotator:
+    """Draws results into a folder, one PNG an input, named after it; equal names are numbered."""
+
+    def __init__(self, folder: Path, inputs: Sequence[Path]) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{folder} cannot be made ({error.strerror}): choose another --out.") from error
+        self.folder = folder
+        self.taken = {path.resolve() for path in inputs}
+
+    def write(self, result: Result) -> Path | None:
+        """Draw one result; a failure has no picture and gives None."""
+        if not isinstance(result, Classes):
+            return None
+        picture = result.draw(read_image(result.path))
+        target = self._free(Path(result.path).stem)
+        write_atomically(target, lambda path: picture.save(path, "PNG"))
+        return target
+
+    def _free(self, stem: str) -> Path:
+        names = (f"{stem}.png", *(f"{stem}-{n}.png" for n in range(2, len(self.taken) + 3)))
+        target = next(
+            self.folder / name for name in names if (self.folder / name).resolve() not in self.taken
+        )
+        self.taken.add(target.resolve())
+        return target

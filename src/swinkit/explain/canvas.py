@@ -1,0 +1,33 @@
+"""Small drawing on PIL images."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageDraw, ImageFont
+
+INK, PAPER = (24, 24, 27), (255, 255, 255)
+SMALLEST_SIDE = 224  # smaller pictures are enlarged before text is put to them
+
+
+def enlarge(image: Image.Image, side: int = SMALLEST_SIDE) -> Image.Image:
+    """Enlarge by a whole factor, pixels kept square, until the short side has about `side` pixels."""
+    factor = max(1, side // min(image.size))
+    # a sliver of a picture must not become a banner
+    factor = min(factor, max(1, 4 * side // max(image.size)))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def caption(image: Image.Image, lines: list[str]) -> Image.Image:
+    """The picture, small ones enlarged, with lines of text below it."""
+    image = enlarge(image.convert("RGB"))
+    size = max(13, min(image.width // 18, 40))
+    font = ImageFont.load_default(size)
+    step = round(size * 1.35)
+    widest = max((font.getlength(line) for line in lines), default=0)
+    page = Image.new(
+        "RGB", (max(image.width, round(widest) + size), image.height + step * len(lines) + size // 2), PAPER
+    )
+    page.paste(image, (0, 0))
+    draw = ImageDraw.Draw(page)
+    for i, line in enumerate(lines):
+        draw.text((size // 2, image.height + i * step + size // 6), line, INK, font)
+    return page

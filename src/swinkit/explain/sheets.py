@@ -1,0 +1,71 @@
+"""Contact sheets: many pictures with captions on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image, ImageDraw, ImageFont
+
+from swinkit.data.reading import read_image
+from swinkit.errors import ImageError
+from swinkit.explain.canvas import INK, PAPER
+
+SIDE, GAP, COLUMNS, TEXT = 128, 10, 6, 13
+RIGHT, WRONG = (22, 128, 61), (200, 30, 30)
+
+
+class Tile(NamedTuple):
+    """One picture of a sheet: its file, lines below it, and whether they are right."""
+
+    path: str
+    lines: list[str]
+    right: bool
+
+
+def draw_sheet(groups: dict[str, list[Tile]], path: Path) -> None:
+    """Draw each group of tiles under its title and save the page as PNG."""
+    cell = SIDE + 2 * (TEXT + 4) + GAP
+    rows = {title: -(-len(tiles) // COLUMNS) for title, tiles in groups.items()}
+    height = GAP + sum(30 + count * cell for count in rows.values() if count)
+    page = Image.new("RGB", (COLUMNS * (SIDE + GAP) + GAP, height), PAPER)
+    draw = ImageDraw.Draw(page)
+    top = GAP
+    for title, tiles in groups.items():
+        if not tiles:
+            continue
+        draw.text((GAP, top), title, INK, ImageFont.load_default(18))
+        for i, tile in enumerate(tiles):
+            place = (GAP + i % COLUMNS * (SIDE + GAP), top + 30 + i // COLUMNS * cell)
+            _draw_tile(page, draw, tile, place)
+        top += 30 + rows[title] * cell
+    page.save(path)
+
+
+def _draw_tile(page: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, place: tuple[int, int]) -> None:
+    page.paste(_thumbnail(tile.path), place)
+    font = ImageFont.load_default(TEXT)
+    colour = RIGHT if tile.right else WRONG
+    for i, line in enumerate(tile.lines):
+        draw.text((place[0], place[1] + SIDE + 2 + i * (TEXT + 3)), _fit(line, font), colour, font)
+
+
+def _thumbnail(path: str) -> Image.Image:
+    """The picture in a square, the rest of it grey; all grey where the file has gone since."""
+    square = Image.new("RGB", (SIDE, SIDE), (228, 228, 231))
+    try:
+        image = read_image(path, at_least=SIDE)
+    except ImageError:
+        return square
+    scale = SIDE / max(image.size)
+    smooth = Image.Resampling.BICUBIC if scale < 1 else Image.Resampling.NEAREST
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    image = image.resize(size, smooth)
+    square.paste(image, ((SIDE - image.width) // 2, (SIDE - image.height) // 2))
+    return square
+
+
+def _fit(line: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+    while font.getlength(line) > SIDE and len(line) > 2:
+        line = line[:-2] + "…"
+    return line

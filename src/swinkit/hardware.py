@@ -1,0 +1,52 @@
+"""Choose device, precision and batch size for the machine at hand."""
+
+from __future__ import annotations
+
+import torch
+
+from swinkit.errors import ConfigError
+
+
+def pick_device(wanted: str = "auto") -> torch.device:
+    """The device by name; `auto` is CUDA, else MPS, else CPU. ConfigError for one that is not there."""
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise ConfigError(f"device={wanted!r} is no device: give cpu, cuda, cuda:N, mps or auto.") from error
+    present = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if (device.index or 0) >= present.get(device.type, 0):
+        raise ConfigError(f"device={wanted!r} is not on this machine: give cpu or auto.")
+    return device
+
+
+def pick_precision(wanted: str, device: torch.device) -> str:
+    """Lightning's name for the precision; `auto` is bf16 where the hardware multiplies it, else fp32.
+
+    On a CPU that is one with AMX tiles: without them autocast costs more than it saves (docs/training.md).
+    """
+    if wanted == "auto":
+        if device.type == "cuda":
+            wanted = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        else:
+            wanted = "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
+    if wanted == "fp16" and device.type == "cpu":
+        raise ConfigError("precision='fp16' does not train on a CPU: give bf16 or fp32.")
+    return {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[wanted]
+
+
+def pick_batch_size(wanted: int | None, *, images: int, size: int, device: torch.device) -> int:
+    """Images a step: a power of two by device and image size that leaves some updates in an epoch."""
+    if wanted is not None:
+        return wanted
+    fits = 256 if device.type == "cuda" else 64
+    fits = fits if size <= 128 else max(8, int(fits * (128 / size) ** 2))
+    enough = max(8, images // 16)  # fewer than 16 updates an epoch learn slowly
+    return 1 << (min(fits, enough).bit_length() - 1)

@@ -1,0 +1,1 @@
+"""Heads see feature maps and FeatureSpec; they never learn what Swin is."""

@@ -1,0 +1,1 @@
+"""What is measured over a data set, one file a task."""

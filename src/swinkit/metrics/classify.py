@@ -1,0 +1,114 @@
+"""Top-1, top-5, per class and confusion of a classifier; and which pictures it got right and wrong."""
+
+from __future__ import annotations
+
+import heapq
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+
+from swinkit.data.batching import Batch
+from swinkit.explain.charts import draw_confusion
+from swinkit.explain.sheets import Tile, draw_sheet
+from swinkit.labels import Labels
+
+LARGEST_CONFUSION = 2000  # classes; the matrix grows with their square
+KEPT = 12  # hits and misses each
+
+
+class Judged(NamedTuple):
+    """One answered picture; ordered by how sure the model was."""
+
+    score: float
+    path: str
+    predicted: str
+    truth: str
+
+
+class ClassificationMetric:
+    """Collects logits (B, classes) and targets (B,)."""
+
+    def __init__(self, labels: Labels) -> None:
+        classes = len(labels)
+        self.labels = labels
+        self.tops = {
+            f"top{k}": MulticlassAccuracy(classes, top_k=k, average="micro") for k in (1, 5) if k <= classes
+        }
+        self.per_class = MulticlassAccuracy(classes, average="none")
+        self.confusion = MulticlassConfusionMatrix(classes) if classes <= LARGEST_CONFUSION else None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        for metric in self._metrics():
+            metric.reset()
+        self.count = 0
+        self.hits: list[Judged] = []
+        self.misses: list[Judged] = []
+
+    def update(self, raw: Tensor, batch: Batch) -> None:
+        """Count a batch in; an empty one (all files unreadable) changes nothing."""
+        if not len(batch):
+            return
+        assert batch.targets is not None
+        raw, targets = raw.detach().float().cpu(), batch.targets.cpu()
+        for metric in self._metrics():
+            metric.update(raw, targets)
+        self.count += len(batch)
+        scores, predicted = raw.softmax(-1).max(-1)
+        rows = zip(scores.tolist(), batch.paths, predicted.tolist(), targets.tolist(), strict=True)
+        for score, path, guess, truth in rows:
+            judged = Judged(score, path, self.labels.names[guess], self.labels.names[truth])
+            kept = self.hits if guess == truth else self.misses
+            heapq.heappush(kept, judged)
+            if len(kept) > KEPT:
+                heapq.heappop(kept)  # keep the surest: confident mistakes teach most
+
+    def compute(self) -> dict[str, float]:
+        """`top1`, `top5` (where there are five classes) and `mean_class`, all in percent; `images`."""
+        if not self.count:
+            return {"top1": 0.0, "mean_class": 0.0, "images": 0.0}
+        figures = {name: 100 * metric.compute().item() for name, metric in self.tops.items()}
+        present = self.present()
+        mean_class = 100 * self.per_class.compute()[present].mean().item()
+        return {**figures, "mean_class": mean_class, "images": float(self.count)}
+
+    def present(self) -> Tensor:
+        """Which classes had any picture: (classes,) bool."""
+        return (self.per_class.tp + self.per_class.fn) > 0  # type: ignore[operator]
+
+    def details(self) -> dict[str, Any]:
+        """Top-1 of each class in percent (None where it had no picture), and the confusion matrix."""
+        accuracy = self.per_class.compute()
+        rows = zip(self.labels.names, accuracy.tolist(), self.present().tolist(), strict=True)
+        matrix = None if self.confusion is None else self.confusion.compute().tolist()
+        return {
+            "per_class": {name: 100 * value if seen else None for name, value, seen in rows},
+            "confusion": matrix,
+        }
+
+    def draw(self, folder: Path) -> list[Path]:
+        """Write confusion.png (rows: truth) and predictions.png (hits and misses with scores)."""
+        written = []
+        if self.confusion is not None and self.count:
+            written.append(folder / "confusion.png")
+            draw_confusion(self.confusion.compute().numpy(), self.labels.names, written[-1])
+        groups = {"hits": self._tiles(self.hits), "misses": self._tiles(self.misses)}
+        if any(groups.values()):
+            written.append(folder / "predictions.png")
+            draw_sheet(groups, written[-1])
+        return written
+
+    def _tiles(self, kept: list[Judged]) -> list[Tile]:
+        tiles = []
+        for judged in sorted(kept, reverse=True):
+            right = judged.predicted == judged.truth
+            text = [f"{judged.predicted} {judged.score:.0%}"] + ([] if right else [f"is {judged.truth}"])
+            tiles.append(Tile(judged.path, text, right))
+        return tiles
+
+    def _metrics(self) -> list[Any]:
+        confusion = [] if self.confusion is None else [self.confusion]
+        return [*self.tops.values(), self.per_class, *confusion]

@@ -1,0 +1,65 @@
+"""What a prediction is: frozen, named, drawable, plain to save."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from swinkit.explain.canvas import caption
+
+
+@dataclass(frozen=True)
+class Result(ABC):
+    """One answer for one input; `path` is the file (empty for an image in memory)."""
+
+    path: str
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Plain strings, numbers and lists."""
+
+    @abstractmethod
+    def lines(self) -> list[tuple[str, str]]:
+        """What a table on screen shows: (name, score), best first."""
+
+
+@dataclass(frozen=True)
+class Classes(Result):
+    """The likeliest classes, best first: ids, names, probabilities; `size` is (height, width) in pixels."""
+
+    size: tuple[int, int]
+    labels: tuple[int, ...]
+    names: tuple[str, ...]
+    scores: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """`path`, `size` and the classes with id, name and score."""
+        rows = zip(self.labels, self.names, self.scores, strict=True)
+        classes = [{"id": label, "name": name, "score": score} for label, name, score in rows]
+        return {"path": self.path, "size": list(self.size), "classes": classes}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Name and probability of each class."""
+        return [(name, f"{score:.1%}") for name, score in zip(self.names, self.scores, strict=True)]
+
+    def draw(self, image: Image.Image) -> Image.Image:
+        """The picture with its classes written below it."""
+        return caption(image, [f"{name}  {score}" for name, score in self.lines()])
+
+
+@dataclass(frozen=True)
+class Failure(Result):
+    """An input that could not be read, and why; the others are answered all the same."""
+
+    error: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """`path` and `error`."""
+        return {"path": self.path, "error": self.error}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The reason."""
+        return [(self.error, "")]

@@ -1,0 +1,161 @@
+"""The one seam: training, evaluation, prediction, export and serving use only what stands here."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from swinkit._version import __version__
+from swinkit.config import Augmentation, Preprocessing
+from swinkit.core.backbone import SwinBackbone
+from swinkit.data.batching import Batch, ImageDataset
+from swinkit.labels import Labels
+from swinkit.results import Result
+from swinkit.weights.store import RECOMPUTED, LoadReport, canonical_names, write_file
+
+ImageLike = str | Path | Image.Image
+Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class Metric(Protocol):
+    """Collects raw outputs over a data set and sums them up."""
+
+    def update(self, raw: Tensor, batch: Batch) -> None:
+        """Count a batch in."""
+
+    def compute(self) -> dict[str, float]:
+        """All figures, as plain floats."""
+
+    def details(self) -> dict[str, Any]:
+        """What a report holds beyond the figures: per class, say; plain values."""
+
+    def draw(self, folder: Path) -> list[Path]:
+        """Write this task's pictures (confusion, samples …) and return their paths."""
+
+    def reset(self) -> None:
+        """Forget all batches."""
+
+
+class Dataset(Protocol):
+    """What a task opened from a path: class names, splits by name, and remarks for the user."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names by label."""
+
+    @property
+    def splits(self) -> dict[str, tuple[Any, ...]]:
+        """Samples by "train", "val", "test"."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One sentence each."""
+
+
+class Task(nn.Module, ABC):
+    """A backbone, a head, and the way from images to results."""
+
+    name: ClassVar[str]
+    monitor: ClassVar[str]  # the figure of `metric` that picks the best model; higher is better
+
+    backbone: SwinBackbone
+    labels: Labels
+    preprocessing: Preprocessing
+    lineage: list[dict[str, Any]]  # how these weights came to be, oldest first
+    licence: str
+    load_report: LoadReport | None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by id."""
+        return self.labels.names
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which numbers the weights are."""
+        return next(self.parameters()).dtype
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As torch's, but Microsoft's spelling is taken too: no prefix before the backbone's names."""
+        own = {name: t for name, t in state_dict.items() if not name.endswith(RECOMPUTED)}
+        return super().load_state_dict(canonical_names(own), strict, assign)
+
+    def save(self, path: str | Path, **lineage: Any) -> None:
+        """Write one safetensors file: weights, task, config, classes, preprocessing, licence, lineage.
+
+        `lineage` (plain values) is added as the newest step of the weights' history. Raises RunError where
+        the file cannot be written; a file that was there stays whole until the new one is.
+        """
+        header = {
+            "swinkit": __version__,
+            "task": self.name,
+            "config": self.backbone.config.to_dict(),
+            "labels": self.labels.to_list(),
+            "preprocessing": self.preprocessing.model_dump(mode="json"),
+            "settings": self.settings(),
+            "licence": self.licence,
+            "lineage": [*self.lineage, lineage] if lineage else self.lineage,
+        }
+        write_file(Path(path), self.state_dict(), header)
+
+    @abstractmethod
+    def preprocess(self, images: Sequence[ImageLike]) -> Batch:
+        """Files or PIL images to one normalised batch; an unreadable one raises ImageError."""
+
+    @abstractmethod
+    def postprocess(self, raw: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Result]:
+        """Outputs of `forward` to results, one an image; `sizes` are original (height, width)."""
+
+    @abstractmethod
+    def loss(self, batch: Batch, raw: Tensor | None = None) -> dict[str, Tensor]:
+        """Losses by name, to be summed; `raw` are the outputs for the batch where they are known."""
+
+    @abstractmethod
+    def metric(self) -> Metric:
+        """A fresh metric."""
+
+    @abstractmethod
+    def dataset(self, samples: Sequence[Any], augmentation: Augmentation | None = None) -> ImageDataset:
+        """Samples, or bare paths, as this model takes them; with `augmentation` for training."""
+
+    @abstractmethod
+    def mixing(self, augmentation: Augmentation) -> Mix:
+        """What mixes a training batch and softens its targets (mixup, cutmix, label smoothing)."""
+
+    @abstractmethod
+    def set_test_limits(self, **limits: Any) -> None:
+        """Limit what `postprocess` gives back."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What the task itself adds to a saved file, plain; the constructor takes it back."""
+
+    def predict(self, images: Iterable[ImageLike], *, batch_size: int = 32) -> list[Result]:
+        """Results for files or PIL images, one each."""
+        listed = [images] if isinstance(images, str | Path | Image.Image) else list(images)
+        results: list[Result] = []
+        for start in range(0, len(listed), batch_size):
+            results += self.answer(self.preprocess(listed[start : start + batch_size]))
+        return results
+
+    @torch.inference_mode()
+    def answer(self, batch: Batch) -> list[Result]:
+        """Run one batch in evaluation mode; the results carry the paths of the batch."""
+        self.eval()
+        raw = self(batch.images.to(self.device, self.dtype))
+        results = self.postprocess(raw, batch.sizes)
+        return [replace(result, path=path) for result, path in zip(results, batch.paths, strict=True)]

@@ -1,0 +1,74 @@
+"""One table: name to numbers. Parameters count a head of `classes`; MACs are for one input of `size`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from swinkit.core.config import SwinConfig
+from swinkit.errors import ConfigError, nearest
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One architecture: the settings of its SwinConfig, and what it costs.
+
+    `macs` are multiply-adds by `torch.utils.flop_counter` (FLOPs / 2), head included.
+    """
+
+    task: str
+    settings: Mapping[str, Any]
+    classes: int
+    params: int
+    macs: int
+
+    def config(self, **overrides: Any) -> SwinConfig:
+        """The SwinConfig, with some settings replaced."""
+        return SwinConfig.from_dict({**self.settings, **overrides})
+
+
+_T = {"embed_dim": 96, "depths": (2, 2, 6, 2), "num_heads": (3, 6, 12, 24)}
+_S = {"embed_dim": 96, "depths": (2, 2, 18, 2), "num_heads": (3, 6, 12, 24)}
+_B = {"embed_dim": 128, "depths": (2, 2, 18, 2), "num_heads": (4, 8, 16, 32)}
+_L = {"embed_dim": 192, "depths": (2, 2, 18, 2), "num_heads": (6, 12, 24, 48)}
+
+_224 = {"img_size": 224, "window": 7, "patch": 4, "fit": "pad"}
+_384 = {"img_size": 384, "window": 12, "patch": 4, "fit": "pad"}
+_CLIP = {"img_size": (32, 224, 224), "window": (8, 7, 7), "patch": (2, 4, 4), "fit": "clamp"}
+
+_NANO = {"embed_dim": 48, "depths": (2, 4, 2), "num_heads": (3, 6, 12)}
+_PICO = {"embed_dim": 48, "depths": (2, 4), "num_heads": (3, 6)}
+
+VARIANTS: dict[str, Variant] = {
+    "swin_t": Variant("classify", {**_T, **_224}, 1000, 28_288_354, 4_490_566_656),
+    "swin_s": Variant("classify", {**_S, **_224}, 1000, 49_606_258, 8_740_875_264),
+    "swin_b": Variant("classify", {**_B, **_224}, 1000, 87_768_224, 15_430_946_816),
+    "swin_l": Variant("classify", {**_L, **_224}, 1000, 196_532_476, 34_475_759_616),
+    "swin_t_384": Variant("classify", {**_T, **_384}, 1000, 28_338_034, 13_993_752_576),
+    "swin_s_384": Variant("classify", {**_S, **_384}, 1000, 49_707_778, 26_988_754_944),
+    "swin_b_384": Variant("classify", {**_B, **_384}, 1000, 87_903_584, 47_083_134_976),
+    "swin_l_384": Variant("classify", {**_L, **_384}, 1000, 196_735_516, 103_919_087_616),
+    "swin3d_t": Variant("video", {**_T, **_CLIP}, 400, 28_158_070, 87_764_152_320),
+    "swin3d_s": Variant("video", {**_S, **_CLIP}, 400, 49_816_678, 165_682_262_016),
+    "swin3d_b": Variant("video", {**_B, **_CLIP}, 400, 88_048_984, 281_332_826_112),
+    "swin3d_l": Variant("video", {**_L, **_CLIP}, 400, 196_953_916, 603_268_669_440),
+    # our own, for small pictures and CPUs; no published weights
+    "swin_nano": Variant(
+        "classify",
+        {**_NANO, "img_size": 32, "window": 4, "patch": 2, "fit": "pad"},
+        10,
+        1_492_624,
+        60_901_248,
+    ),
+    "swin_pico": Variant(
+        "classify", {**_PICO, "img_size": 28, "window": 7, "patch": 2, "fit": "pad"}, 10, 529_672, 37_219_008
+    ),
+}
+
+
+def find_variant(name: str) -> Variant:
+    """Look a variant up; an unknown name raises ConfigError that names the nearest one."""
+    if name not in VARIANTS:
+        raise ConfigError(f"There is no model {name!r}: {nearest(name, VARIANTS)} `swin models` lists all.")
+    return VARIANTS[name]

@@ -1,0 +1,1 @@
+"""Weights files: foreign names and shapes stop here."""
