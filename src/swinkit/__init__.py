@@ -1,6 +1,23 @@
 """Shifted-window transformers, whole: train, evaluate, predict, explain and export Swin models."""
 
+from typing import TYPE_CHECKING, Any
+
 from swinkit._version import __version__
-from swinkit.api import backbone, create, evaluate, load, predict, save, train
+
+if TYPE_CHECKING:
+    from swinkit.api import backbone, create, evaluate, load, predict, save, train
 
 __all__ = ["__version__", "backbone", "create", "evaluate", "load", "predict", "save", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the API on first use: `swin --help` shall not wait for torch."""
+    if name not in __all__:
+        raise AttributeError(f"module 'swinkit' has no attribute {name!r}")
+    from swinkit import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

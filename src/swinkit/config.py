@@ -17,7 +17,7 @@ _IMAGENET = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0
 class Settings(BaseModel):
     """Base of all settings: immutable, and no unknown key passes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:
@@ -25,7 +25,7 @@ class Settings(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ConfigError(_explain(error, cls)) from error
+            raise ConfigError(explain(error, cls)) from error
 
 
 class Preprocessing(Settings):
@@ -62,24 +62,28 @@ class Preprocessing(Settings):
 
 
 class Augmentation(Settings):
-    """What training varies; the defaults suit data sets of some hundred to some ten thousand images.
-
-    `crop_scale` is the range of the area that is cut out (None: chosen by the input size), `crop_ratio`
-    that of its width over height, `hflip`, `erasing`, `mix_prob` are probabilities, `color_jitter` the
-    largest relative change of brightness, contrast and saturation. `mixup` and `cutmix` are the alphas of
-    their beta distributions, 0 turns one off; where both are on, `switch_prob` is the chance of cutmix.
-    """
+    """What training varies; the defaults suit data sets of some hundred to some ten thousand images."""
 
     crop_scale: tuple[float, float] | None = None
+    """Smallest and largest share of the area that is cut out; by default by input size."""
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Narrowest and widest width over height of the cut."""
     hflip: float = Field(default=0.5, ge=0, le=1)
+    """Chance of a left-right flip."""
     color_jitter: float = Field(default=0.2, ge=0, le=1)
+    """Largest relative change of brightness, contrast and saturation."""
     erasing: float = Field(default=0.1, ge=0, le=1)
+    """Chance that a rectangle becomes noise."""
     mixup: float = Field(default=0.2, ge=0)
+    """Alpha of mixup's beta distribution; 0 turns it off."""
     cutmix: float = Field(default=1.0, ge=0)
+    """Alpha of cutmix's; 0 turns it off."""
     mix_prob: float = Field(default=0.5, ge=0, le=1)
+    """Chance that a batch is mixed at all."""
     switch_prob: float = Field(default=0.5, ge=0, le=1)
+    """Chance of cutmix where both are on."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the target that is spread over all classes."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -129,11 +133,9 @@ class EvaluateConfig(Compute):
     """Folder for evaluation.json and pictures; by default the model's run folder."""
 
 
-class TrainConfig(Compute):
-    """Options of train: enough to repeat a run."""
+class TrainOptions(Compute):
+    """Options of train."""
 
-    data: str
-    """Folder of class folders (with or without train/val/test), or CSV with path,label[,split]."""
     model: str = "swin_t"
     """A variant (random weights), or a file or run folder to start from."""
     out: str | None = None
@@ -172,6 +174,13 @@ class TrainConfig(Compute):
     """What training varies."""
 
 
+class TrainConfig(TrainOptions):
+    """Data and options: enough to repeat a run."""
+
+    data: str
+    """Folder of class folders (with or without train/val/test), or CSV with path,label[,split]."""
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Keys and values of a YAML file; ConfigError where it cannot be read or is no mapping."""
     try:
@@ -200,17 +209,15 @@ def _statistics(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return _IMAGENET.get(channels, ((0.5,) * channels, (0.5,) * channels))
 
 
-def _explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first fault in one sentence."""
+def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """The first fault in one sentence; with `model`, an unknown key gets its nearest neighbour."""
     fault = error.errors()[0]
     *parents, key = fault["loc"] or ("value",)
     where = ".".join(map(str, fault["loc"]))
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] == "extra_forbidden" and model is not None:
         owner: Any = model
         for parent in parents:
             owner = owner.model_fields[str(parent)].annotation
         return f"There is no option {where!r}: {nearest(str(key), owner.model_fields)}"
-    if fault["type"] == "missing":
-        return f"The option {where!r} is missing: give it."
     message = fault["msg"].removeprefix("Value error, ")
     return f"{where}={fault['input']!r} does not fit: {message[0].lower()}{message[1:]}."

@@ -12,6 +12,14 @@ from safetensors import SafetensorError
 from swinkit.errors import RunError
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; RunError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be made ({error.strerror}): choose another place.") from error
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place; RunError where it cannot."""
     temporary: Path | None = None

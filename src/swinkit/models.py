@@ -13,7 +13,7 @@ from swinkit._version import __version__
 from swinkit.config import Preprocessing
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
-from swinkit.errors import ConfigError, WeightsError
+from swinkit.errors import ConfigError, WeightsError, nearest
 from swinkit.labels import Labels
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
@@ -127,6 +127,8 @@ def find_file(path: str | Path) -> Path:
         return path
     if str(path) in VARIANTS:
         raise WeightsError(f"{path} is an architecture without weights: train it, or use swinkit.create.")
+    if path.parent == Path() and not path.suffix:  # no path at all: rather a misspelt name
+        raise WeightsError(f"There is no model, file or run folder {path}: {nearest(str(path), VARIANTS)}")
     raise WeightsError(f"There is no weights file or run folder {path}: check the path.")
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from swinkit.explain.canvas import caption
+from swinkit.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -63,3 +69,23 @@ class Failure(Result):
     def lines(self) -> list[tuple[str, str]]:
         """The reason."""
         return [(self.error, "")]
+
+
+def write_json(results: Sequence[Result], path: Path) -> None:
+    """Write results as a JSON list, in order."""
+    text = json.dumps([result.to_dict() for result in results], indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_csv(results: Sequence[Result], path: Path) -> None:
+    """Write one row an answer, best first: path, rank, name, score, error."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "rank", "name", "score", "error"])
+    for result in results:
+        values = result.to_dict()
+        for rank, row in enumerate(values.get("classes", []), start=1):
+            writer.writerow([result.path, rank, row["name"], row["score"], ""])
+        if "error" in values:
+            writer.writerow([result.path, "", "", "", values["error"]])
+    write_atomically(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))

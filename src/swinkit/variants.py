@@ -37,8 +37,8 @@ _224 = {"img_size": 224, "window": 7, "patch": 4, "fit": "pad"}
 _384 = {"img_size": 384, "window": 12, "patch": 4, "fit": "pad"}
 _CLIP = {"img_size": (32, 224, 224), "window": (8, 7, 7), "patch": (2, 4, 4), "fit": "clamp"}
 
-_NANO = {"embed_dim": 48, "depths": (2, 4, 2), "num_heads": (3, 6, 12)}
-_PICO = {"embed_dim": 48, "depths": (2, 4), "num_heads": (3, 6)}
+_NANO = {"embed_dim": 48, "depths": (2, 4, 2), "num_heads": (3, 6, 12), "init_std": None}
+_PICO = {"embed_dim": 48, "depths": (2, 4), "num_heads": (3, 6), "init_std": None}
 
 VARIANTS: dict[str, Variant] = {
     "swin_t": Variant("classify", {**_T, **_224}, 1000, 28_288_354, 4_490_566_656),

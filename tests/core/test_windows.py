@@ -236,3 +236,9 @@ def test_regions_name_each_piece_once() -> None:
     sizes = [len(set(row.tolist())) for row in regions]
     corners = itertools.product((1, 2), repeat=3)  # an axis cut in two where the window is its last
     assert sizes == [math.prod(corner) for corner in corners]
+
+
+def test_nothing_functional_is_remembered() -> None:
+    window = (5, 9)  # of this test alone: what leaks stays in the cache
+    torch.func.functionalize(lambda x: x + relative_index(window, window, CPU, False))(torch.zeros(45, 45))
+    assert not torch._is_functional_tensor(relative_index(window, window, CPU, False))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from swinkit.config import Augmentation, Preprocessing
 from swinkit.data.batching import (
     Batch,
     ImageDataset,
@@ -16,7 +17,6 @@ from swinkit.data.batching import (
     make_loader,
 )
 from swinkit.data.folders import Sample, open_classes
-from swinkit.config import Augmentation, Preprocessing
 from swinkit.data.transforms import evaluation_transform, training_transform
 
 PRE = Preprocessing(size=8)

@@ -22,6 +22,7 @@ from swinkit.core.windows import (
     token_positions,
     unroll_and_crop,
 )
+from swinkit.errors import ConfigError
 
 Backend = Literal["auto", "eager", "sdpa"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -49,8 +50,12 @@ class AttentionWeights:
     def of(self, *position: int) -> Tensor:
         """Where the token at `position` looks, on the un-shifted grid: (B, heads, *grid).
 
-        Sums to 1 or, where padding takes a share, to less.
+        Sums to 1 or, where padding takes a share, to less. Raises ConfigError outside the grid.
         """
+        if len(position) != len(self.grid) or not all(
+            0 <= place < size for place, size in zip(position, self.grid, strict=True)
+        ):
+            raise ConfigError(f"There is no token at {position}: the grid is {self.grid}, counted from 0.")
         flat: int = 0
         for place, size in zip(position, self.grid, strict=True):
             flat = flat * size + place
@@ -85,7 +90,7 @@ class WindowAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.window, self.num_heads, self.prefix_index = window, num_heads, prefix_index
-        self.scale = qk_scale or (dim // num_heads) ** -0.5
+        self.scale = (dim // num_heads) ** -0.5 if qk_scale is None else qk_scale
         rows = math.prod(2 * w - 1 for w in window)
         self.relative_position_bias_table = nn.Parameter(torch.empty(rows, num_heads))
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
@@ -107,7 +112,7 @@ class WindowAttention(nn.Module):
         else:
             out, weights = self._eager(q, k, v, bias)
             if record is not None:
-                weights = weights.unflatten(1, (-1, self.num_heads))
+                weights = weights.unflatten(1, (q.shape[1] // self.num_heads, self.num_heads))
                 record.append(AttentionWeights(weights, token_positions(plan, x.device), plan.grid))
         out = unroll_and_crop(merge(out, plan, self.num_heads), plan)
         return self.proj_drop(self.proj(out))  # type: ignore[no-any-return]
@@ -129,10 +134,12 @@ class WindowAttention(nn.Module):
         return "eager" if plain else "sdpa"
 
     def _eager(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """The oracle: q, k, v (B, windows·heads, N, d) -> the same, and the weights, softmax in fp32."""
+        """The oracle: q, k, v (B, windows·heads, N, d) -> the same, and the weights."""
         logits = (q * self.scale) @ k.transpose(-2, -1)
-        logits = logits.unflatten(1, (-1, self.num_heads)) + bias
-        weights = logits.softmax(-1, dtype=torch.float32).to(v.dtype).flatten(1, 2)
+        logits = logits.unflatten(1, (q.shape[1] // self.num_heads, self.num_heads)) + bias
+        # softmax in fp32 at least
+        precise = torch.promote_types(logits.dtype, torch.float32)
+        weights = logits.softmax(-1, dtype=precise).to(v.dtype).flatten(1, 2)
         return F.dropout(weights, self.attn_drop, self.training) @ v, weights
 
     def _sdpa(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:

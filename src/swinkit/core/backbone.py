@@ -118,7 +118,7 @@ class SwinBackbone(nn.Module):
         self._norm_names = {stage: "norm" if norms == "final" else f"norm{stage}" for stage in normed}
         for stage, name in self._norm_names.items():
             self.add_module(name, nn.LayerNorm(config.dim(stage)))
-        self.apply(_initialise)
+        self.apply(lambda module: _initialise(module, config.init_std))
 
     def forward(
         self, x: Tensor, *, attend: bool = False
@@ -188,7 +188,10 @@ class SwinBackbone(nn.Module):
 
     def set_checkpointing(self, stages: Iterable[int] | bool = True) -> None:
         """Recompute the activations of these stages (True: all) in the backward pass, to save memory."""
-        chosen = range(len(self.layers)) if stages is True else stages or ()
+        everyone = range(len(self.layers))
+        chosen = set(everyone) if stages is True else set(stages or ())
+        if not chosen <= set(everyone):
+            raise ConfigError(f"checkpointing={sorted(chosen)}: the stages are 0 to {len(self.layers) - 1}.")
         for i, layer in enumerate(self._stages()):
             layer.checkpointing = i in chosen
 
@@ -202,12 +205,12 @@ class SwinBackbone(nn.Module):
     def freeze(self, stages: int) -> None:
         """Freeze the patch embedding and the first `stages` stages: no gradients, no dropout.
 
-        0 freezes the embedding alone. Stays in force through `train()`. A frozen stage takes its patch
-        merging with it.
+        0 freezes the embedding alone. Stays in force through `train()`; a second call may freeze more, not
+        less. A frozen stage takes its patch merging with it.
         """
         if not 0 <= stages <= len(self.layers):
             raise ConfigError(f"freeze={stages}: a backbone of {len(self.layers)} stages takes 0 to that.")
-        self.frozen_stages = stages
+        self.frozen_stages = max(stages, self.frozen_stages or 0)
         for module in self._frozen():
             module.requires_grad_(False)
         if self.absolute_pos_embed is not None:
@@ -249,9 +252,9 @@ def _position_table(config: SwinConfig) -> nn.Parameter | None:
     return table
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialise(module: nn.Module, std: float | None) -> None:
     """Linear layers as published; the convolution keeps torch's default, as Microsoft's does."""
     if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5 if std is None else std)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -21,7 +21,9 @@ class SwinConfig:
     Ints are expanded on construction: `patch` to one number an axis, `window` to one tuple a stage. A flat
     sequence as `window` means the axes of every stage where its length is the rank, else one side a stage.
     With `fit="pad"` and an `img_size`, an int window is cut to the shorter side of a stage's grid, as
-    Microsoft's classifiers do. The rank (2 image, 3 video) is the length of `patch`.
+    Microsoft's classifiers do. The rank (2 image, 3 video) is the length of `patch`. `prefix_index` copies
+    a fault of the video reference, for parity with it. `init_std` is that of random linear weights; None
+    takes 1/√inputs, with which narrow models learn faster.
     """
 
     embed_dim: int = 96
@@ -41,11 +43,15 @@ class SwinConfig:
     patch_norm: bool = True
     absolute_position: bool = False
     prefix_index: bool = False
+    init_std: float | None = 0.02
 
     def __post_init__(self) -> None:
         expand = object.__setattr__  # the instance is frozen
         for name in ("depths", "num_heads"):
-            expand(self, name, tuple(getattr(self, name)))
+            numbers = getattr(self, name)
+            if isinstance(numbers, int) or not numbers:
+                raise ConfigError(f"{name}={numbers}: give one number a stage.")
+            expand(self, name, tuple(numbers))
         expand(self, "patch", (self.patch,) * 2 if isinstance(self.patch, int) else tuple(self.patch))
         if self.img_size is not None:
             size = (self.img_size,) * 2 if isinstance(self.img_size, int) else tuple(self.img_size)
@@ -118,7 +124,7 @@ class SwinConfig:
         window = self.window
         if isinstance(window, int):
             grids = [self.grid(stage) for stage in range(self.stages)]
-            cut = [min(window, *g) if g and self.fit == "pad" else window for g in grids]
+            cut = [min(window, *g[-2:]) if g and self.fit == "pad" else window for g in grids]
             return tuple((side,) * self.rank for side in cut)
         flat = [side for side in window if isinstance(side, int)]
         if len(flat) < len(window):
@@ -140,8 +146,11 @@ class SwinConfig:
             axes = "(frames, height, width)" if self.rank == 3 else "one side or (height, width)"
             raise ConfigError(f"img_size={self.img_size} does not fit patch={self.patch}: give {axes}.")
         numbers = {"embed_dim": self.embed_dim, "in_chans": self.in_chans, "mlp_ratio": self.mlp_ratio}
-        sizes = [*self.depths, *self.num_heads, *self.patch_size, *(self.input_size or ())]
-        for name, value in [*numbers.items(), *(("every size", size) for size in sizes)]:
+        for name in ("depths", "num_heads", "patch", "img_size"):
+            numbers |= {name: min(getattr(self, name) or (1,))}
+        if self.init_std is not None:
+            numbers |= {"init_std": self.init_std}
+        for name, value in numbers.items():
             if value <= 0:
                 raise ConfigError(f"{name} must be positive, not {value}.")
         for name in ("drop", "attn_drop", "drop_path"):

@@ -92,20 +92,28 @@ def partition(x: Tensor, plan: WindowPlan, parts: int = 1, heads: int = 1) -> Te
     """
     rank = len(plan.grid)
     cut = [n for pair in zip(plan.counts, plan.window, strict=True) for n in pair]
-    x = x.reshape(x.shape[0], *cut, parts, heads, -1)
+    width = x.shape[-1] // (parts * heads)
+    x = x.reshape(x.shape[0], *cut, parts, heads, width)
     count_axes, token_axes = range(1, 2 * rank, 2), range(2, 2 * rank + 1, 2)
-    part, head, width = 2 * rank + 1, 2 * rank + 2, 2 * rank + 3
-    x = x.permute(part, 0, *count_axes, head, *token_axes, width)
-    return x.reshape(parts, x.shape[1], math.prod(plan.counts) * heads, plan.tokens, -1)
+    part_axis, head_axis, width_axis = range(2 * rank + 1, 2 * rank + 4)
+    x = x.permute(part_axis, 0, *count_axes, head_axis, *token_axes, width_axis)
+    return x.reshape(parts, x.shape[1], math.prod(plan.counts) * heads, plan.tokens, width)
 
 
 def merge(x: Tensor, plan: WindowPlan, heads: int = 1) -> Tensor:
     """Undo `partition` of one part: (B, windows·heads, N, d) -> (B, *padded, heads·d)."""
     rank = len(plan.grid)
-    x = x.reshape(x.shape[0], *plan.counts, heads, *plan.window, -1)
+    width = x.shape[-1]
+    x = x.reshape(x.shape[0], *plan.counts, heads, *plan.window, width)
     pairs = [axis for i in range(rank) for axis in (1 + i, 2 + rank + i)]
     x = x.permute(0, *pairs, 1 + rank, 2 + 2 * rank)
-    return x.reshape(x.shape[0], *plan.padded, -1)
+    return x.reshape(x.shape[0], *plan.padded, heads * width)
+
+
+def _makes_plain_tensors() -> bool:
+    """Whether a new tensor is neither fake nor functional, as it is under some of torch's modes."""
+    probe = torch.empty(0)
+    return type(probe) is Tensor and not torch._is_functional_tensor(probe)
 
 
 P = ParamSpec("P")
@@ -121,8 +129,7 @@ def _remembered(build: Callable[P, Tensor], sizes: int = 64) -> Callable[P, Tens
 
     @functools.wraps(build)
     def lookup(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-        traced = torch.compiler.is_compiling() or type(torch.empty(0)) is not Tensor  # a fake tensor, say
-        if traced:
+        if torch.compiler.is_compiling() or not _makes_plain_tensors():
             return build(*args, **kwargs)
         with torch.inference_mode(False):
             return cached(*args, **kwargs)  # type: ignore[arg-type]

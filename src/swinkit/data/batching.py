@@ -211,8 +211,10 @@ def _header_error(sample: Sample) -> str | None:
 
 
 def _seed_worker(worker: int) -> None:
-    """Give numpy and Python the seed that torch has already given this worker; leave Ctrl-C to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Give numpy and Python the seed that torch gave this worker; leave signals to the parent."""
+    # they reach the whole process group; the parent ends its workers itself
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     seed = torch.initial_seed() % 2**32
     np.random.seed(seed)
     random.seed(seed)

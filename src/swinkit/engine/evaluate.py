@@ -12,10 +12,10 @@ from rich.console import Console
 
 from swinkit.config import Compute
 from swinkit.data.batching import auto_workers, make_loader
-from swinkit.engine.progress import progress_bar
 from swinkit.errors import DataError
 from swinkit.files import write_atomically
 from swinkit.hardware import pick_batch_size, pick_device
+from swinkit.progress import progress_bar
 from swinkit.tasks.base import Metric, Task
 
 

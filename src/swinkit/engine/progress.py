@@ -8,21 +8,9 @@ from typing import Any
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar as LightningProgress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from swinkit.data.batching import Batch
-
-
-def progress_bar(console: Console, *, enabled: bool = True) -> Progress:
-    """A bar with count, images/s and time left; off where nobody watches."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal))
+from swinkit.progress import progress_bar
 
 
 class TrainingProgress(LightningProgress):

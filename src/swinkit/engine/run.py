@@ -62,7 +62,7 @@ class RunFolder:
     @classmethod
     def create(cls, config: TrainConfig) -> RunFolder:
         """Make the folder and write config.yaml; RunError where a run is there or nothing can be written."""
-        folder = cls(Path(config.out) if config.out else _next_free(Path("runs"), config.model))
+        folder = cls(Path(config.out) if config.out else next_free(Path("runs"), Path(config.model).stem))
         if folder.config_file.exists():
             raise RunError(
                 f"{folder.path} already holds a run: continue it with `swin train --resume {folder.path}`, "
@@ -113,9 +113,8 @@ class RunFolder:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 
-def _next_free(parent: Path, model: str) -> Path:
-    """runs/NAME-1, or the next number that is free."""
-    name = Path(model).stem
+def next_free(parent: Path, name: str) -> Path:
+    """PARENT/NAME-1, or the next number that is free."""
     taken = {entry.name for entry in parent.iterdir()} if parent.is_dir() else set()
     number = next(n for n in range(1, len(taken) + 2) if f"{name}-{n}" not in taken)
     return parent / f"{name}-{number}"

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swinkit.data.reading import read_image
-from swinkit.errors import RunError
-from swinkit.files import write_atomically
+from swinkit.files import make_folder, write_atomically
 from swinkit.results import Classes, Result
 
 
@@ -15,10 +14,7 @@ class Annotator:
     """Draws results into a folder, one PNG an input, named after it; equal names are numbered."""
 
     def __init__(self, folder: Path, inputs: Sequence[Path]) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{folder} cannot be made ({error.strerror}): choose another --out.") from error
+        make_folder(folder)
         self.folder = folder
         self.taken = {path.resolve() for path in inputs}
 

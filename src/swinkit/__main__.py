@@ -1,0 +1,5 @@
+"""`python -m swinkit` is `swin`."""
+
+from swinkit.cli import main
+
+main()

@@ -1,0 +1,69 @@
+"""The main job on real pictures that come along: train, evaluate, predict, show."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from swinkit import api
+from swinkit.data.reading import find_images, read_image
+from swinkit.engine.run import next_free
+from swinkit.explain.windows import draw_windows
+from swinkit.files import make_folder
+
+MODEL = "swin_pico"
+EPOCHS = 12
+# Light augmentation: with so few passes strong mixing would still be underfitting at the end.
+AUGMENTATION = {"crop_scale": (0.7, 1.0), "color_jitter": 0.0, "erasing": 0.0, "mixup": 0.0, "cutmix": 0.0}
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What the demo made: top-1 on the test part in percent, the model, and pictures with what they show."""
+
+    top1: float
+    model: Path
+    pictures: dict[Path, str]
+
+
+def run_demo(out: Path, *, epochs: int | None = None) -> DemoReport:
+    """Unpack Fashion-MNIST's subset, train a small Swin, measure it on the test part, draw."""
+    data = unpack(out)
+    run = api.train(
+        data,
+        model=MODEL,
+        out=next_free(out, "run"),
+        epochs=epochs or EPOCHS,
+        val_fraction=0.05,
+        lr=2e-3,
+        drop_path=0.05,
+        augmentation=AUGMENTATION,
+    )
+    samples = [folder for folder in sorted((data / "test").iterdir()) if folder.is_dir()]
+    shown = [find_images(folder)[0] for folder in samples]
+    list(api.predict(run.model, shown, out=run.path / "predicted"))
+    windows = run.path / "windows.png"
+    draw_windows(read_image(shown[0]), run.model.backbone.config, windows)
+    pictures = {
+        run.path / "predictions.png": "test pictures: surest hits and misses, with scores",
+        run.path / "confusion.png": "which classes are taken for which",
+        run.path / "curves.png": "loss and accuracy by epoch",
+        windows: "windows, shift and mask on a test picture",
+        run.path / "predicted": "one annotated picture of each class",
+    }
+    return DemoReport(run.metrics["test_top1"], run.path / "best.safetensors", pictures)
+
+
+def unpack(out: Path) -> Path:
+    """Unpack the pictures below `out`, unless they are there, and give their folder."""
+    folder = out / "fashion_mnist"
+    if not folder.is_dir():
+        make_folder(out)
+        with (
+            as_file(files("swinkit.data") / "fashion_mnist.zip") as packed,
+            zipfile.ZipFile(packed) as archive,
+        ):
+            archive.extractall(out)
+    return folder
