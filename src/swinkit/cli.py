@@ -24,6 +24,7 @@ app = App(
     name="swin",
     help="Swin transformers: train, evaluate, predict.",
     version=__version__,
+    help_format="plaintext",  # markdown would take 60 ms to import
     default_parameter=Parameter(negative_iterable=()),
 )
 app.register_install_completion_command(add_to_startup=False)

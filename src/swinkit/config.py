@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from swinkit.errors import ConfigError, nearest
@@ -17,7 +16,7 @@ _IMAGENET = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0
 class Settings(BaseModel):
     """Base of all settings: immutable, and no unknown key passes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:
@@ -64,26 +63,25 @@ class Preprocessing(Settings):
 class Augmentation(Settings):
     """What training varies; the defaults suit data sets of some hundred to some ten thousand images."""
 
-    crop_scale: tuple[float, float] | None = None
-    """Smallest and largest share of the area that is cut out; by default by input size."""
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    """Narrowest and widest width over height of the cut."""
-    hflip: float = Field(default=0.5, ge=0, le=1)
-    """Chance of a left-right flip."""
-    color_jitter: float = Field(default=0.2, ge=0, le=1)
-    """Largest relative change of brightness, contrast and saturation."""
-    erasing: float = Field(default=0.1, ge=0, le=1)
-    """Chance that a rectangle becomes noise."""
-    mixup: float = Field(default=0.2, ge=0)
-    """Alpha of mixup's beta distribution; 0 turns it off."""
-    cutmix: float = Field(default=1.0, ge=0)
-    """Alpha of cutmix's; 0 turns it off."""
-    mix_prob: float = Field(default=0.5, ge=0, le=1)
-    """Chance that a batch is mixed at all."""
-    switch_prob: float = Field(default=0.5, ge=0, le=1)
-    """Chance of cutmix where both are on."""
-    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the target that is spread over all classes."""
+    crop_scale: tuple[float, float] | None = Field(
+        default=None,
+        description="Smallest and largest share of the area that is cut out; by default by input size.",
+    )
+    crop_ratio: tuple[float, float] = Field(
+        default=(3 / 4, 4 / 3), description="Narrowest and widest width over height of the cut."
+    )
+    hflip: float = Field(default=0.5, ge=0, le=1, description="Chance of a left-right flip.")
+    color_jitter: float = Field(
+        default=0.2, ge=0, le=1, description="Largest relative change of brightness, contrast and saturation."
+    )
+    erasing: float = Field(default=0.1, ge=0, le=1, description="Chance that a rectangle becomes noise.")
+    mixup: float = Field(default=0.2, ge=0, description="Alpha of mixup's beta distribution; 0 turns it off.")
+    cutmix: float = Field(default=1.0, ge=0, description="Alpha of cutmix's; 0 turns it off.")
+    mix_prob: float = Field(default=0.5, ge=0, le=1, description="Chance that a batch is mixed at all.")
+    switch_prob: float = Field(default=0.5, ge=0, le=1, description="Chance of cutmix where both are on.")
+    label_smoothing: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of the target that is spread over all classes."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -107,82 +105,98 @@ class Augmentation(Settings):
 class Compute(Settings):
     """On what, and how, to compute; None and `auto` are chosen to fit the machine."""
 
-    device: str = "auto"
-    """cpu, cuda, cuda:N, mps, or auto."""
-    workers: int | None = Field(default=None, ge=0)
-    """Loader processes."""
-    batch_size: int | None = Field(default=None, ge=1)
-    """Images a step."""
-    progress: bool = True
-    """Show progress on screen (stderr)."""
+    device: str = Field(default="auto", description="cpu, cuda, cuda:N, mps, or auto.")
+    workers: int | None = Field(default=None, ge=0, description="Loader processes.")
+    batch_size: int | None = Field(default=None, ge=1, description="Images a step.")
+    progress: bool = Field(default=True, description="Show progress on screen (stderr).")
 
 
 class PredictConfig(Compute):
     """Options of predict."""
 
-    topk: int = Field(default=5, ge=1)
-    """Classes shown for a picture."""
+    topk: int = Field(default=5, ge=1, description="Classes shown for a picture.")
 
 
 class EvaluateConfig(Compute):
     """Options of evaluate."""
 
-    split: Literal["train", "val", "test"] | None = None
-    """Part of the data; by default val, else test, else all."""
-    out: str | None = None
-    """Folder for evaluation.json and pictures; by default the model's run folder."""
+    split: Literal["train", "val", "test"] | None = Field(
+        default=None, description="Part of the data; by default val, else test, else all."
+    )
+    out: str | None = Field(
+        default=None,
+        description="Folder for evaluation.json and pictures; by default the model's run folder.",
+    )
 
 
 class TrainOptions(Compute):
     """Options of train."""
 
-    model: str = "swin_t"
-    """A variant (random weights), or a file or run folder to start from."""
-    out: str | None = None
-    """Run folder; by default runs/MODEL-N."""
-    epochs: int = Field(default=30, ge=1)
-    """Passes over the training images."""
-    img_size: int | None = Field(default=None, ge=4)
-    """Side of the model's input in pixels; by default the model's own."""
-    val_fraction: float = Field(default=0.2, ge=0, lt=1)
-    """Share of each class kept for validation where the data has no val part."""
-    lr: float | None = Field(default=None, gt=0)
-    """Peak learning rate; by default by batch size, lower when fine-tuning."""
-    weight_decay: float = Field(default=0.05, ge=0)
-    """AdamW's; none on biases, norms, bias tables, absolute position."""
-    warmup_epochs: float | None = Field(default=None, ge=0)
-    """Epochs of linear warm-up; by default a tenth, at most 20."""
-    clip: float = Field(default=5.0, ge=0)
-    """Largest norm of the gradient; 0 turns clipping off."""
-    accumulate: int = Field(default=1, ge=1)
-    """Batches whose gradients are summed to one step."""
-    ema: bool = True
-    """Evaluate and save an exponential moving average of the weights."""
-    drop_path: float | None = Field(default=None, ge=0, le=1)
-    """Stochastic depth of the last block; by default the model's own, or 0.1 from random weights."""
-    freeze: int | None = Field(default=None, ge=0)
-    """Freeze the patch embedding and this many stages."""
-    checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, a third more time."""
-    patience: int | None = Field(default=None, ge=1)
-    """Stop after this many epochs without a better validation figure."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Numbers to compute in; weights stay fp32."""
-    seed: int = 0
-    """Of the split, the order, the augmentation and the weights."""
-    augmentation: Augmentation = Augmentation()
-    """What training varies."""
+    model: str = Field(
+        default="swin_t", description="A variant (random weights), or a file or run folder to start from."
+    )
+    out: str | None = Field(default=None, description="Run folder; by default runs/MODEL-N.")
+    epochs: int = Field(default=30, ge=1, description="Passes over the training images.")
+    img_size: int | None = Field(
+        default=None, ge=4, description="Side of the model's input in pixels; by default the model's own."
+    )
+    val_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Share of each class kept for validation where the data has no val part.",
+    )
+    lr: float | None = Field(
+        default=None,
+        gt=0,
+        description="Peak learning rate; by default by batch size, lower when fine-tuning.",
+    )
+    weight_decay: float = Field(
+        default=0.05, ge=0, description="AdamW's; none on biases, norms, bias tables, absolute position."
+    )
+    warmup_epochs: float | None = Field(
+        default=None, ge=0, description="Epochs of linear warm-up; by default a tenth, at most 20."
+    )
+    clip: float = Field(default=5.0, ge=0, description="Largest norm of the gradient; 0 turns clipping off.")
+    accumulate: int = Field(default=1, ge=1, description="Batches whose gradients are summed to one step.")
+    ema: bool = Field(
+        default=True, description="Evaluate and save an exponential moving average of the weights."
+    )
+    drop_path: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Stochastic depth of the last block; by default the model's, or 0.1 from random weights.",
+    )
+    freeze: int | None = Field(
+        default=None, ge=0, description="Freeze the patch embedding and this many stages."
+    )
+    checkpointing: bool = Field(
+        default=False,
+        description="Recompute activations in the backward pass: less memory, a third more time.",
+    )
+    patience: int | None = Field(
+        default=None, ge=1, description="Stop after this many epochs without a better validation figure."
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="Numbers to compute in; weights stay fp32."
+    )
+    seed: int = Field(default=0, description="Of the split, the order, the augmentation and the weights.")
+    augmentation: Augmentation = Field(default=Augmentation(), description="What training varies.")
 
 
 class TrainConfig(TrainOptions):
     """Data and options: enough to repeat a run."""
 
-    data: str
-    """Folder of class folders (with or without train/val/test), or CSV with path,label[,split]."""
+    data: str = Field(
+        description="Folder of class folders, with or without train/val/test, or CSV with path,label[,split]."
+    )
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Keys and values of a YAML file; ConfigError where it cannot be read or is no mapping."""
+    import yaml  # here, for `swin --help` shall be quick
+
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -197,6 +211,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def to_yaml(config: Settings) -> str:
     """The settings as YAML that `read_yaml` takes back."""
+    import yaml
+
     return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
