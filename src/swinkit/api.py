@@ -12,12 +12,12 @@ import torch
 from rich.console import Console
 
 from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig
-from swinkit.data.batching import auto_workers, check_headers, make_loader
+from swinkit.data.batching import check_headers, make_loader
 from swinkit.data.folders import ClassData, open_classes, save_split
 from swinkit.data.reading import find_images
 from swinkit.errors import ConfigError, DataError
 from swinkit.explain.annotate import Annotator
-from swinkit.hardware import pick_batch_size, pick_device
+from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.models import backbone, create, load
 from swinkit.results import Failure, Result
 from swinkit.tasks.base import Task
@@ -71,6 +71,7 @@ def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, fl
     split_file = folder.split_file if folder and folder.trained_on(data) else None
     opened = open_classes(data, val_fraction=0, classes=task.classes, split_file=split_file)
     split = _pick_split(opened, config.split)
+    _print_notes(opened.notes)
     out = Path(config.out) if config.out else folder.path if folder else None
     source = {"data": str(data), "split": split, "model": "" if isinstance(model, Task) else str(model)}
     return evaluate_split(task, opened.splits[split], config, out=out, source=source, console=_console())
@@ -100,7 +101,7 @@ def _predict(
     size = pick_batch_size(
         config.batch_size, images=16 * len(files), size=task.preprocessing.size, device=task.device
     )
-    workers = auto_workers(len(files)) if config.workers is None else config.workers
+    workers = pick_workers(config.workers, images=len(files), device=task.device)
     remaining = iter(files)
     for batch in make_loader(dataset, batch_size=size, shuffle=False, workers=workers, seed=0):
         answers = {result.path: result for result in task.answer(batch)} if len(batch) else {}
@@ -115,9 +116,8 @@ def _predict(
 def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
     """Open data and model, then fit; the run folder is made last, so that a mistake leaves no litter."""
     from swinkit.engine.run import Run, RunFolder
-    from swinkit.engine.train import fit
+    from swinkit.engine.train import fit, prepare
 
-    console = _console()
     pick_device(config.device)  # a device that is not there shall not cost a scan of the data
     split_file = resumed.split_file if resumed else None
     opened = open_classes(
@@ -126,12 +126,14 @@ def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
     data = _readable(opened)
     torch.manual_seed(config.seed)
     model = start_model(config, data.classes)
+    chosen = prepare(model, len(data.splits["train"]), config)
     folder = resumed or RunFolder.create(config)
     if resumed is None:
         save_split(opened, folder.split_file)
-    for note in data.notes:
-        console.print(f"Note: {note}", style="yellow", highlight=False)
-    fit(model, data.splits, config, folder, console=console)
+    report = model.load_report
+    replaced = [report.sentence()] if report is not None and report.initialised else []
+    _print_notes([*data.notes, *replaced])
+    fit(model, data.splits, config, folder, chosen=chosen, console=_console())
     best = load(folder.path)
     return Run(folder.path, best, _final_figures(best, data, config, folder))
 
@@ -185,6 +187,11 @@ def _pick_split(data: ClassData, wanted: str | None) -> str:
             return split
     have = ", ".join(data.splits)
     raise DataError(f"{data.root} has no part {wanted!r}: it has {have}.")
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        _console().print(f"Note: {note}", style="yellow", highlight=False, markup=False)
 
 
 def _console() -> Console:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from swinkit._version import __version__
 from swinkit.config import EvaluateConfig, PredictConfig, TrainOptions, explain, read_yaml
@@ -26,6 +28,7 @@ app = App(
     version=__version__,
     help_format="plaintext",  # markdown would take 60 ms to import
     default_parameter=Parameter(negative_iterable=()),
+    suppress_keyboard_interrupt=False,
 )
 app.register_install_completion_command(add_to_startup=False)
 Options = Parameter(name="*")
@@ -56,7 +59,7 @@ def train(
         settings.pop("data", None)
         run = swinkit.train(source, **settings)
     _print_figures(run.metrics)
-    screen.print(f"Run folder: {run.path}  (best.safetensors predicts; curves.png, predictions.png show)")
+    _say(f"Run folder: {run.path}  (best.safetensors predicts; curves.png, predictions.png show)")
 
 
 @app.command
@@ -97,14 +100,15 @@ def predict(
             for result in answers:
                 results.append(result)
                 bar.advance(step)
-    finally:  # what is answered is kept, whatever comes between
-        if json is not None:
-            write_json(results, json)
-        if csv is not None:
-            write_csv(results, csv)
-        _print_results(results)
+    finally:  # what is answered is shown and kept, whatever comes between
+        with ExitStack() as last:  # each of these happens, even if another fails
+            if json is not None:
+                last.callback(write_json, results, json)
+            if csv is not None:
+                last.callback(write_csv, results, csv)
+            _print_results(results)
     if out is not None:
-        screen.print(f"Annotated pictures: {out}")
+        _say(f"Annotated pictures: {out}")
     return FAILED if any(isinstance(result, Failure) for result in results) else 0
 
 
@@ -137,10 +141,11 @@ def demo(
     from swinkit.demo import run_demo
 
     report = run_demo(out, epochs=epochs)
-    screen.print("Pictures to look at:")
+    _say("Pictures to look at:")
     for path, what in report.pictures.items():
-        screen.print(f"  {path}  {what}", highlight=False)
-    screen.print(f"Model: {report.model}\ntop-1 {report.top1:.1f} %", highlight=False)
+        _say(f"  {path}  {what}")
+    _say(f"Model: {report.model}")
+    _say(f"top-1 {report.top1:.1f} %")
 
 
 def main() -> None:
@@ -169,6 +174,10 @@ def _fail(sentence: str, code: int) -> None:
     sys.exit(code)
 
 
+def _say(line: str) -> None:
+    screen.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def _merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """The base with given options over it, group by group."""
     merged = dict(base)
@@ -189,5 +198,5 @@ def _print_results(results: list[Result]) -> None:
     table = Table("picture", "answer", "score")
     for result in results:
         for i, (name, score) in enumerate(result.lines()):
-            table.add_row(result.path if i == 0 else "", name, score)
+            table.add_row(Text(result.path if i == 0 else ""), Text(name), score)
     screen.print(table)

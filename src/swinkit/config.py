@@ -181,7 +181,9 @@ class TrainOptions(Compute):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="Numbers to compute in; weights stay fp32."
     )
-    seed: int = Field(default=0, description="Of the split, the order, the augmentation and the weights.")
+    seed: int = Field(
+        default=0, ge=0, lt=2**63, description="Of the split, the order, the augmentation and the weights."
+    )
     augmentation: Augmentation = Field(default=Augmentation(), description="What training varies.")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from swinkit.errors import ConfigError
@@ -50,3 +52,18 @@ def pick_batch_size(wanted: int | None, *, images: int, size: int, device: torch
     fits = fits if size <= 128 else max(8, int(fits * (128 / size) ** 2))
     enough = max(8, images // 16)  # fewer than 16 updates an epoch learn slowly
     return 1 << (min(fits, enough).bit_length() - 1)
+
+
+def pick_workers(wanted: int | None, *, images: int, device: torch.device) -> int:
+    """Loader processes: none for few images, else the cores but one, at most 16.
+
+    Where the CPU computes as well, a quarter of the cores: more would take from the model what they give
+    to the loader (docs/training.md).
+    """
+    if wanted is not None:
+        return wanted
+    if images < 200:
+        return 0
+    # a container or a batch system may grant fewer cores than the machine has
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores // 4 if device.type == "cpu" else cores - 1, 16)

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from swinkit._version import __version__
 from swinkit.config import Preprocessing
 from swinkit.core.backbone import Norms, SwinBackbone
@@ -34,7 +32,9 @@ def create(
     """
     variant = find_variant(name)
     config = variant.config(**settings)
-    labels = _labels(num_classes, classes) or Labels.of(map(str, range(variant.classes)))
+    if num_classes is None and classes is None:
+        num_classes = variant.classes
+    labels = _labels(num_classes, classes)
     model = TASKS[variant.task](
         config, labels, preprocessing_for(config), head_drop=HEAD_DROP.get(variant.task, 0.0)
     )
@@ -66,6 +66,8 @@ def load(
     """
     file = find_file(path)
     tensors, header = read_file(file)
+    if header["task"] not in TASKS:
+        raise WeightsError(f"{file} holds a model for the task {header['task']!r}, unknown to this swinkit.")
     config = SwinConfig.from_dict(header["config"] | settings | ({"fit": fit} if fit else {}))
     preprocessing = Preprocessing.checked(header["preprocessing"])
     if img_size is not None:
@@ -73,9 +75,8 @@ def load(
             {**preprocessing.model_dump(exclude={"crop"}), "size": img_size}
         )
     stored = Labels.from_list(header["labels"])
-    labels = _labels(num_classes, classes) or stored
-    if num_classes == len(stored) and classes is None:
-        labels = stored
+    kept = classes is None and num_classes in (None, len(stored))
+    labels = stored if kept else _labels(num_classes, classes)
     model = TASKS[header["task"]](config, labels, preprocessing, **header["settings"])
     renew = () if labels.names == stored.names else ("head.weight", "head.bias")
     model.load_report = adopt(model, canonical_names(tensors), source=str(file), renew=renew, strict=strict)
@@ -86,17 +87,17 @@ def load(
 def backbone(
     name: str | Path,
     *,
-    out_indices: Sequence[int] = (0, 1, 2, 3),
+    out_indices: Sequence[int] | None = None,
     fit: str = "pad_shift",
     norms: bool = True,
     **settings: Any,
 ) -> SwinBackbone:
     """A backbone for other people's detectors and heads: net(x) -> maps, `net.features` -> FeatureSpecs.
 
-    `name` is a variant (random weights) or a file of ours. Maps come AFTER a LayerNorm of their own
-    (`norm0` …, fresh, as in Microsoft's detection and segmentation backbones); with `norms=False` they are
-    the raw outputs of the stages. A classifier's final norm is left behind. `net.load_report` tells what
-    was loaded; it is None for random weights.
+    `name` is a variant (random weights) or a file of ours; `out_indices` names stages (default: all).
+    Maps come AFTER a LayerNorm of their own (`norm0` …, fresh, as in Microsoft's detection and segmentation
+    backbones); with `norms=False` they are the raw outputs of the stages. A classifier's final norm is left
+    behind. `net.load_report` tells what was loaded; it is None for random weights.
     """
     kind: Norms = "each" if norms else "none"
     if str(name) in VARIANTS:
@@ -132,19 +133,12 @@ def find_file(path: str | Path) -> Path:
     raise WeightsError(f"There is no weights file or run folder {path}: check the path.")
 
 
-def _labels(num_classes: int | None, classes: Sequence[str] | None) -> Labels | None:
-    """Named classes, numbered ones, or None where neither is given."""
-    if classes is not None:
-        if num_classes not in (None, len(classes)):
-            raise ConfigError(f"num_classes={num_classes}, but {len(classes)} classes are named.")
-        return Labels.of(classes)
-    if num_classes is None:
-        return None
-    if num_classes < 1:
-        raise ConfigError(f"num_classes={num_classes}: a classifier needs at least one.")
-    return Labels.of(map(str, range(num_classes)))
-
-
-def count_parameters(model: torch.nn.Module) -> int:
-    """All parameters, frozen ones included."""
-    return sum(parameter.numel() for parameter in model.parameters())
+def _labels(count: int | None, names: Sequence[str] | None) -> Labels:
+    """Named classes, or numbered ones; ConfigError where there are none or the two disagree."""
+    if names is None:
+        names = [str(i) for i in range(count or 0)]
+    if count not in (None, len(names)):
+        raise ConfigError(f"num_classes={count}, but {len(names)} classes are named.")
+    if not names:
+        raise ConfigError("A classifier needs at least one class.")
+    return Labels.of(names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 from collections.abc import Iterable, Iterator, Sequence
@@ -174,15 +173,6 @@ def make_loader(
         generator=torch.Generator().manual_seed(seed),
         persistent_workers=workers > 0,
     )
-
-
-def auto_workers(images: int) -> int:
-    """Choose the number of loader processes: none for few images, else the cores but one, at most 16."""
-    if images < 200:
-        return 0
-    # A container or a batch system may grant fewer cores than the machine has.
-    granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(granted - 1, 16)
 
 
 def check_headers(samples: Iterable[Sample]) -> tuple[list[Sample], list[str]]:

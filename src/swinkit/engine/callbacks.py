@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import signal
 import time
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -87,12 +88,12 @@ class Checkpoint(Callback):
 
 
 class History(Callback):
-    """Write metrics.csv and curves.png after each epoch."""
+    """Write metrics.csv after each epoch, and curves.png too, at most every ten seconds."""
 
     def __init__(self, run: RunFolder, monitor: str) -> None:
         self.run, self.monitor = run, monitor
         self.rows: list[dict[str, float]] = []
-        self.started = 0.0
+        self.started = self.drawn = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -109,50 +110,69 @@ class History(Callback):
         self.rows = [old for old in self.run.read_history() if old["epoch"] < epoch] + [row]
         if trainer.is_global_zero:
             self.run.write_history(self.rows)
-            draw_curves(self.rows, self.monitor, self.run.path / "curves.png")
+            if time.perf_counter() - self.drawn > 10:
+                self._draw()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the whole run."""
+        if trainer.is_global_zero and self.rows:
+            self._draw()
+
+    def _draw(self) -> None:
+        draw_curves(self.rows, self.monitor, self.run.path / "curves.png")
+        self.drawn = time.perf_counter()
 
 
 class StopOnSignal(Callback):
-    """Turn Ctrl-C and SIGTERM into InterruptedRunError at a batch's end; a second Ctrl-C ends at once."""
+    """Turn Ctrl-C and SIGTERM into InterruptedRunError at a batch's end; a second one ends at once.
+
+    A context manager too, for Lightning tears no callback down after an error.
+    """
 
     def __init__(self, run: RunFolder) -> None:
         self.run = run
         self.signal: int | None = None
+        self.epoch = 0
         self.before: dict[int, Any] = {}
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def __enter__(self) -> Self:
         """Listen, where this thread may."""
-        try:
+        with contextlib.suppress(ValueError):  # only the main thread of a program may listen
             for number in (signal.SIGINT, signal.SIGTERM):
                 self.before[number] = signal.signal(number, self._receive)
-        except ValueError:  # only the main thread of a program may listen
-            self.before = {}
+        return self
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def __exit__(self, *_: object) -> None:
         """Put the former handlers back."""
         for number, handler in self.before.items():
             signal.signal(number, handler)
-        self.before = {}
 
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Stop if asked to."""
-        self._stop(trainer)
+    def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
+        """Remember the epoch, for the message."""
+        self.epoch = trainer.current_epoch
 
-    def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, *_: Any) -> None:
         """Stop if asked to."""
-        self._stop(trainer)
+        self._stop()
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """Stop if asked to."""
+        self._stop()
+
+    def error(self, number: int) -> InterruptedRunError:
+        """What to tell the user."""
+        name = signal.Signals(number).name
+        kept = f"epochs 1 to {self.epoch} are kept" if self.epoch else "its settings are kept"
+        return InterruptedRunError(
+            f"Stopped by {name} in epoch {self.epoch + 1}; {kept} in {self.run.path}: "
+            f"continue with `swin train --resume {self.run.path}`."
+        )
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
-            raise KeyboardInterrupt
+            raise self.error(number)
         self.signal = number
 
-    def _stop(self, trainer: Trainer) -> None:
-        if self.signal is None:
-            return
-        epoch, name = trainer.current_epoch + 1, signal.Signals(self.signal).name
-        kept = f"epochs 1 to {epoch - 1} are kept" if epoch > 1 else "its settings are kept"
-        raise InterruptedRunError(
-            f"Stopped by {name} in epoch {epoch}; {kept} in {self.run.path}: "
-            f"continue with `swin train --resume {self.run.path}`."
-        )
+    def _stop(self) -> None:
+        if self.signal is not None:
+            raise self.error(self.signal)

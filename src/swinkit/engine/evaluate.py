@@ -11,10 +11,10 @@ import torch
 from rich.console import Console
 
 from swinkit.config import Compute
-from swinkit.data.batching import auto_workers, make_loader
+from swinkit.data.batching import make_loader
 from swinkit.errors import DataError
 from swinkit.files import write_atomically
-from swinkit.hardware import pick_batch_size, pick_device
+from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.progress import progress_bar
 from swinkit.tasks.base import Metric, Task
 
@@ -39,6 +39,7 @@ def evaluate_split(
             f"{len(unreadable)} files could not be read and do not count: {unreadable[0]}",
             style="yellow",
             highlight=False,
+            markup=False,
         )
     if out is not None:
         report = {**source, "metrics": figures, **metric.details(), "unreadable": unreadable}
@@ -60,7 +61,7 @@ def run_metric(
     size = pick_batch_size(
         config.batch_size, images=16 * len(samples), size=task.preprocessing.size, device=device
     )
-    workers = auto_workers(len(samples)) if config.workers is None else config.workers
+    workers = pick_workers(config.workers, images=len(samples), device=device)
     loader = make_loader(task.dataset(samples), batch_size=size, shuffle=False, workers=workers, seed=0)
     metric, unreadable, seen = task.metric(), [], 0
     task.to(device).eval()

@@ -63,5 +63,9 @@ class TrainingProgress(LightningProgress):
         """Clear the bar."""
         self.bar.stop()
 
+    def on_exception(self, *_: Any) -> None:
+        """Clear the bar, for nothing is torn down after an error."""
+        self.bar.stop()
+
     def _speed(self) -> float:
         return self.images / self.seconds if self.seconds else 0.0

@@ -12,6 +12,7 @@ from swinkit.config import TrainConfig, read_yaml, to_yaml
 from swinkit.errors import RunError
 from swinkit.files import write_atomically
 from swinkit.tasks.base import Task
+from swinkit.variants import VARIANTS
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,10 @@ class RunFolder:
                 f"{folder.path} already holds a run: continue it with `swin train --resume {folder.path}`, "
                 "or choose another --out."
             )
+        # absolute, so that the run can be repeated from anywhere
         absolute = {"data": str(Path(config.data).resolve()), "out": str(folder.path)}
+        if config.model not in VARIANTS:
+            absolute["model"] = str(Path(config.model).resolve())
         folder.write(folder.config_file, to_yaml(config.model_copy(update=absolute)))
         return folder
 

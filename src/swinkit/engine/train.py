@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.console import Console
 from torch.utils.data import DataLoader
 
 from swinkit.config import TrainConfig
-from swinkit.data.batching import auto_workers, make_loader
+from swinkit.data.batching import make_loader
 from swinkit.engine.callbacks import (
     Checkpoint,
     Ema,
@@ -30,7 +33,7 @@ from swinkit.engine.module import TrainingModule
 from swinkit.engine.progress import TrainingProgress
 from swinkit.engine.run import RunFolder
 from swinkit.errors import RunError
-from swinkit.hardware import pick_batch_size, pick_device, pick_precision
+from swinkit.hardware import pick_batch_size, pick_device, pick_precision, pick_workers
 from swinkit.tasks.base import Task
 
 
@@ -44,12 +47,19 @@ class Plan:
     workers: int
 
 
-def plan(task: Task, images: int, config: TrainConfig) -> Plan:
-    """Fill in what the settings leave to the machine."""
+def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
+    """Fill in what the settings leave to the machine, and set the task up.
+
+    Raises ConfigError or RunError for what cannot be trained, before anything is written.
+    """
+    check_loaded(task)
+    if config.freeze is not None:
+        task.backbone.freeze(config.freeze)
+    task.backbone.set_checkpointing(config.checkpointing)
     device = pick_device(config.device)
     size = task.preprocessing.size
     batch_size = pick_batch_size(config.batch_size, images=images, size=size, device=device)
-    workers = auto_workers(images) if config.workers is None else config.workers
+    workers = pick_workers(config.workers, images=images, device=device)
     return Plan(device, pick_precision(config.precision, device), min(batch_size, images), workers)
 
 
@@ -59,42 +69,54 @@ def fit(
     config: TrainConfig,
     run: RunFolder,
     *,
+    chosen: Plan,
     console: Console,
 ) -> None:
     """Train; the run folder then holds the models. A last.ckpt that is there is continued.
 
-    Raises InterruptedRunError after Ctrl-C, RunError where the folder cannot be written.
+    Raises InterruptedRunError after Ctrl-C, RunError where the folder cannot be written or resumed.
     """
-    check_loaded(task)
-    chosen = plan(task, len(splits["train"]), config)
     training, validation = loaders(task, splits, config, chosen)
     from_scratch = task.load_report is None
     module = TrainingModule(task, config, batch_size=chosen.batch_size, from_scratch=from_scratch)
-    if config.freeze is not None:
-        task.backbone.freeze(config.freeze)
-    task.backbone.set_checkpointing(config.checkpointing)
     lineage = {"data": config.data, "epochs": config.epochs, "seed": config.seed}
-    callbacks: list[Callback] = [
-        TrainingProgress(task.monitor, console, enabled=config.progress),
-        StopOnSignal(run),
-        Reseed(config.seed),
-        ModelFiles(run, lineage),
-        History(run, task.monitor),
-    ]
-    if config.ema:
-        callbacks.append(Ema(len(training) * config.epochs // config.accumulate))
-    if config.patience is not None:
-        callbacks.append(EarlyStopping(f"val_{task.monitor}", patience=config.patience, mode="max"))
-    with quiet_lightning():
-        trainer = make_trainer(config, chosen, run, [*callbacks, Checkpoint(run)])
-        trainer.fit(
-            module,
-            training,
-            validation,
-            ckpt_path=run.checkpoint if run.checkpoint.exists() else None,
-            weights_only=False,  # our own file, not a foreign one
-        )
+    steps = len(training) * config.epochs // config.accumulate
+    with StopOnSignal(run) as stop, quiet_lightning():
+        callbacks: list[Callback] = [
+            TrainingProgress(task.monitor, console, enabled=config.progress),
+            stop,
+            Reseed(config.seed),
+            ModelFiles(run, lineage),
+            History(run, task.monitor),
+            *([Ema(steps)] if config.ema else []),
+            *([early_stopping(task, config.patience)] if config.patience else []),
+            Checkpoint(run),
+        ]
+        trainer = make_trainer(config, chosen, run, callbacks)
+        try:
+            trainer.fit(module, training, validation, ckpt_path=checked_checkpoint(run), weights_only=True)
+        except SIGTERMException as error:  # Lightning's own, between batches
+            raise stop.error(signal.SIGTERM) from error
     report_unreadable(list(module.unreadable), run, console)
+
+
+def early_stopping(task: Task, patience: int) -> EarlyStopping:
+    """Stop after `patience` epochs without a better figure."""
+    return EarlyStopping(f"val_{task.monitor}", patience=patience, mode="max")
+
+
+def checked_checkpoint(run: RunFolder) -> Path | None:
+    """The training state to continue, if there is one; RunError where it is damaged."""
+    if not run.checkpoint.exists():
+        return None
+    try:
+        torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        raise RunError(
+            f"{run.checkpoint} cannot be read, it may be cut short: delete it to start the run anew, "
+            f"or train from {run.last} as --model."
+        ) from error
+    return run.checkpoint
 
 
 def make_trainer(config: TrainConfig, chosen: Plan, run: RunFolder, callbacks: list[Callback]) -> Trainer:
@@ -163,6 +185,7 @@ def report_unreadable(messages: list[str], run: RunFolder, console: Console) -> 
             f"{len(messages)} files could not be read and were left out ({path}): {messages[0]}",
             style="yellow",
             highlight=False,
+            markup=False,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,13 +22,16 @@ def draw_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: Path) 
     figure.colorbar(shown, ax=axes, label="share of the true class", shrink=0.8)
     axes.set(xlabel="predicted", ylabel="true")
     if len(names) <= 40:
-        axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
-        axes.set_yticks(range(len(names)), names)
+        # a dollar in a class name is no formula
+        axes.set_xticks(range(len(names)), names, rotation=60, ha="right", parse_math=False)
+        axes.set_yticks(range(len(names)), names, parse_math=False)
     if len(names) <= 20:
         for (row, column), count in np.ndenumerate(matrix):
             ink = "white" if share[row, column] > 0.5 else "black"
             axes.text(column, row, str(count) if count else "·", ha="center", va="center", color=ink, size=8)
-    figure.savefig(path, dpi=110)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks
+        figure.savefig(path, dpi=110)
 
 
 def draw_curves(history: Sequence[dict[str, float]], monitor: str, path: Path) -> None:

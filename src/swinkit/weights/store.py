@@ -17,6 +17,7 @@ from swinkit.files import write_atomically
 
 HEADER_KEY = "swinkit"
 FORMAT = 1
+HEADER = ("task", "config", "labels", "preprocessing", "settings", "licence", "lineage")
 RECOMPUTED = ("relative_position_index", "attn_mask")  # stand in foreign files; ours come from the size
 
 
@@ -71,7 +72,13 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
     if HEADER_KEY not in metadata:
         raise WeightsError(f"{path} was not written by swinkit: it does not say what model it holds.")
-    header: dict[str, Any] = json.loads(metadata[HEADER_KEY])
+    try:
+        header: dict[str, Any] = json.loads(metadata[HEADER_KEY])
+        absent = [key for key in ("format", *HEADER) if key not in header]
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"{path} has a damaged header: its metadata is no JSON.") from error
+    if absent:
+        raise WeightsError(f"{path} has a damaged header: {absent[0]!r} is missing from its metadata.")
     if header["format"] > FORMAT:
         raise WeightsError(f"{path} was written by a newer swinkit: update with `pip install -U swinkit`.")
     return tensors, header

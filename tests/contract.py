@@ -1,0 +1,238 @@
+"""One tester that every task passes: the seam that training, prediction and export rely on.
+
+A task's own test file names its cases and parametrises over `CHECKS`; what is special to a task stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+import swinkit
+from swinkit.config import Augmentation
+from swinkit.data.folders import Sample
+from swinkit.errors import ImageError
+from swinkit.tasks.base import Task
+from swinkit.weights.store import read_file
+
+ODD_NAMES = ("naïve ✓ 犬", "a/b, \"c\"; 'd'", "  spaces  ", "0", "1")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task under test; `build(classes)` gives it with random weights, the same ones for the same seed."""
+
+    name: str
+    build: Callable[[tuple[str, ...]], Task]
+
+    def task(self, classes: tuple[str, ...] = ODD_NAMES) -> Task:
+        torch.manual_seed(1)
+        return self.build(classes)
+
+
+def draw_pictures(folder: Path, count: int = 3) -> list[Path]:
+    """Pictures of different sizes and modes."""
+    rng = np.random.default_rng(3)
+    paths = []
+    for i in range(count):
+        image = Image.fromarray(rng.integers(0, 256, (30 + 7 * i, 41 - 5 * i, 3), dtype=np.uint8))
+        paths.append(folder / f"{i}.png")
+        image.convert(("RGB", "L", "RGBA")[i % 3]).save(paths[-1])
+    return paths
+
+
+def images_of(task: Task, count: int = 2) -> Tensor:
+    pre = task.preprocessing
+    return torch.randn(count, pre.channels, pre.size, pre.size, generator=torch.Generator().manual_seed(5))
+
+
+def check_walk(case: Case, folder: Path) -> None:
+    """preprocess → forward → postprocess: one result an image, in order, of its size."""
+    task, paths = case.task(), draw_pictures(folder)
+    batch = task.preprocess(paths)
+    pre = task.preprocessing
+    assert batch.images.shape == (3, pre.channels, pre.size, pre.size)
+    assert batch.images.dtype == torch.float32
+    assert (batch.targets, batch.unreadable) == (None, ())
+    assert batch.sizes == ((30, 41), (37, 36), (44, 31))
+    assert batch.paths == tuple(map(str, paths))
+    results = task.postprocess(task(batch.images), batch.sizes)
+    assert [result.size for result in results] == list(batch.sizes)
+    for result in results:
+        assert result.to_dict()
+        assert result.lines()
+
+
+def check_preprocess_normalises(case: Case, folder: Path) -> None:
+    """A plain picture becomes (value − mean) / std everywhere."""
+    task = case.task()
+    Image.new("RGB", (50, 40), (51, 51, 51)).save(folder / "grey.png")
+    image = task.preprocess([folder / "grey.png"]).images[0]
+    for channel, mean, std in zip(image, task.preprocessing.mean, task.preprocessing.std, strict=True):
+        torch.testing.assert_close(channel, torch.full_like(channel, (0.2 - mean) / std))
+
+
+def check_unreadable(case: Case, folder: Path) -> None:
+    """A text file named .jpg raises ImageError with its path."""
+    (folder / "text.jpg").write_text("not a picture")
+    with pytest.raises(ImageError, match=r"text\.jpg"):
+        case.task().predict(folder / "text.jpg")
+
+
+def check_predict(case: Case, folder: Path) -> None:
+    """A path, a PIL image and a list of both give the same answers, in any batch size."""
+    task, paths = case.task(), draw_pictures(folder, 5)
+    several = task.predict(paths)
+    assert [result.path for result in several] == list(map(str, paths))
+    assert task.predict([]) == []
+    one = task.predict(str(paths[1]))
+    assert [result.path for result in one] == [str(paths[1])]
+    in_memory = task.predict(Image.open(paths[1]))
+    assert [result.path for result in in_memory] == [""]
+    mixed = task.predict([paths[0], Image.open(paths[1])], batch_size=1)
+    same_answer(one[0], several[1])
+    same_answer(in_memory[0], several[1])
+    same_answer(mixed[0], several[0])
+    same_answer(mixed[1], several[1])
+
+
+def same_answer(one: object, other: object) -> None:
+    """Equal but for the path and the rounding of another batch size."""
+    left, right = (result.to_dict() | {"path": ""} for result in (one, other))  # type: ignore[attr-defined]
+    assert flatten(left) == pytest.approx(flatten(right), abs=1e-5)
+
+
+def flatten(values: object, key: str = "") -> dict[str, object]:
+    if isinstance(values, dict | list):
+        items = values.items() if isinstance(values, dict) else enumerate(values)
+        return {k: v for name, value in items for k, v in flatten(value, f"{key}/{name}").items()}
+    return {key: values}
+
+
+def check_determinism(case: Case, folder: Path) -> None:
+    """Evaluation mode knows no chance, and predict enters it by itself; training mode does."""
+    task = case.task().eval()
+    x = images_of(task)
+    assert torch.equal(task(x), task(x))
+    task.train()
+    assert not torch.equal(task(x), task(x)), "the case has no dropout or drop path: nothing is tested"
+    paths = draw_pictures(folder)
+    assert task.predict(paths) == task.predict(paths)
+
+
+def check_file(case: Case, folder: Path) -> None:
+    """Save and load give the same bits, names, colours, preprocessing and settings."""
+    task = case.task()
+    task.licence = "CC0-1.0"
+    path = swinkit.save(task, folder / "m.safetensors")
+    again = swinkit.load(path)
+    assert type(again) is type(task)
+    assert again.state_dict().keys() == task.state_dict().keys()
+    for name, tensor in task.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+    assert torch.equal(again(images_of(task)), task.eval()(images_of(task)))
+    assert again.backbone.config == task.backbone.config
+    assert (again.labels, again.preprocessing) == (task.labels, task.preprocessing)
+    assert (again.settings(), again.licence, again.lineage) == (task.settings(), "CC0-1.0", task.lineage)
+    report = again.load_report
+    assert report is not None
+    assert set(report.loaded) == set(task.state_dict())
+    others = (report.missing, report.unexpected, report.dropped, report.initialised)
+    assert others == ((), (), (), ())
+    swinkit.save(again, folder / "again.safetensors")
+    (tensors, header), (kept, first) = read_file(folder / "again.safetensors"), read_file(path)
+    assert header == first
+    assert all(torch.equal(tensors[name], kept[name]) for name in kept)
+
+
+def check_labels_are_opaque(case: Case, folder: Path) -> None:
+    """Names come back to the letter, in the answers and after a file."""
+    task = case.task(ODD_NAMES)
+    swinkit.save(task, folder / "m.safetensors")
+    for model in (task, swinkit.load(folder / "m.safetensors")):
+        assert model.classes == ODD_NAMES
+        names = {
+            row["name"]: row["id"] for row in model.predict(draw_pictures(folder, 1))[0].to_dict()["classes"]
+        }
+        assert names == {name: i for i, name in enumerate(ODD_NAMES)}
+
+
+def check_loss(case: Case, folder: Path) -> None:
+    """Named losses, of known outputs too; their gradient reaches every parameter."""
+    task = case.task().eval()
+    batch = labelled(task, folder)
+    losses = task.loss(batch)
+    total = torch.stack(list(losses.values())).sum()
+    assert torch.isfinite(total)
+    assert total > 0
+    known = task.loss(batch, task(batch.images))
+    assert known.keys() == losses.keys()
+    for name, value in known.items():
+        torch.testing.assert_close(value, losses[name])
+    total.backward()
+    for name, parameter in task.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+def check_one_step_learns(case: Case, folder: Path) -> None:
+    """A few small steps down the gradient lower the loss on mixed and unmixed batches alike."""
+    task = case.task().eval()
+    batch = labelled(task, folder)
+    images, targets = task.mixing(Augmentation(mix_prob=1.0))(batch.images, batch.targets)
+    assert images.shape == batch.images.shape
+    optimizer = torch.optim.AdamW(task.parameters(), 1e-3)
+    values = []
+    for _ in range(5):
+        loss = torch.stack(list(task.loss(batch).values())).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        values.append(loss.item())
+    assert values[-1] < values[0]
+    assert targets is not None
+
+
+def check_metric(case: Case, folder: Path) -> None:
+    """The monitored figure is among the figures, all plain floats; reset forgets."""
+    task = case.task(("b", "a, ü", "c/d", "e", "f"))
+    metric, batch = task.metric(), labelled(task, folder)
+    with torch.inference_mode():
+        metric.update(task(batch.images), batch)
+    figures = metric.compute()
+    assert task.monitor in figures
+    assert all(type(value) is float for value in figures.values())
+    assert figures["images"] == len(batch)
+    assert metric.details()
+    drawn = metric.draw(folder)
+    assert drawn
+    assert all(path.stat().st_size for path in drawn)
+    metric.reset()
+    assert metric.compute()["images"] == 0
+
+
+def labelled(task: Task, folder: Path):
+    samples = [Sample(path, i % len(task.classes)) for i, path in enumerate(draw_pictures(folder, 4))]
+    dataset = task.dataset(samples)
+    return dataset.collate([dataset[i] for i in range(len(samples))])
+
+
+CHECKS = [
+    check_walk,
+    check_preprocess_normalises,
+    check_unreadable,
+    check_predict,
+    check_determinism,
+    check_file,
+    check_labels_are_opaque,
+    check_loss,
+    check_one_step_learns,
+    check_metric,
+]

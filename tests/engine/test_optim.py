@@ -1,0 +1,122 @@
+"""Groups, schedule, averaging and the choices for the machine at hand: no training needed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import swinkit
+from swinkit.engine.callbacks import Ema
+from swinkit.engine.optim import cosine_with_warmup, default_lr, parameter_groups
+from swinkit.engine.train import check_loaded
+from swinkit.errors import ConfigError, RunError
+from swinkit.hardware import pick_batch_size, pick_device, pick_precision
+from tests.conftest import TINY
+
+CPU = torch.device("cpu")
+
+
+def test_what_decays_and_what_does_not() -> None:
+    model = swinkit.create("swin_pico", num_classes=2, absolute_position=True, **TINY)
+    groups = {group["name"]: group for group in parameter_groups(model, 0.07)}
+    assert (groups["decay"]["weight_decay"], groups["no_decay"]["weight_decay"]) == (0.07, 0.0)
+    ids = {key: {id(p) for p in group["params"]} for key, group in groups.items()}
+    decayed = {name for name, p in model.named_parameters() if id(p) in ids["decay"]}
+    free = {name for name, p in model.named_parameters() if id(p) in ids["no_decay"]}
+    assert not decayed & free
+    assert decayed | free == {name for name, _ in model.named_parameters()}
+    words = ("patch_embed.proj.weight", "qkv.weight", "proj.weight", "fc1.weight", "fc2.weight")
+    assert all(name.endswith((*words, "reduction.weight", "head.weight")) for name in decayed)
+    assert "head.weight" in decayed
+    assert {"backbone.absolute_pos_embed", "head.bias", "backbone.norm.weight"} <= free
+    assert "backbone.layers.0.blocks.0.attn.relative_position_bias_table" in free
+
+
+def test_frozen_parameters_are_in_no_group() -> None:
+    model = swinkit.create("swin_pico", num_classes=2, **TINY)
+    model.backbone.freeze(2)
+    held = [p for group in parameter_groups(model, 0.1) for p in group["params"]]
+    assert len(held) == 4  # norm and head
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    model.head.bias.requires_grad_(True)
+    assert [group["name"] for group in parameter_groups(model, 0.1)] == ["no_decay"]
+
+
+def test_schedule_rises_linearly_then_falls_as_a_cosine() -> None:
+    factor = cosine_with_warmup(100, 10)
+    values = [factor(step) for step in range(101)]
+    assert values[:10] == pytest.approx([(i + 1) / 11 for i in range(10)])
+    assert values[10] == 1.0
+    assert values[55] == pytest.approx((1 + 0.01) / 2)
+    assert values[100] == pytest.approx(0.01)
+    assert values[10:] == sorted(values[10:], reverse=True)
+    assert factor(500) == pytest.approx(0.01)
+    assert cosine_with_warmup(10, 0)(0) == 1.0
+    assert 0 < cosine_with_warmup(1, 1)(1) <= 1
+
+
+def test_learning_rate_grows_with_the_root_of_the_batch() -> None:
+    assert default_lr(64, from_scratch=True) == pytest.approx(1e-3)
+    assert default_lr(256, from_scratch=True) == pytest.approx(2e-3)
+    assert default_lr(10**6, from_scratch=True) == pytest.approx(2e-3)
+    assert default_lr(16, from_scratch=False) == pytest.approx(1e-4)
+
+
+def test_average_follows_quickly_then_slowly() -> None:
+    assert Ema(10).decay == pytest.approx(0.9)
+    assert Ema(1000).decay == pytest.approx(0.98)
+    assert Ema(10**9).decay == pytest.approx(0.9999)
+    ema = Ema(1000)
+    average, current = torch.zeros(1), torch.ones(1)
+    assert ema._average(average, current, 0).item() == pytest.approx(0.9)
+    assert ema._average(average, current, torch.tensor(10**6)).item() == pytest.approx(0.02)
+
+
+def test_a_backbone_from_nowhere_is_refused(tiny_file) -> None:
+    model = swinkit.load(tiny_file)
+    check_loaded(model)
+    report = model.load_report
+    assert report is not None
+    names = [name for name in report.loaded if name.startswith("backbone.")]
+    model.load_report = replace(report, loaded=tuple(names[: len(names) // 2]))
+    with pytest.raises(RunError, match=r"Only 50% of the backbone's tensors were loaded from .*tiny"):
+        check_loaded(model)
+    model.load_report = replace(report, loaded=tuple(names))  # a fresh head alone is fine tuning
+    check_loaded(model)
+    model.load_report = None
+    check_loaded(model)
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "expected"),
+    [(10**6, 28, 64), (10**6, 128, 64), (10**6, 224, 16), (10**6, 1000, 8), (400, 28, 16), (3, 28, 8)],
+)
+def test_batch_size(images: int, size: int, expected: int) -> None:
+    assert pick_batch_size(None, images=images, size=size, device=CPU) == expected
+    assert pick_batch_size(5, images=images, size=size, device=CPU) == 5
+
+
+def test_devices() -> None:
+    assert pick_device("cpu") == CPU
+    assert pick_device().type in {"cpu", "cuda", "mps"}
+    for wanted, message in (
+        ("gpu", "is no device"),
+        ("cuda:99", "not on this machine"),
+        ("", "is no device"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            pick_device(wanted)
+    with pytest.raises(ConfigError, match="not on this machine"):
+        pick_device("xpu:7")
+
+
+def test_precisions() -> None:
+    names = {"fp32": "32-true", "bf16": "bf16-mixed"}
+    assert {key: pick_precision(key, CPU) for key in names} == names
+    assert pick_precision("fp16", torch.device("cuda")) == "16-mixed"
+    assert pick_precision("auto", CPU) in names.values()
+    with pytest.raises(ConfigError, match="does not train on a CPU: give bf16 or fp32"):
+        pick_precision("fp16", CPU)

@@ -1,0 +1,142 @@
+"""One schema for API, command line and YAML: it repeats itself, and says what is wrong with a value."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from swinkit.config import (
+    Augmentation,
+    EvaluateConfig,
+    PredictConfig,
+    Preprocessing,
+    TrainConfig,
+    read_yaml,
+    to_yaml,
+)
+from swinkit.errors import ConfigError, nearest
+
+
+def test_yaml_round_trip(tmp_path: Path) -> None:
+    config = TrainConfig(
+        data="/somewhere/ü: #1",
+        model="a'b.safetensors",
+        epochs=7,
+        lr=3e-5,
+        warmup_epochs=0.5,
+        patience=3,
+        precision="bf16",
+        augmentation=Augmentation(crop_scale=(0.3, 0.9), mixup=0.0),
+    )
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(config), encoding="utf-8")
+    assert TrainConfig.checked(read_yaml(path)) == config
+    assert TrainConfig.checked({"data": "x"}) == TrainConfig(data="x")
+
+
+def test_yaml_holds_every_option() -> None:
+    text = to_yaml(TrainConfig(data="x"))
+    for name in (*TrainConfig.model_fields, *Augmentation.model_fields):
+        assert f"{name}:" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epoch": 3}, r"There is no option 'epoch': did you mean 'epochs'\?"),
+        (
+            {"augmentation": {"mixupp": 1}},
+            r"There is no option 'augmentation\.mixupp': did you mean 'mixup'\?",
+        ),
+        ({"zzzzzz": 3}, r"There is no option 'zzzzzz': choose from .*epochs"),
+        ({"epochs": 0}, r"epochs=0 does not fit: .*greater than or equal to 1"),
+        ({"epochs": "many"}, r"epochs='many' does not fit: .*integer"),
+        ({"epochs": 2.5}, r"epochs=2.5 does not fit"),
+        ({"lr": -1}, r"lr=-1 does not fit: .*greater than 0"),
+        ({"lr": float("nan")}, r"lr=nan does not fit"),
+        ({"precision": "fp8"}, r"precision='fp8' does not fit: .*'bf16'"),
+        ({"val_fraction": 1.0}, r"val_fraction=1.0 does not fit"),
+        ({"batch_size": 0}, r"batch_size=0 does not fit"),
+        ({"augmentation": {"crop_scale": [0.9, 0.1]}}, r"smaller first"),
+        ({"augmentation": {"hflip": 2}}, r"augmentation\.hflip=2 does not fit"),
+        ({"augmentation": 3}, r"augmentation=3 does not fit"),
+    ],
+)
+def test_mistakes_are_named_in_one_sentence(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        TrainConfig.checked({"data": "x", **values})
+    assert "\n" not in str(error.value)
+    assert str(error.value).endswith((".", "?"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("epochs: [1", r"is not valid YAML"),
+        ("- 1\n- 2\n", r"holds no settings"),
+        ("", r"holds no settings"),
+        (b"\xff\xfe\x00", r"cannot be read"),
+        (None, r"cannot be read"),
+        ("!!python/object/apply:os.system ['true']", r"is not valid YAML"),
+    ],
+)
+def test_bad_yaml(tmp_path: Path, content: str | bytes | None, message: str) -> None:
+    path = tmp_path / "config.yaml"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match=message) as error:
+        read_yaml(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_settings_are_immutable_and_separate() -> None:
+    config = PredictConfig()
+    with pytest.raises(ValidationError, match="frozen"):
+        config.topk = 3  # type: ignore[misc]
+    with pytest.raises(ConfigError, match="no option 'topk'"):
+        EvaluateConfig.checked({"topk": 3})
+    with pytest.raises(ConfigError, match="no option 'epochs'"):
+        PredictConfig.checked({"epochs": 3})
+
+
+@pytest.mark.parametrize(("size", "crop"), [(28, 1.0), (95, 1.0), (96, 0.875), (224, 0.875), (384, 1.0)])
+def test_crop_by_size(size: int, crop: float) -> None:
+    assert Preprocessing(size=size).crop == crop
+    assert Preprocessing(size=size, crop=0.5).crop == 0.5
+
+
+def test_statistics_by_channels() -> None:
+    assert Preprocessing(size=8).mean == (0.485, 0.456, 0.406)
+    grey = Preprocessing(size=8, channels=1)
+    assert (grey.mean, grey.std, grey.mode) == ((0.449,), (0.226,), "L")
+    assert len(Preprocessing(size=8, channels=5).std) == 5
+    with pytest.raises(ConfigError, match="5 channels"):
+        _ = Preprocessing(size=8, channels=5).mode
+    with pytest.raises(ConfigError, match="one number a channel"):
+        Preprocessing.checked({"size": 8, "mean": [0.5], "std": [0.5]})
+    with pytest.raises(ConfigError, match="above 0"):
+        Preprocessing.checked({"size": 8, "std": [0.0, 1.0, 1.0]})
+
+
+def test_small_pictures_are_cut_less() -> None:
+    scales = [Augmentation().scale_for(size)[0] for size in (28, 96, 224)]
+    assert scales == sorted(scales, reverse=True)
+    assert len(set(scales)) == 3
+    assert Augmentation(crop_scale=(0.1, 0.2)).scale_for(28) == (0.1, 0.2)
+
+
+def test_schema_imports_no_torch() -> None:
+    code = "import sys, swinkit.config; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_nearest() -> None:
+    assert nearest("epoch", ["epochs", "model"]) == "did you mean 'epochs'?"
+    assert nearest("qqq", ["b", "a"]) == "choose from a, b."

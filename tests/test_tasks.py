@@ -1,0 +1,154 @@
+"""Every task through the contract, and what is special to classification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+import swinkit
+from swinkit.config import Augmentation
+from swinkit.data.batching import Batch
+from swinkit.errors import ConfigError
+from swinkit.tasks.base import Task
+from tests.contract import CHECKS, ODD_NAMES, Case, images_of
+
+
+def variant(name: str, **settings: Any) -> Case:
+    def build(classes: tuple[str, ...]) -> Task:
+        return swinkit.create(name, classes=classes, drop_path=0.5, **settings)
+
+    return Case(name, build)
+
+
+SMALL: dict[str, Any] = {"embed_dim": 8, "depths": (1, 2), "num_heads": (1, 2)}
+CASES = {
+    "pico": variant("swin_pico", **SMALL, img_size=14),
+    "nano": variant("swin_nano", embed_dim=8, depths=(1, 1, 2), num_heads=(1, 2, 4)),
+    "grey": variant("swin_pico", **SMALL, img_size=14, in_chans=1),
+    "pad_shift": variant("swin_t", **SMALL, img_size=40, fit="pad_shift", absolute_position=True, drop=0.1),
+    "video": variant("swin3d_t", **SMALL, img_size=(4, 24, 24), window=(2, 3, 3)),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+def test_contract(check: Callable[[Case, Path], None], case: Case, tmp_path: Path) -> None:
+    check(case, tmp_path)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_logits_and_vectors(case: Case) -> None:
+    task = case.task().eval()
+    x = images_of(task)
+    clip = x[:, :, None] if task.backbone.config.rank == 3 else x
+    logits, vectors, maps = task(x), task.embed(x), task.backbone(clip)
+    assert logits.shape == (2, len(ODD_NAMES))
+    assert vectors.shape == (2, 16 if len(task.backbone.config.depths) == 2 else 32)
+    torch.testing.assert_close(F.linear(vectors, task.head.weight, task.head.bias), logits)
+    torch.testing.assert_close(maps[-1].flatten(2).mean(-1), vectors)
+
+
+@pytest.fixture
+def pico() -> Task:
+    return CASES["pico"].task().eval()
+
+
+def test_video_takes_clips_and_pictures_as_one_frame() -> None:
+    task = CASES["video"].task().eval()
+    picture = images_of(task)
+    assert torch.equal(task(picture), task(picture[:, :, None]))
+    clip = torch.randn(2, 3, 4, 24, 24)
+    assert task(clip).shape == (2, len(ODD_NAMES))
+    assert [tuple(m.shape) for m in task.backbone(clip)] == [(2, 8, 2, 6, 6), (2, 16, 2, 3, 3)]
+    assert task.head.dropout == 0.5
+
+
+def test_embed_of_files_is_embed_of_their_tensor(pico: Task, tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20), (250, 10, 90)).save(tmp_path / "a.png")
+    expected = pico.embed(pico.preprocess([tmp_path / "a.png"]).images)
+    assert torch.equal(pico.embed([tmp_path / "a.png"]), expected)
+    assert torch.equal(pico.embed([Image.open(tmp_path / "a.png")]), expected)
+
+
+def test_postprocess_is_softmax_in_order(pico: Task) -> None:
+    raw = torch.tensor([[0.0, 3.0, 1.0, 2.0, -1.0], [9.0, 0.0, 0.0, 0.0, 0.0]])
+    first, second = pico.postprocess(raw, [(3, 4), (5, 6)])
+    assert first.labels == (1, 3, 2, 0, 4)
+    assert first.names == tuple(ODD_NAMES[i] for i in first.labels)
+    odds = np.exp(sorted(raw[0].tolist(), reverse=True))
+    assert first.scores == pytest.approx(odds / odds.sum(), abs=1e-6)
+    assert (first.size, second.size, second.labels[0]) == ((3, 4), (5, 6), 0)
+    half = pico.postprocess(raw.half() * 1e4, [(1, 1)] * 2)  # 3e4 in fp16: softmax must not overflow
+    assert half[0].scores[0] == pytest.approx(1.0)
+
+
+def test_test_limits(pico: Task) -> None:
+    pico.set_test_limits(topk=2)
+    assert len(pico.postprocess(torch.zeros(1, 5), [(1, 1)])[0].labels) == 2
+    pico.set_test_limits(topk=50)
+    assert len(pico.postprocess(torch.zeros(1, 5), [(1, 1)])[0].labels) == 5
+
+
+def batch_of(targets: torch.Tensor) -> Batch:
+    return Batch(
+        torch.zeros(len(targets), 3, 14, 14), targets, ((1, 1),) * len(targets), ("",) * len(targets)
+    )
+
+
+def test_loss_is_cross_entropy_of_hard_and_soft_targets(pico: Task) -> None:
+    raw = torch.tensor([[2.0, 0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0, 0.0]])
+    log = np.log(np.exp(raw.numpy()) / np.exp(raw.numpy()).sum(1, keepdims=True))
+    hard = pico.loss(batch_of(torch.tensor([0, 3])), raw)
+    assert hard.keys() == {"cross_entropy"}
+    assert hard["cross_entropy"].item() == pytest.approx(-(log[0, 0] + log[1, 3]) / 2)
+    soft = torch.tensor([[0.7, 0.3, 0, 0, 0], [0, 0, 0, 0, 1.0]])
+    expected = -(log * soft.numpy()).sum() / 2
+    assert pico.loss(batch_of(soft), raw)["cross_entropy"].item() == pytest.approx(expected)
+
+
+def test_mixing_smooths_labels(pico: Task) -> None:
+    mix = pico.mixing(Augmentation(mixup=0, cutmix=0, label_smoothing=0.2))
+    x = torch.randn(2, 3, 14, 14)
+    images, targets = mix(x, torch.tensor([1, 4]))
+    assert torch.equal(images, x)
+    expected = torch.full((2, 5), 0.04)
+    expected[0, 1] = expected[1, 4] = 0.84
+    torch.testing.assert_close(targets, expected)
+
+
+def test_training_pictures_vary_and_evaluation_pictures_do_not(pico: Task, tmp_path: Path) -> None:
+    Image.effect_noise((60, 60), 80).convert("RGB").save(tmp_path / "a.png")
+    training = pico.dataset([tmp_path / "a.png"], Augmentation())
+    evaluation = pico.dataset([tmp_path / "a.png"])
+    assert not torch.equal(training[0].image, training[0].image)
+    assert torch.equal(evaluation[0].image, evaluation[0].image)
+
+
+def test_four_channels_cannot_be_read_from_pictures(tmp_path: Path) -> None:
+    task = swinkit.create("swin_pico", classes=["a", "b"], in_chans=4, **SMALL)
+    assert task(torch.zeros(1, 4, 28, 28)).shape == (1, 2)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(ConfigError, match="takes 4 channels, but pictures are read as 1 or 3"):
+        task.predict(tmp_path / "a.png")
+
+
+def test_results_are_plain_and_drawable(pico: Task, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), (1, 2, 3)).save(tmp_path / "a.png")
+    result = pico.predict(tmp_path / "a.png")[0]
+    values = result.to_dict()
+    assert values["path"] == str(tmp_path / "a.png")
+    assert values["size"] == [30, 40]
+    assert [row["name"] for row in values["classes"]] == list(result.names)
+    assert sum(row["score"] for row in values["classes"]) == pytest.approx(1)
+    drawn = result.draw(Image.open(tmp_path / "a.png"))
+    assert drawn.height > 30
+    assert drawn.width >= 40
+    with pytest.raises(AttributeError):
+        result.path = "other"

@@ -1,0 +1,93 @@
+"""Sizes and costs of the table, counted anew and held to what is published (FACTS §1)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import swinkit
+from swinkit.errors import ConfigError
+from swinkit.variants import VARIANTS, find_variant
+
+# Exact counts of models built by Microsoft's code, and by Video Swin's with 400 classes.
+PUBLISHED_PARAMETERS = {
+    "swin_t": 28_288_354,
+    "swin_s": 49_606_258,
+    "swin_b": 87_768_224,
+    "swin_l": 196_532_476,
+    "swin_b_384": 87_903_584,
+    "swin_l_384": 196_735_516,
+    "swin3d_t": 28_158_070,
+    "swin3d_s": 49_816_678,
+    "swin3d_b": 88_048_984,
+    "swin3d_l": 196_953_916,
+}
+# Millions of parameters and GMACs as printed in the papers, to their last digit.
+PUBLISHED_TABLE = {
+    "swin_t": (28.3, 4.5),
+    "swin_s": (49.6, 8.7),
+    "swin_b": (87.8, 15.4),
+    "swin_l": (196.5, 34.5),
+    "swin_b_384": (87.9, 47.1),
+    "swin_l_384": (196.7, 103.9),
+}
+# Video Swin's paper: GFLOPs (multiply-adds) of one 32 × 224² view, without decimals.
+PUBLISHED_VIDEO = {"swin3d_t": 88, "swin3d_s": 166, "swin3d_b": 282}
+
+
+def count(name: str) -> tuple[int, float]:
+    """Parameters and MACs of a variant, on the meta device: nothing is computed."""
+    with torch.device("meta"):
+        model = swinkit.create(name)
+    model.backbone.set_attention("eager")  # the counter does not see into SDPA on every device
+    size = VARIANTS[name].config().input_size
+    assert size
+    with FlopCounterMode(display=False) as counter:
+        logits = model(torch.empty(1, 3, *size, device="meta"))
+    assert logits.shape == (1, VARIANTS[name].classes)
+    return sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() / 2
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_counts(name: str) -> None:
+    params, macs = count(name)
+    assert (params, macs) == (VARIANTS[name].params, VARIANTS[name].macs)
+    assert params == PUBLISHED_PARAMETERS.get(name, params)
+    if name in PUBLISHED_TABLE:
+        assert (round(params / 1e6, 1), round(macs / 1e9, 1)) == PUBLISHED_TABLE[name]
+    if name in PUBLISHED_VIDEO:
+        assert macs / 1e9 == pytest.approx(PUBLISHED_VIDEO[name], rel=3e-3)
+
+
+def test_all_published_variants_are_there() -> None:
+    assert {*PUBLISHED_PARAMETERS, "swin_t_384", "swin_s_384"} <= VARIANTS.keys()
+    assert {VARIANTS[name].task for name in VARIANTS if "3d" not in name} == {"classify"}
+    assert {VARIANTS[name].task for name in VARIANTS if "3d" in name} == {"video"}
+
+
+def test_the_small_ones_are_small() -> None:
+    for name in ("swin_nano", "swin_pico"):
+        assert VARIANTS[name].params < 2e6
+        assert VARIANTS[name].macs < 1e8
+
+
+def test_settings_follow_the_papers() -> None:
+    """FACTS §1 and §2: depths, heads of 32 channels, windows, fit."""
+    depths = {"t": (2, 2, 6, 2), "s": (2, 2, 18, 2), "b": (2, 2, 18, 2), "l": (2, 2, 18, 2)}
+    widths = {"t": 96, "s": 96, "b": 128, "l": 192}
+    for name in (*PUBLISHED_PARAMETERS, "swin_t_384", "swin_s_384"):
+        config, letter = VARIANTS[name].config(), name.split("_")[1]
+        assert (config.embed_dim, config.depths) == (widths[letter], depths[letter])
+        assert [config.dim(i) // heads for i, heads in enumerate(config.num_heads)] == [32] * 4
+        window = (8, 7, 7) if "3d" in name else (12, 12) if "384" in name else (7, 7)
+        assert config.windows == (window,) * 4
+        assert config.fit == ("clamp" if "3d" in name else "pad")
+        assert config.patch_size == ((2, 4, 4) if "3d" in name else (4, 4))
+
+
+def test_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"no model 'swin-t'.*did you mean 'swin_t'"):
+        find_variant("swin-t")
+    with pytest.raises(ConfigError, match=r"choose from .*swin_nano.*swin models"):
+        find_variant("zzz")
