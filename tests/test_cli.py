@@ -116,7 +116,6 @@ def test_config_file_repeats_and_options_win(swin: Swin, tiny_file: Path, tmp_pa
     assert (changed["augmentation"]["mixup"], changed["augmentation"]["cutmix"]) == (0.5, 0)
 
 
-@pytest.mark.xfail(strict=True, reason="api.train does not print the load report of its start")
 def test_a_replaced_head_is_reported(swin: Swin, tiny_file: Path, tmp_path: Path) -> None:
     data = make_set(tmp_path / "set", {"train": 3, "val": 1}, classes=("x", "y"))
     ended = swin("train", data, "--model", tiny_file, "--epochs", 1, "--out", tmp_path / "run", *LIGHT)
@@ -295,7 +294,6 @@ def test_no_place_to_write(
     assert (tmp_path / "file").read_text() == ""
 
 
-@pytest.mark.xfail(strict=True, reason="write_json raises in `finally`: CSV and table are lost with it")
 def test_answers_survive_a_file_that_cannot_be_written(
     swin: Swin, run: Run, pictures: list[Path], tmp_path: Path
 ) -> None:
@@ -351,7 +349,6 @@ def test_what_is_not_there(
     assert is_one_sentence(ended.err)
 
 
-@pytest.mark.xfail(strict=True, reason="rich reads [x] in names as markup: eaten, or a MarkupError traceback")
 @pytest.mark.parametrize("name", ["a[red]b.png", "a[/b].png"])
 def test_names_are_printed_to_the_letter(
     swin: Swin, run: Run, pictures: list[Path], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -371,10 +368,7 @@ def test_names_are_printed_to_the_letter(
     "sentence",
     [
         "",
-        pytest.param(
-            "Stopped.",
-            marks=pytest.mark.xfail(strict=True, reason="cyclopts takes KeyboardInterrupt itself, silently"),
-        ),
+        pytest.param("Stopped."),
     ],
 )
 def test_ctrl_c_in_a_verb_is_code_130(swin: Swin, monkeypatch: pytest.MonkeyPatch, sentence: str) -> None:

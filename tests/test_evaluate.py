@@ -92,13 +92,8 @@ def test_the_surest_hits_and_misses_are_kept() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(
-            r"$\cost$",
-            marks=pytest.mark.xfail(strict=True, reason="matplotlib reads $…$ as formulas: ValueError"),
-        ),
-        pytest.param(
-            "犬", marks=pytest.mark.xfail(strict=True, reason="matplotlib warns of each missing glyph")
-        ),
+        pytest.param(r"$\cost$"),
+        pytest.param("犬"),
         "a_$5",
         "[/b] <i> &amp; %s",
     ],
@@ -187,7 +182,6 @@ def test_a_missing_class_is_noted(run: Run, tmp_path: Path, capsys: pytest.Captu
     assert "Note: There is no image of 'grün' in val." in capsys.readouterr().err
 
 
-@pytest.mark.xfail(strict=True, reason="api.evaluate does not print the notes of the data")
 def test_a_missing_class_is_noted_in_evaluation(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

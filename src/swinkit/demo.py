@@ -14,8 +14,8 @@ from swinkit.explain.windows import draw_windows
 from swinkit.files import make_folder
 
 MODEL = "swin_pico"
-EPOCHS = 12
-# Light augmentation: twelve passes do not overfit, and strong augmentation would still be underfitting. No
+EPOCHS = 16
+# Light augmentation: so few passes do not overfit, and strong augmentation would still be underfitting. No
 # flip: all shoes of this set point to the left.
 AUGMENTATION = {
     "crop_scale": (0.85, 1.0),

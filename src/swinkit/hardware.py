@@ -32,16 +32,21 @@ def pick_device(wanted: str = "auto") -> torch.device:
 def pick_precision(wanted: str, device: torch.device) -> str:
     """Lightning's name for the precision; `auto` is bf16 where the hardware multiplies it, else fp32.
 
-    On a CPU that is one with AMX tiles: without them autocast costs more than it saves (docs/training.md).
+    On a CPU that is one with bf16 instructions (AMX or AVX-512): docs/training.md has the figures.
     """
     if wanted == "auto":
         if device.type == "cuda":
             wanted = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
         else:
-            wanted = "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
+            wanted = "bf16" if device.type == "cpu" and _cpu_multiplies_bf16() else "fp32"
     if wanted == "fp16" and device.type == "cpu":
         raise ConfigError("precision='fp16' does not train on a CPU: give bf16 or fp32.")
     return {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[wanted]
+
+
+def _cpu_multiplies_bf16() -> bool:
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def pick_batch_size(wanted: int | None, *, images: int, size: int, device: torch.device) -> int:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from swinkit.data.batching import (
     Batch,
     ImageDataset,
     SeededSampler,
-    auto_workers,
     check_headers,
     make_loader,
 )
@@ -124,14 +122,6 @@ def test_a_batch_of_unreadable_images_is_empty(samples: list[Sample]) -> None:
         assert batch.images.shape == (0, 3, 8, 8)
         assert (None if batch.targets is None else batch.targets.shape) == targets
         assert len(batch.unreadable) == 4
-
-
-@pytest.mark.parametrize(
-    ("cores", "images", "workers"), [(2, 10_000, 1), (64, 10_000, 16), (1, 10_000, 0), (64, 50, 0)]
-)
-def test_auto_workers(monkeypatch: pytest.MonkeyPatch, cores: int, images: int, workers: int) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
-    assert auto_workers(images) == workers
 
 
 def test_check_headers(samples: list[Sample]) -> None:

@@ -168,7 +168,6 @@ def test_config_repeats_the_run_from_another_place(
     assert same(weights(swinkit.train(settings.pop("data"), **settings).path), weights(done.path))
 
 
-@pytest.mark.xfail(strict=True, reason="config.yaml makes `data` absolute, but not the path in `model`")
 def test_config_finds_the_model_from_another_place(
     dataset: Path, tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,7 +272,6 @@ def test_sigterm_stops_as_well(fit: Callable[..., Run], step: str, monkeypatch: 
         fit()
 
 
-@pytest.mark.xfail(strict=True, reason="Lightning's SIGTERMException, a SystemExit without a code, is first")
 @pytest.mark.parametrize("place", PLACES)
 def test_sigterm_between_batches(fit: Callable[..., Run], place: str) -> None:
     owner, hook, when, _ = PLACES[place]
@@ -282,7 +280,6 @@ def test_sigterm_between_batches(fit: Callable[..., Run], place: str) -> None:
         assert isinstance(exit_of(lambda: fit(epochs=3)), InterruptedRunError)
 
 
-@pytest.mark.xfail(strict=True, reason="Lightning makes KeyboardInterrupt sys.exit(1) and ignores SIGINT")
 def test_a_second_ctrl_c_ends_at_once(fit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes before the end of the batch, where the first would have been noticed."""
     original = TrainingModule.training_step
@@ -303,7 +300,6 @@ def test_handlers_are_put_back(fit: Callable[..., Run]) -> None:
 
 
 @pytest.mark.parametrize("error", [InterruptedRunError("stop"), RunError("disk full")], ids=["stop", "error"])
-@pytest.mark.xfail(strict=True, reason="Lightning calls no teardown hook after an error: handlers stay")
 def test_handlers_are_put_back_after_an_error(
     fit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -350,7 +346,6 @@ def test_resume_refuses(run: Run, dataset: Path, tmp_path: Path) -> None:
         swinkit.train(resume=run.path, epochs=9)
 
 
-@pytest.mark.xfail(strict=True, reason="torch.load's RuntimeError reaches the user as a traceback")
 def test_damaged_training_state_is_one_sentence(fit: Callable[..., Run]) -> None:
     done = fit()
     whole = (done.path / "last.ckpt").read_bytes()
@@ -555,7 +550,6 @@ def test_mistakes_leave_no_litter(
     [{"freeze": 9}, {"precision": "fp16"}],
     ids=["freeze beyond the stages", "fp16 on a CPU"],
 )
-@pytest.mark.xfail(strict=True, reason="checked in engine.fit, after the run folder is made")
 def test_late_mistakes_leave_no_litter(
     fit: Callable[..., Run], tmp_path: Path, options: dict[str, Any]
 ) -> None:
@@ -564,7 +558,6 @@ def test_late_mistakes_leave_no_litter(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="numpy's SeedSequence refuses negative seeds: bare ValueError")
 def test_a_negative_seed_works_or_is_refused(fit: Callable[..., Run]) -> None:
     try:
         fit(seed=-1)

@@ -104,17 +104,17 @@ class WindowAttention(nn.Module):
     ) -> Tensor:
         """(B, *grid, C) -> (B, *grid, C). With `record`, append the weights to it (eager form)."""
         plan = layout.plan
-        qkv = self.qkv(pad_and_roll(x, plan))
-        q, k, v = partition(qkv, plan, parts=3, heads=self.num_heads).unbind(0)
+        x = pad_and_roll(x, plan)
         bias = self.bias(layout)
-        if record is None and self._resolve(q) == "sdpa":
-            out = self._sdpa(q, k, v, bias)
-        else:
-            out, weights = self._eager(q, k, v, bias)
+        if record is not None or self._resolve(x) == "eager":
+            out, weights = self._eager(x, plan, bias)
             if record is not None:
-                weights = weights.unflatten(1, (q.shape[1] // self.num_heads, self.num_heads))
                 record.append(AttentionWeights(weights, token_positions(plan, x.device), plan.grid))
-        out = unroll_and_crop(merge(out, plan, self.num_heads), plan)
+        elif bias.shape[0] == 1 or x.shape[0] == 1:
+            out = self._sdpa_by_window(x, plan, bias)
+        else:
+            out = self._sdpa(x, plan, bias)
+        out = unroll_and_crop(out, plan)
         return self.proj_drop(self.proj(out))  # type: ignore[no-any-return]
 
     def bias(self, layout: WindowLayout) -> Tensor:
@@ -124,26 +124,42 @@ class WindowAttention(nn.Module):
         bias = table[index.flatten()].view(*index.shape, -1).permute(2, 0, 1)[None]
         return bias if layout.mask is None else bias + layout.mask[:, None]
 
-    def _resolve(self, q: Tensor) -> Backend:
+    def _resolve(self, x: Tensor) -> Backend:
         if self.backend != "auto":
             return self.backend
         # OpenVINO's converter rejects SDPA's shapes. On a CPU SDPA has no fused kernel for a bias that
         # learns, and its fallback is slower than the plain form.
         learns = torch.is_grad_enabled() and self.relative_position_bias_table.requires_grad
-        plain = torch.compiler.is_exporting() or (q.device.type == "cpu" and learns)
+        plain = torch.compiler.is_exporting() or (x.device.type == "cpu" and learns)
         return "eager" if plain else "sdpa"
 
-    def _eager(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """The oracle: q, k, v (B, windows·heads, N, d) -> the same, and the weights."""
+    def _eager(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """The oracle: (B, *padded, C) -> the same, and the weights (B, windows, heads, N, N)."""
+        q, k, v = partition(self.qkv(x), plan, parts=3, heads=self.num_heads).unbind(0)
         logits = (q * self.scale) @ k.transpose(-2, -1)
         logits = logits.unflatten(1, (q.shape[1] // self.num_heads, self.num_heads)) + bias
         # softmax in fp32 at least
         precise = torch.promote_types(logits.dtype, torch.float32)
-        weights = logits.softmax(-1, dtype=precise).to(v.dtype).flatten(1, 2)
-        return F.dropout(weights, self.attn_drop, self.training) @ v, weights
+        weights = logits.softmax(-1, dtype=precise).to(v.dtype)
+        out = F.dropout(weights.flatten(1, 2), self.attn_drop, self.training) @ v
+        return merge(out, plan, self.num_heads), weights
 
-    def _sdpa(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-        """Torch's fused attention; windows stand with the heads so that the bias broadcasts over B."""
-        bias = bias.to(q.dtype).expand(q.shape[1] // self.num_heads, -1, -1, -1).flatten(0, 1)[None]
+    def _sdpa(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> Tensor:
+        """Torch's fused attention; windows stand with the heads, so that their biases broadcast over B."""
+        q, k, v = partition(self.qkv(x), plan, parts=3, heads=self.num_heads).unbind(0)
+        return merge(self._fused(q, k, v, bias.flatten(0, 1)[None]), plan, self.num_heads)
+
+    def _sdpa_by_window(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> Tensor:
+        """The same where one bias serves all windows, or B is 1: windows stand with the batch.
+
+        Then only x is copied into windows, and q, k, v are views of their projection.
+        """
+        windows = partition(x, plan)[0]
+        qkv = self.qkv(windows.flatten(0, 1))
+        q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        out = self._fused(q, k, v, bias).transpose(1, 2).reshape(windows.shape)
+        return merge(out, plan)
+
+    def _fused(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
         dropout = self.attn_drop if self.training else 0.0
-        return F.scaled_dot_product_attention(q, k, v, bias, dropout, scale=self.scale)
+        return F.scaled_dot_product_attention(q, k, v, bias.to(q.dtype), dropout, scale=self.scale)
