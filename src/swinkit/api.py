@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -98,9 +98,7 @@ def _predict(
     task: Task, files: list[Path], config: PredictConfig, annotator: Annotator | None
 ) -> Iterator[Result]:
     dataset = task.dataset(files)
-    size = pick_batch_size(
-        config.batch_size, images=16 * len(files), size=task.preprocessing.size, device=task.device
-    )
+    size = pick_batch_size(config.batch_size, size=task.preprocessing.size, device=task.device)
     workers = pick_workers(config.workers, images=len(files), device=task.device)
     remaining = iter(files)
     for batch in make_loader(dataset, batch_size=size, shuffle=False, workers=workers, seed=0):
@@ -132,7 +130,10 @@ def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
         save_split(opened, folder.split_file)
     report = model.load_report
     replaced = [report.sentence()] if report is not None and report.initialised else []
-    _print_notes([*data.notes, *replaced])
+    notes = [*data.notes, *replaced]
+    if notes:
+        folder.write(folder.path / "notes.txt", "\n".join(notes) + "\n")
+    _print_notes(notes)
     fit(model, data.splits, config, folder, chosen=chosen, console=_console())
     best = load(folder.path)
     return Run(folder.path, best, _final_figures(best, data, config, folder))
@@ -189,8 +190,9 @@ def _pick_split(data: ClassData, wanted: str | None) -> str:
     raise DataError(f"{data.root} has no part {wanted!r}: it has {have}.")
 
 
-def _print_notes(notes: Iterable[str]) -> None:
-    for note in notes:
+def _print_notes(notes: Sequence[str], limit: int = 20) -> None:
+    more = [f"{len(notes) - limit} more notes of this kind."] if len(notes) > limit else []
+    for note in [*notes[:limit], *more]:
         _console().print(f"Note: {note}", style="yellow", highlight=False, markup=False)
 
 

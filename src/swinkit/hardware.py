@@ -32,7 +32,7 @@ def pick_device(wanted: str = "auto") -> torch.device:
 def pick_precision(wanted: str, device: torch.device) -> str:
     """Lightning's name for the precision; `auto` is bf16 where the hardware multiplies it, else fp32.
 
-    On a CPU that is one with bf16 instructions (AMX or AVX-512): docs/training.md has the figures.
+    On a CPU that is one with bf16 instructions (AVX-512 or AMX): benchmarks/precision.py tells the gain.
     """
     if wanted == "auto":
         if device.type == "cuda":
@@ -49,21 +49,25 @@ def _cpu_multiplies_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def pick_batch_size(wanted: int | None, *, images: int, size: int, device: torch.device) -> int:
-    """Images a step: a power of two by device and image size that leaves some updates in an epoch."""
+def pick_batch_size(wanted: int | None, *, size: int, device: torch.device, images: int | None = None) -> int:
+    """Images a step: a power of two by device and input size.
+
+    With `images`, the length of a training epoch, one that leaves some updates in it.
+    """
     if wanted is not None:
         return wanted
     fits = 256 if device.type == "cuda" else 64
     fits = fits if size <= 128 else max(8, int(fits * (128 / size) ** 2))
-    enough = max(8, images // 16)  # fewer than 16 updates an epoch learn slowly
-    return 1 << (min(fits, enough).bit_length() - 1)
+    if images is not None:
+        fits = min(fits, max(8, images // 16))  # fewer than 16 updates an epoch learn slowly
+    return 1 << (fits.bit_length() - 1)
 
 
 def pick_workers(wanted: int | None, *, images: int, device: torch.device) -> int:
     """Loader processes: none for few images, else the cores but one, at most 16.
 
     Where the CPU computes as well, a quarter of the cores: more would take from the model what they give
-    to the loader (docs/training.md).
+    to the loader.
     """
     if wanted is not None:
         return wanted

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swinkit.data.folders import ClassData, _draw_val, _Found, open_classes, save_split
-from swinkit.errors import ConfigError, DataError
+from swinkit.errors import ConfigError, DataError, RunError
 
 
 def names(data: ClassData, split: str) -> list[str]:
@@ -285,7 +285,7 @@ def test_a_listed_image_that_is_gone(make_folders, tmp_path: Path) -> None:
 def test_a_split_that_cannot_be_written(make_folders, tmp_path: Path) -> None:
     data = open_classes(make_folders({"a": 2, "b": 2}))
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(RunError, match="cannot be written"):
         save_split(data, tmp_path / "file" / "split.csv")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from swinkit.errors import DataError
+from swinkit.files import write_atomically
 
 SPLIT_NAMES = {
     "train": "train",
@@ -61,27 +61,22 @@ def read_table(table: Path, base: Path) -> list[Row]:
 def write_table(rows: Iterable[Row], table: Path, base: Path) -> None:
     """Write rows as CSV, paths below `base` relative to it; the file appears whole or not at all.
 
-    Raises DataError for a file name that is not valid Unicode or a folder that cannot be written.
+    Raises DataError for a file name that is not valid Unicode, RunError for a place that cannot be written.
     """
-    temporary = table.with_name(f".{table.name}.{os.getpid()}")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Row._fields)
+    for row in rows:
+        path = row.path.relative_to(base) if row.path.is_relative_to(base) else row.path.absolute()
+        writer.writerow((path.as_posix(), row.label, row.split))
     try:
-        table.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(Row._fields)
-            for row in rows:
-                path = row.path.relative_to(base) if row.path.is_relative_to(base) else row.path.absolute()
-                writer.writerow((path.as_posix(), row.label, row.split))
-        temporary.replace(table)
+        content = text.getvalue().encode()
     except UnicodeEncodeError as error:
+        bad = error.object[error.start : error.end]
         raise DataError(
-            f"The file name {error.object!r} is not valid Unicode and cannot go into {table}; rename it."
+            f"A file name holds {bad!r}, which is not valid Unicode and cannot go into {table}; rename it."
         ) from error
-    except OSError as error:
-        raise DataError(f"{table} cannot be written ({error.strerror}); choose another folder.") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    write_atomically(table, lambda temporary: temporary.write_bytes(content))
 
 
 def _check_columns(table: Path, columns: list[str]) -> None:

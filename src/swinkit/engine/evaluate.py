@@ -58,9 +58,7 @@ def run_metric(
     Raises DataError where no file could be read.
     """
     device = pick_device(config.device)
-    size = pick_batch_size(
-        config.batch_size, images=16 * len(samples), size=task.preprocessing.size, device=device
-    )
+    size = pick_batch_size(config.batch_size, size=task.preprocessing.size, device=device)
     workers = pick_workers(config.workers, images=len(samples), device=device)
     loader = make_loader(task.dataset(samples), batch_size=size, shuffle=False, workers=workers, seed=0)
     metric, unreadable, seen = task.metric(), [], 0

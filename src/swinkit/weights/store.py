@@ -40,13 +40,14 @@ class LoadReport:
 
     def rows(self) -> list[tuple[str, int, str]]:
         """For a table: what happened, to how many tensors, the first of them."""
-        groups = {key: value for key, value in asdict(self).items() if key != "source" and value}
+        groups = {key: names for key, names in asdict(self).items() if key != "source"}
+        groups = {key: names for key, names in groups.items() if names or key == "loaded"}
         return [(key, len(names), ", ".join(names[:3])) for key, names in groups.items()]
 
     def sentence(self) -> str:
-        """The report in one line."""
-        counts = ", ".join(f"{count} {what}" for what, count, _ in self.rows())
-        return f"{self.source}: {counts or 'no tensors'}."
+        """The report in one line: how many tensors were loaded, and which were not."""
+        others = [f"{what} {first}" + (" …" if count > 3 else "") for what, count, first in self.rows()[1:]]
+        return "; ".join([f"{self.source}: {len(self.loaded)} tensors loaded", *others]) + "."
 
 
 def write_file(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
