@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
+from torch import Tensor
 
 from swinkit.engine.module import TrainingModule
 from swinkit.engine.run import RunFolder
@@ -24,15 +25,20 @@ class Ema(WeightAveraging):
     """Moving average over about a twentieth of the run, with a warm-up; validated and saved in its place."""
 
     def __init__(self, steps: int) -> None:
+        super().__init__(multi_avg_fn=self._average)
         self.decay = min(0.9999, max(0.9, 1 - 20 / max(steps, 1)))
-        super().__init__(avg_fn=self._average)
+        self.step = 0
 
-    def _average(
-        self, average: torch.Tensor, current: torch.Tensor, count: torch.Tensor | int
-    ) -> torch.Tensor:
-        # early on the average follows quickly, or it would drag the random start along
-        decay = min(self.decay, (1 + int(count)) / (10 + int(count)))
-        return torch.lerp(current, average, decay)
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """After each step, of which it takes note."""
+        self.step = self.step if step_idx is None else step_idx
+        return step_idx is not None
+
+    def _average(self, averages: Any, currents: Any, count: Tensor | int) -> None:
+        # early on the average follows quickly, or it would drag the random start along; the step is known
+        # here, while `count` would have to come from the device
+        decay = min(self.decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(averages, currents, 1 - decay)
 
 
 class Reseed(Callback):
