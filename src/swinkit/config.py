@@ -63,6 +63,13 @@ class Preprocessing(Settings):
 class Augmentation(Settings):
     """What training varies; the defaults suit data sets of some hundred to some ten thousand images."""
 
+    shift: float | None = Field(
+        default=None,
+        ge=0,
+        le=0.5,
+        description="Move by whole pixels, up to this share of the side, instead of a random crop; "
+        "by default 1/8 below 64 pixels, where resampling would blur more than it varies.",
+    )
     crop_scale: tuple[float, float] | None = Field(
         default=None,
         description="Smallest and largest share of the area that is cut out; by default by input size.",
@@ -92,6 +99,12 @@ class Augmentation(Settings):
         if not 0 < self.crop_ratio[0] <= self.crop_ratio[1]:
             raise ValueError(f"crop_ratio is {self.crop_ratio}; give two numbers above 0, the smaller first")
         return self
+
+    def shift_for(self, size: int) -> int:
+        """Largest shift in pixels for inputs of `size` pixels; 0 where the random crop varies them."""
+        if self.shift is None:
+            return size // 8 if size < 64 and self.crop_scale is None else 0
+        return round(self.shift * size)
 
     def scale_for(self, size: int) -> tuple[float, float]:
         """Give the range of crop areas for inputs of `size` pixels: small images bear less cutting."""

@@ -18,8 +18,7 @@ EPOCHS = 16
 # Light augmentation: so few passes do not overfit, and strong augmentation would still be underfitting. No
 # flip: all shoes of this set point to the left.
 AUGMENTATION = {
-    "crop_scale": (0.85, 1.0),
-    "crop_ratio": (0.95, 1.05),
+    "shift": 0.07,
     "hflip": 0.0,
     "color_jitter": 0.0,
     "erasing": 0.0,

@@ -34,6 +34,7 @@ def training_transform(preprocessing: Preprocessing, augmentation: Augmentation)
     """Give the transform of training: random crop, flip, colour jitter, normalise, random erasing.
 
     image of mode `preprocessing.mode` -> (C, size, size), float32. Draws from torch's global generator.
+    Small inputs are shifted by whole pixels instead of cropped at random (`Augmentation.shift`).
     The steps are those of `torchvision.transforms.v2`, on PIL images and without its dispatch, which
     would cost more than the work itself on images of 28 pixels.
     """
@@ -81,22 +82,7 @@ class _EvaluationTransform:
     preprocessing: Preprocessing
 
     def __call__(self, image: Image.Image) -> Tensor:
-        pre = self.preprocessing
-        short, interpolation = round(pre.size / pre.crop), _FILTERS[pre.interpolation]
-        # Whole pixels, cut and rounded like torchvision's.
-        width, height = (int(short * side / min(image.size)) for side in image.size)
-        left, top = (round((side - pre.size) / 2) for side in (width, height))
-        if max(width, height) <= 4 * pre.size:
-            square = image.resize((width, height), interpolation)
-            square = square.crop((left, top, left + pre.size, top + pre.size))
-        else:
-            # A line of 30000×1 would become one of 30000·size × size: compute the crop alone.
-            across, down = image.width / width, image.height / height
-            right = min(image.width, (left + pre.size) * across)
-            bottom = min(image.height, (top + pre.size) * down)
-            box = (left * across, top * down, right, bottom)
-            square = image.resize((pre.size, pre.size), interpolation, box)
-        return _normalise(square, pre)
+        return _normalise(_central_square(image, self.preprocessing), self.preprocessing)
 
 
 @dataclass(frozen=True)
@@ -108,9 +94,13 @@ class _TrainingTransform:
 
     def __call__(self, image: Image.Image) -> Tensor:
         pre, aug = self.preprocessing, self.augmentation
-        top, left, height, width = self.draw_crop(image, aug.scale_for(pre.size), aug.crop_ratio)
-        box = (left, top, left + width, top + height)
-        image = image.resize((pre.size, pre.size), _FILTERS[pre.interpolation], box)
+        reach = aug.shift_for(pre.size)
+        if reach:
+            image = _shift(_central_square(image, pre), reach)
+        else:
+            top, left, height, width = self.draw_crop(image, aug.scale_for(pre.size), aug.crop_ratio)
+            box = (left, top, left + width, top + height)
+            image = image.resize((pre.size, pre.size), _FILTERS[pre.interpolation], box)
         flip, erase = torch.rand(2).tolist()
         if flip < aug.hflip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -123,6 +113,30 @@ class _TrainingTransform:
             )
             tensor[:, top : top + height, left : left + width] = noise
         return tensor
+
+
+def _central_square(image: Image.Image, pre: Preprocessing) -> Image.Image:
+    """Resize the short side and cut the centre: `pre.size` pixels square."""
+    short, interpolation = round(pre.size / pre.crop), _FILTERS[pre.interpolation]
+    # Whole pixels, cut and rounded like torchvision's.
+    width, height = (int(short * side / min(image.size)) for side in image.size)
+    left, top = (round((side - pre.size) / 2) for side in (width, height))
+    if max(width, height) <= 4 * pre.size:
+        square = image.resize((width, height), interpolation)
+        return square.crop((left, top, left + pre.size, top + pre.size))
+    # A line of 30000×1 would become one of 30000·size × size: compute the crop alone.
+    across, down = image.width / width, image.height / height
+    right = min(image.width, (left + pre.size) * across)
+    bottom = min(image.height, (top + pre.size) * down)
+    return image.resize((pre.size, pre.size), interpolation, (left * across, top * down, right, bottom))
+
+
+def _shift(image: Image.Image, reach: int) -> Image.Image:
+    """Move by up to `reach` pixels each way; black comes in, as in the usual recipe for CIFAR."""
+    across, down = torch.randint(-reach, reach + 1, (2,)).tolist()
+    moved = Image.new(image.mode, image.size)
+    moved.paste(image, (across, down))
+    return moved
 
 
 def _jitter(image: Image.Image, strength: float) -> Image.Image:
