@@ -229,3 +229,29 @@ def test_a_batch_of_none_or_one_is_left_alone() -> None:
     mix = mix_batch(Augmentation(mix_prob=1), 3)
     assert mix(torch.rand(0, 3, 8, 8), torch.empty(0, dtype=torch.int64))[1].shape == (0, 3)
     assert mix(torch.rand(1, 3, 8, 8), torch.tensor([2]))[1].tolist() == [[0, 0, 1]]
+
+
+# --- shift ---------------------------------------------------------------------------------------------
+
+
+def test_shift_moves_whole_pixels_and_brings_black_in() -> None:
+    pre = Preprocessing(size=8, mean=(0, 0, 0), std=(1, 1, 1))
+    image = Image.new("RGB", (8, 8), "white")
+    image.putpixel((4, 4), (255, 0, 0))
+    transform = training_transform(pre, NOTHING.model_copy(update={"shift": 0.25}))
+    torch.manual_seed(0)
+    places = set()
+    for _ in range(200):
+        red, green, blue = transform(image)
+        assert set(red.unique().tolist()) <= {0.0, 1.0}
+        (place,) = ((red == 1) & (green == 0) & (blue == 0)).nonzero().tolist()
+        places.add(tuple(place))
+        down, across = place[0] - 4, place[1] - 4
+        assert (red == 0).sum() == 64 - (8 - abs(down)) * (8 - abs(across))
+    assert places == {(y, x) for y in range(2, 7) for x in range(2, 7)}
+
+
+def test_small_inputs_are_shifted_by_default() -> None:
+    assert [Augmentation().shift_for(size) for size in (28, 32, 63, 64, 224)] == [3, 4, 7, 0, 0]
+    assert Augmentation(crop_scale=(0.5, 1)).shift_for(28) == 0
+    assert Augmentation(shift=0.1).shift_for(224) == 22
