@@ -180,7 +180,7 @@ def test_load_of_a_file_and_of_its_run_folder(run: Run) -> None:
     assert report is not None
     assert report.source == str(run.path / "best.safetensors")
     assert len(report.loaded) == len(run.model.state_dict())
-    assert report.sentence().endswith(f"{len(report.loaded)} loaded.")
+    assert report.sentence().endswith(f"{len(report.loaded)} tensors loaded.")
 
 
 def test_load_of_a_folder_takes_last_where_there_is_no_best(tiny_file: Path, tmp_path: Path) -> None:

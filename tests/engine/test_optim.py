@@ -70,9 +70,11 @@ def test_average_follows_quickly_then_slowly() -> None:
     assert Ema(1000).decay == pytest.approx(0.98)
     assert Ema(10**9).decay == pytest.approx(0.9999)
     ema = Ema(1000)
-    average, current = torch.zeros(1), torch.ones(1)
-    assert ema._average(average, current, 0).item() == pytest.approx(0.9)
-    assert ema._average(average, current, torch.tensor(10**6)).item() == pytest.approx(0.02)
+    for step, expected in ((0, 0.9), (10**6, 0.02)):
+        average, current = torch.zeros(1), torch.ones(1)
+        assert ema.should_update(step_idx=step)
+        ema._average([average], [current], 0)
+        assert average.item() == pytest.approx(expected)
 
 
 def test_a_backbone_from_nowhere_is_refused(tiny_file) -> None:
