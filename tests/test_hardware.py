@@ -20,7 +20,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
         (CUDA, 2, 10_000, 1),
         (CUDA, 8, 10_000, 7),
         (CUDA, 64, 10_000, 16),
-        (CPU, 2, 10_000, 0),
+        (CPU, 2, 10_000, 1),
         (CPU, 16, 10_000, 4),
     ],
 )

@@ -66,8 +66,8 @@ def pick_batch_size(wanted: int | None, *, size: int, device: torch.device, imag
 def pick_workers(wanted: int | None, *, images: int, device: torch.device) -> int:
     """Loader processes: none for few images, else the cores but one, at most 16.
 
-    Where the CPU computes as well, a quarter of the cores: more would take from the model what they give
-    to the loader.
+    Where the CPU computes as well, a quarter of the cores, and one at least: more would take from the model
+    what they give to the loader.
     """
     if wanted is not None:
         return wanted
@@ -75,4 +75,4 @@ def pick_workers(wanted: int | None, *, images: int, device: torch.device) -> in
         return 0
     # a container or a batch system may grant fewer cores than the machine has
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores // 4 if device.type == "cpu" else cores - 1, 16)
+    return min(max(1, cores // 4) if device.type == "cpu" else cores - 1, 16)
