@@ -17,6 +17,7 @@ from swinkit.data.folders import ClassData, open_classes, save_split
 from swinkit.data.reading import find_images
 from swinkit.errors import ConfigError, DataError
 from swinkit.explain.annotate import Annotator
+from swinkit.files import write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.models import backbone, create, load
 from swinkit.results import Failure, Result
@@ -132,7 +133,7 @@ def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
     replaced = [report.sentence()] if report is not None and report.initialised else []
     notes = [*data.notes, *replaced]
     if notes:
-        folder.write(folder.path / "notes.txt", "\n".join(notes) + "\n")
+        write_text(folder.path / "notes.txt", "\n".join(notes) + "\n")
     _print_notes(notes)
     fit(model, data.splits, config, folder, chosen=chosen, console=_console())
     best = load(folder.path)

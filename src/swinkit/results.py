@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from swinkit.explain.canvas import caption
-from swinkit.files import write_atomically
+from swinkit.files import write_text
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Failure(Result):
 def write_json(results: Sequence[Result], path: Path) -> None:
     """Write results as a JSON list, in order."""
     text = json.dumps([result.to_dict() for result in results], indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
@@ -88,4 +88,4 @@ def write_csv(results: Sequence[Result], path: Path) -> None:
             writer.writerow([result.path, rank, row["name"], row["score"], ""])
         if "error" in values:
             writer.writerow([result.path, "", "", "", values["error"]])
-    write_atomically(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
+    write_text(path, text.getvalue())

@@ -13,7 +13,7 @@ from rich.console import Console
 from swinkit.config import Compute
 from swinkit.data.batching import make_loader
 from swinkit.errors import DataError
-from swinkit.files import write_atomically
+from swinkit.files import write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.progress import progress_bar
 from swinkit.tasks.base import Metric, Task
@@ -44,7 +44,7 @@ def evaluate_split(
     if out is not None:
         report = {**source, "metrics": figures, **metric.details(), "unreadable": unreadable}
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-        write_atomically(out / "evaluation.json", lambda path: path.write_text(text, encoding="utf-8"))
+        write_text(out / "evaluation.json", text)
         metric.draw(out)
     return figures
 

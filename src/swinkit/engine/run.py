@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swinkit.config import TrainConfig, read_yaml, to_yaml
 from swinkit.errors import RunError
-from swinkit.files import write_atomically
+from swinkit.files import write_text
 from swinkit.tasks.base import Task
 from swinkit.variants import VARIANTS
 
@@ -73,7 +73,7 @@ class RunFolder:
         absolute = {"data": str(Path(config.data).resolve()), "out": str(folder.path)}
         if config.model not in VARIANTS:
             absolute["model"] = str(Path(config.model).resolve())
-        folder.write(folder.config_file, to_yaml(config.model_copy(update=absolute)))
+        write_text(folder.config_file, to_yaml(config.model_copy(update=absolute)))
         return folder
 
     @classmethod
@@ -96,10 +96,6 @@ class RunFolder:
         """Whether these are the data of the run."""
         return Path(read_yaml(self.config_file).get("data", "")) == Path(data).resolve()
 
-    def write(self, path: Path, text: str) -> None:
-        """Write a text file, whole or not at all."""
-        write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
     def write_history(self, rows: Sequence[dict[str, float]]) -> None:
         """Write metrics.csv; columns in the order in which they first appear."""
         columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -107,7 +103,7 @@ class RunFolder:
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        self.write(self.history_file, text.getvalue())
+        write_text(self.history_file, text.getvalue())
 
     def read_history(self) -> list[dict[str, float]]:
         """Rows of metrics.csv; none where there is no file yet."""

@@ -33,6 +33,7 @@ from swinkit.engine.module import TrainingModule
 from swinkit.engine.progress import TrainingProgress
 from swinkit.engine.run import RunFolder
 from swinkit.errors import RunError
+from swinkit.files import write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_precision, pick_workers
 from swinkit.tasks.base import Task
 
@@ -180,7 +181,7 @@ def report_unreadable(messages: list[str], run: RunFolder, console: Console) -> 
     """List files that could not be read, on screen and in unreadable.txt."""
     if messages:
         path = run.path / "unreadable.txt"
-        run.write(path, "\n".join(messages) + "\n")
+        write_text(path, "\n".join(messages) + "\n")
         console.print(
             f"{len(messages)} files could not be read and were left out ({path}): {messages[0]}",
             style="yellow",

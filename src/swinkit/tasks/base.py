@@ -43,22 +43,6 @@ class Metric(Protocol):
         """Forget all batches."""
 
 
-class Dataset(Protocol):
-    """What a task opened from a path: class names, splits by name, and remarks for the user."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names by label."""
-
-    @property
-    def splits(self) -> dict[str, tuple[Any, ...]]:
-        """Samples by "train", "val", "test"."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """One sentence each."""
-
-
 class Task(nn.Module, ABC):
     """A backbone, a head, and the way from images to results."""
 
