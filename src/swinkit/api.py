@@ -20,6 +20,7 @@ from swinkit.explain.annotate import Annotator
 from swinkit.files import write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.models import backbone, create, load
+from swinkit.progress import remark
 from swinkit.results import Failure, Result
 from swinkit.tasks.base import Task
 from swinkit.variants import VARIANTS
@@ -194,7 +195,7 @@ def _pick_split(data: ClassData, wanted: str | None) -> str:
 def _print_notes(notes: Sequence[str], limit: int = 20) -> None:
     more = [f"{len(notes) - limit} more notes of this kind."] if len(notes) > limit else []
     for note in [*notes[:limit], *more]:
-        _console().print(f"Note: {note}", style="yellow", highlight=False, markup=False)
+        remark(_console(), f"Note: {note}")
 
 
 def _console() -> Console:

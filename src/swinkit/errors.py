@@ -34,10 +34,6 @@ class InterruptedRunError(RunError):
     """Ctrl-C or SIGTERM ended a run at the end of a batch; what was saved before stays."""
 
 
-class MissingDependencyError(SwinkitError, ImportError):
-    """A package of an optional extra is not installed."""
-
-
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Say which of `choices` the user may have meant by `word`, as the end of a sentence."""
     known = sorted(choices)

@@ -1,4 +1,4 @@
-"""The bar that people watch."""
+"""What people watch: the bar, and remarks beside it."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def progress_bar(console: Console, *, enabled: bool = True) -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal))
+
+
+def remark(console: Console, text: str) -> None:
+    """Print a remark for the user as it stands: paths and class names are no markup."""
+    console.print(text, style="yellow", highlight=False, markup=False)

@@ -15,7 +15,7 @@ from swinkit.data.batching import make_loader
 from swinkit.errors import DataError
 from swinkit.files import write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
-from swinkit.progress import progress_bar
+from swinkit.progress import progress_bar, remark
 from swinkit.tasks.base import Metric, Task
 
 
@@ -35,12 +35,7 @@ def evaluate_split(
     metric, unreadable = run_metric(task, samples, config, console=console)
     figures = metric.compute()
     if unreadable:
-        console.print(
-            f"{len(unreadable)} files could not be read and do not count: {unreadable[0]}",
-            style="yellow",
-            highlight=False,
-            markup=False,
-        )
+        remark(console, f"{len(unreadable)} files could not be read and do not count: {unreadable[0]}")
     if out is not None:
         report = {**source, "metrics": figures, **metric.details(), "unreadable": unreadable}
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"

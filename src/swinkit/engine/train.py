@@ -35,6 +35,7 @@ from swinkit.engine.run import RunFolder
 from swinkit.errors import RunError
 from swinkit.files import write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_precision, pick_workers
+from swinkit.progress import remark
 from swinkit.tasks.base import Task
 
 
@@ -182,12 +183,7 @@ def report_unreadable(messages: list[str], run: RunFolder, console: Console) -> 
     if messages:
         path = run.path / "unreadable.txt"
         write_text(path, "\n".join(messages) + "\n")
-        console.print(
-            f"{len(messages)} files could not be read and were left out ({path}): {messages[0]}",
-            style="yellow",
-            highlight=False,
-            markup=False,
-        )
+        remark(console, f"{len(messages)} files could not be read and were left out ({path}): {messages[0]}")
 
 
 @contextmanager
