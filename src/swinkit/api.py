@@ -147,14 +147,17 @@ def _final_figures(best: Task, data: ClassData, config: TrainConfig, folder: Run
 
     options = EvaluateConfig(**config.model_dump(include={"device", "workers", "batch_size", "progress"}))
     figures: dict[str, float] = {}
-    for split, prefix in (("val", ""), ("test", "test_")):
-        if split in data.splits:
-            source = {"data": config.data, "split": split, "model": str(folder.best)}
-            samples = data.splits[split]
-            values = evaluate_split(
-                best, samples, options, out=folder.path, source=source, console=_console()
-            )
-            figures |= {f"{prefix}{name}": value for name, value in values.items()}
+    parts = {part: prefix for part, prefix in (("val", ""), ("test", "test_")) if part in data.splits}
+    for part, prefix in parts.items():
+        values = evaluate_split(
+            best,
+            data.splits[part],
+            options,
+            out=folder.path if part == list(parts)[-1] else None,
+            source={"data": config.data, "split": part, "model": str(folder.best)},
+            console=_console(),
+        )
+        figures |= {f"{prefix}{name}": value for name, value in values.items()}
     return figures
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swinkit.data.reading import read_image
-from swinkit.files import make_folder, write_atomically
+from swinkit.explain.canvas import save_image
+from swinkit.files import make_folder
 from swinkit.results import Classes, Result
 
 
@@ -24,7 +25,7 @@ class Annotator:
             return None
         picture = result.draw(read_image(result.path))
         target = self._free(Path(result.path).stem)
-        write_atomically(target, lambda path: picture.save(path, "PNG"))
+        save_image(picture, target)
         return target
 
     def _free(self, stem: str) -> Path:

@@ -1,8 +1,16 @@
-"""Small drawing on PIL images."""
+"""Small drawing on PIL images, and pictures written whole or not at all."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from PIL import Image, ImageDraw, ImageFont
+
+from swinkit.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 INK, PAPER = (24, 24, 27), (255, 255, 255)
 SMALLEST_SIDE = 224  # smaller pictures are enlarged before text is put to them
@@ -31,3 +39,13 @@ def caption(image: Image.Image, lines: list[str]) -> Image.Image:
     for i, line in enumerate(lines):
         draw.text((size // 2, image.height + i * step + size // 6), line, INK, font)
     return page
+
+
+def save_image(image: Image.Image, path: Path) -> None:
+    """Write a picture as PNG; RunError where it cannot be written."""
+    write_atomically(path, lambda temporary: image.save(temporary, "PNG"))
+
+
+def save_figure(figure: Figure, path: Path, dpi: int = 100) -> None:
+    """Write a matplotlib figure as PNG; RunError where it cannot be written."""
+    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=dpi, format="png"))

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from swinkit.explain.canvas import save_figure
+
 
 def draw_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
     """Counts by truth (rows) and prediction (columns), coloured by the share of the row."""
@@ -31,7 +33,7 @@ def draw_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: Path) 
             axes.text(column, row, str(count) if count else "·", ha="center", va="center", color=ink, size=8)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks
-        figure.savefig(path, dpi=110)
+        save_figure(figure, path, dpi=110)
 
 
 def draw_curves(history: Sequence[dict[str, float]], monitor: str, path: Path) -> None:
@@ -49,4 +51,4 @@ def draw_curves(history: Sequence[dict[str, float]], monitor: str, path: Path) -
         axes.grid(alpha=0.3)
         if len(keys) > 1:
             axes.legend()
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)

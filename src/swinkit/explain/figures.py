@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from swinkit.core.config import SwinConfig
 from swinkit.core.layers import PatchEmbed, PatchMerging
 from swinkit.core.windows import FITS, plan_windows, relative_index
+from swinkit.explain.canvas import save_figure
 from swinkit.explain.windows import TokenPicture, by, cut_tokens, draw_legend, draw_picture
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 QUARTERS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7")  # Okabe and Ito's: told apart by every eye
 ACCENT = "#d55e00"
-DPI = 100
 
 
 def attention_macs(grid: Sequence[int], channels: int, window: Sequence[int] | None = None) -> int:
@@ -73,7 +73,7 @@ def draw_patches(image: Image.Image, config: SwinConfig, path: Path) -> None:
     _clear(whole, apart, table)
     for axes in (whole, apart, table):
         axes.set_box_aspect(pixels.shape[0] / pixels.shape[1])
-    figure.savefig(path, dpi=DPI)
+    save_figure(figure, path)
 
 
 def merging_order(grid: tuple[int, int]) -> Tensor:
@@ -112,7 +112,7 @@ def draw_merging(path: Path, grid: tuple[int, int] = (4, 4)) -> None:
     for axes in (before, after):
         axes.set_aspect("equal")
         axes.set_axis_off()
-    figure.savefig(path, dpi=DPI)
+    save_figure(figure, path)
 
 
 def draw_relative_index(path: Path, window: int = 3, query: int = 1) -> None:
@@ -160,7 +160,7 @@ def draw_relative_index(path: Path, window: int = 3, query: int = 1) -> None:
     for axes, side in ((offsets, window), (table, wide)):
         axes.set(xlim=(-0.05, side + 0.05), ylim=(side + 0.05, -0.05), aspect="equal")
         axes.set_axis_off()
-    figure.savefig(path, dpi=DPI)
+    save_figure(figure, path)
 
 
 def draw_costs(config: SwinConfig, path: Path, sides: Sequence[int] = tuple(range(224, 2049, 28))) -> None:
@@ -191,7 +191,7 @@ def draw_costs(config: SwinConfig, path: Path, sides: Sequence[int] = tuple(rang
     axes.set_title(f"Stage 1, C = {config.dim(0)}, windows of {window} tokens", fontsize=11)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=DPI)
+    save_figure(figure, path)
 
 
 def draw_pyramid(image: Image.Image, config: SwinConfig, path: Path) -> None:
@@ -212,7 +212,7 @@ def draw_pyramid(image: Image.Image, config: SwinConfig, path: Path) -> None:
             f"{config.depths[stage]} blocks, {config.num_heads[stage]} heads"
         )
         axes.set_xlabel(facts, fontsize=9)
-    figure.savefig(path, dpi=DPI)
+    save_figure(figure, path)
 
 
 def draw_fits(image: Image.Image, path: Path, window: int = 4) -> None:
@@ -233,7 +233,7 @@ def draw_fits(image: Image.Image, path: Path, window: int = 4) -> None:
     draw_legend(
         figure, plan_windows(picture.grid, (window, window), shifted=True, fit="pad_shift"), marked=False
     )
-    figure.savefig(path, dpi=DPI)
+    save_figure(figure, path)
 
 
 def _pulled_apart(tokens: Tensor, patch: tuple[int, ...]) -> NDArray[np.float32]:

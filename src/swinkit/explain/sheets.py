@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from swinkit.data.reading import read_image
 from swinkit.errors import ImageError
-from swinkit.explain.canvas import INK, PAPER
+from swinkit.explain.canvas import INK, PAPER, save_image
 
 SIDE, GAP, COLUMNS, TEXT = 128, 10, 6, 13
 RIGHT, WRONG = (22, 128, 61), (200, 30, 30)
@@ -39,7 +39,7 @@ def draw_sheet(groups: dict[str, list[Tile]], path: Path) -> None:
             place = (GAP + i % COLUMNS * (SIDE + GAP), top + 30 + i // COLUMNS * cell)
             _draw_tile(page, draw, tile, place)
         top += 30 + rows[title] * cell
-    page.save(path)
+    save_image(page, path)
 
 
 def _draw_tile(page: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, place: tuple[int, int]) -> None:

@@ -29,6 +29,7 @@ from swinkit.core.windows import (
 )
 from swinkit.data.reading import clean
 from swinkit.errors import ConfigError
+from swinkit.explain.canvas import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +97,7 @@ def draw_windows(image: Image.Image, config: SwinConfig, path: Path, stage: int 
         _draw_nothing(third, picture, regular, "3. Cyclic shift", "Nothing moves,\nso nothing is rolled.")
     _draw_mask(last, shifted)
     draw_legend(figure, shifted, marked=shifted.is_shifted)
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
 
 
 def cut_tokens(image: Image.Image, config: SwinConfig, stage: int = 0) -> TokenPicture:
