@@ -1,4 +1,4 @@
-"""Build models: from a variant, from a file of ours, or from a loaded model with another head."""
+"""Build models: from a variant, or from a file of any dialect, perhaps with another head or shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from swinkit.labels import Labels
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
 from swinkit.variants import VARIANTS, find_variant
-from swinkit.weights.store import adopt, canonical_names, read_file
+from swinkit.weights.containers import holds_checkpoint
+from swinkit.weights.opening import Opened, open_weights
+from swinkit.weights.resize import adapt
+from swinkit.weights.store import LoadReport, adopt, canonical_names
 
 TASKS: dict[str, type[Classifier]] = {"classify": Classifier, "video": Classifier}
 HEAD_DROP = {"video": 0.5}  # as published
@@ -48,39 +51,48 @@ def preprocessing_for(config: SwinConfig) -> Preprocessing:
     return Preprocessing(size=min(size[-2:]) if size else 224, channels=config.in_chans)
 
 
-def load(
+def load(  # noqa: PLR0913, one keyword for each thing that people change
     path: str | Path,
     *,
+    task: str | None = None,
     num_classes: int | None = None,
     classes: Sequence[str] | None = None,
-    img_size: int | None = None,
+    in_chans: int | None = None,
+    img_size: int | Sequence[int] | None = None,
+    window: int | Sequence[Any] | None = None,
     fit: str | None = None,
     strict: bool = True,
     **settings: Any,
 ) -> Task:
-    """Load a file of ours, or a run folder (its best model), with a report at `model.load_report`.
+    """Load weights of any dialect, a run folder (its best model) or a Hugging Face folder.
 
-    Other classes give a fresh head, and the report says so. `img_size` changes the preprocessing and the
-    size that absolute position is resized to; `settings` replace those that keep all shapes (`drop_path`
-    …). Raises WeightsError for a file that is not ours or does not fit.
+    Dialect, architecture and `fit` come from the tensors; the report is kept at `model.load_report`. Other
+    classes give a fresh head. `window` resizes the bias tables (bicubic), `img_size` absolute position and
+    the preprocessing, `in_chans` the patch convolution; `task="video"` inflates an image model.
+    `settings` replace those that keep all shapes (`drop_path` …).
+
+    Raises WeightsError for a file that is no Swin, is damaged, or does not fit whole; with `strict=False`
+    what is missing starts fresh, and the report says so. Raises ConfigError for settings that cannot be.
     """
     file = find_file(path)
-    tensors, header = read_file(file)
-    if header["task"] not in TASKS:
-        raise WeightsError(f"{file} holds a model for the task {header['task']!r}, unknown to this swinkit.")
-    config = SwinConfig.from_dict(header["config"] | settings | ({"fit": fit} if fit else {}))
-    preprocessing = Preprocessing.checked(header["preprocessing"])
-    if img_size is not None:
-        preprocessing = Preprocessing.checked(
-            {**preprocessing.model_dump(exclude={"crop"}), "size": img_size}
-        )
-    stored = Labels.from_list(header["labels"])
-    kept = classes is None and num_classes in (None, len(stored))
-    labels = stored if kept else _labels(num_classes, classes)
-    model = TASKS[header["task"]](config, labels, preprocessing, **header["settings"])
-    renew = () if labels.names == stored.names else ("head.weight", "head.bias")
-    model.load_report = adopt(model, canonical_names(tensors), source=str(file), renew=renew, strict=strict)
-    model.lineage, model.licence = header["lineage"], header["licence"]
+    opened = open_weights(file)
+    task = _task(opened, task)
+    wanted = {"in_chans": in_chans, "img_size": img_size, "window": window, "fit": fit}
+    given = {key: value for key, value in wanted.items() if value is not None}
+    config = retarget(opened.config, task, {**settings, **given})
+    labels, fresh_head = _choose_labels(opened, num_classes, classes)
+    tensors, resized = adapt(opened.tensors, opened.config, config)
+    preprocessing = _preprocessing(opened, config, img_size)
+    options = opened.settings or {"head_drop": HEAD_DROP.get(task, 0.0)}
+    model, report = adopt(
+        lambda: TASKS[task](config, labels, preprocessing, **options),
+        canonical_names({**tensors, **({} if fresh_head else opened.others)}),
+        source=str(file),
+        renew=("head.weight", "head.bias") if fresh_head else (),
+        strict=strict,
+    )
+    model.load_report = _finish(report, opened, resized)
+    model.lineage, model.licence = list(opened.lineage), opened.licence
     return model.eval()
 
 
@@ -90,40 +102,75 @@ def backbone(
     out_indices: Sequence[int] | None = None,
     fit: str = "pad_shift",
     norms: bool = True,
+    strict: bool = True,
     **settings: Any,
 ) -> SwinBackbone:
     """A backbone for other people's detectors and heads: net(x) -> maps, `net.features` -> FeatureSpecs.
 
-    `name` is a variant (random weights) or a file of ours; `out_indices` names stages (default: all).
-    Maps come AFTER a LayerNorm of their own (`norm0` …, fresh, as in Microsoft's detection and segmentation
-    backbones); with `norms=False` they are the raw outputs of the stages. A classifier's final norm is left
-    behind. `net.load_report` tells what was loaded; it is None for random weights.
+    `name` is a variant (random weights) or weights of any dialect; `out_indices` names stages (default:
+    all); `settings` are those of `load`. Maps come AFTER a LayerNorm of their own (`norm0` …, as in
+    Microsoft's detection and segmentation backbones; fresh where the file is a classifier's); with
+    `norms=False` they are the raw outputs of the stages. A classifier's final norm is left behind.
+    `net.load_report` tells what was loaded; it is None for random weights.
     """
     kind: Norms = "each" if norms else "none"
     if str(name) in VARIANTS:
         config = find_variant(str(name)).config(fit=fit, **settings)
-        net = SwinBackbone(config, out_indices=out_indices, norms=kind)
-        return net.eval()
+        return SwinBackbone(config, out_indices=out_indices, norms=kind).eval()
     file = find_file(name)
-    tensors, header = read_file(file)
-    config = SwinConfig.from_dict(header["config"] | settings | {"fit": fit})
-    net = SwinBackbone(config, out_indices=out_indices, norms=kind)
-    body = {name: tensor for name, tensor in tensors.items() if not name.startswith(("head.", "norm."))}
-    left = tuple(sorted(set(tensors) - set(body)))
-    fresh = [name for name in net.state_dict() if name.startswith("norm")]
-    report = adopt(net, body, source=str(file), renew=fresh)
-    net.load_report = replace(report, dropped=(*report.dropped, *left))
+    opened = open_weights(file)
+    config = retarget(opened.config, opened.task, {**settings, "fit": fit})
+    tensors, resized = adapt(opened.tensors, opened.config, config)
+    wanted = [f"norm{i}." for i in out_indices or range(config.stages)] if norms and opened.dense else []
+    body = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.startswith(("head.", "norm")) or name.startswith(tuple(wanted))
+    }
+    left = (*(name for name in tensors if name not in body), *opened.others)
+    net, report = adopt(
+        lambda: SwinBackbone(config, out_indices=out_indices, norms=kind),
+        body,
+        source=str(file),
+        renew=() if wanted else ("norm0.", "norm1.", "norm2.", "norm3."),
+        strict=strict,
+    )
+    net.load_report = _finish(replace(report, dropped=(*report.dropped, *left)), opened, resized)
     return net.eval()
 
 
+def retarget(config: SwinConfig, task: str, settings: dict[str, Any]) -> SwinConfig:
+    """The architecture with other settings; for `task="video"` an image's becomes a clip's.
+
+    An inflated model has Video Swin's patch depth 2 and window depth 8 unless `window` says otherwise.
+    """
+    values = config.to_dict()
+    if task == "video" and config.rank == 2:
+        size = config.input_size
+        values |= {
+            "patch": (2, *config.patch_size),
+            "window": tuple((8, *window) for window in config.windows),
+            "img_size": None if size is None else (32, *size),
+            "fit": "clamp",
+        }
+        if config.absolute_position:
+            raise ConfigError("A model with absolute position cannot be inflated to video: train one anew.")
+    return SwinConfig.from_dict(values | settings)
+
+
 def find_file(path: str | Path) -> Path:
-    """The weights file behind a file or run folder; WeightsError where there is none."""
+    """The weights behind a file, run folder or Hugging Face folder; WeightsError where there are none."""
     path = Path(path)
     if path.is_dir():
         for name in ("best.safetensors", "last.safetensors"):
             if (path / name).is_file():
                 return path / name
-        raise WeightsError(f"{path} holds neither best.safetensors nor last.safetensors: is it a run folder?")
+        if holds_checkpoint(path):
+            return path
+        raise WeightsError(
+            f"{path} holds neither best.safetensors nor last.safetensors: is it a run folder? Nor has it the "
+            "model.safetensors or pytorch_model.bin of a Hugging Face folder."
+        )
     if path.is_file():
         return path
     if str(path) in VARIANTS:
@@ -131,6 +178,69 @@ def find_file(path: str | Path) -> Path:
     if path.parent == Path() and not path.suffix:  # no path at all: rather a misspelt name
         raise WeightsError(f"There is no model, file or run folder {path}: {nearest(str(path), VARIANTS)}")
     raise WeightsError(f"There is no weights file or run folder {path}: check the path.")
+
+
+def _task(opened: Opened, wanted: str | None) -> str:
+    """The task to build for; ConfigError for one that is unknown or not of this model."""
+    if wanted is None:
+        if opened.other_head is not None:
+            raise WeightsError(
+                f"{opened.source} is {opened.other_head} with a Swin inside, a task unknown to this swinkit: "
+                "take its backbone by swinkit.backbone, or start a classifier with task='classify' and "
+                "num_classes."
+            )
+        wanted = opened.task
+    if wanted not in TASKS:
+        raise ConfigError(f"task={wanted!r} is unknown to this swinkit: {nearest(str(wanted), TASKS)}")
+    if wanted == "classify" and opened.config.rank == 3:
+        raise ConfigError(f"{opened.source} is a video model: leave task out, or say task='video'.")
+    return wanted
+
+
+def _choose_labels(
+    opened: Opened, num_classes: int | None, classes: Sequence[str] | None
+) -> tuple[Labels, bool]:
+    """The classes of the model, and whether its head must start fresh for them."""
+    stored = opened.labels
+    if classes is None and num_classes is None:
+        if stored is None:
+            raise WeightsError(
+                f"{opened.source} holds a backbone without a classifier: give num_classes for a fresh head, "
+                "or take it by swinkit.backbone."
+            )
+        return stored, False
+    if stored is not None and classes is None and num_classes == len(stored):
+        return stored, False
+    labels = _labels(num_classes, classes)
+    if stored is None:
+        return labels, True
+    # a foreign file numbers its classes: to name as many is no change
+    same = len(labels) == len(stored) if opened.numbered else labels.names == stored.names
+    return labels, not same
+
+
+def _preprocessing(opened: Opened, config: SwinConfig, img_size: int | Sequence[int] | None) -> Preprocessing:
+    """The file's own preprocessing, at another size or for other channels where asked for."""
+    stored = opened.preprocessing
+    if stored is None:
+        return preprocessing_for(config)
+    if config.in_chans != stored.channels:
+        return preprocessing_for(config)
+    if img_size is None:
+        return stored
+    size = img_size if isinstance(img_size, int) else min(img_size[-2:])
+    return Preprocessing.checked({**stored.model_dump(exclude={"crop"}), "size": size})
+
+
+def _finish(report: LoadReport, opened: Opened, resized: list[str]) -> LoadReport:
+    """Add what happened before the tensors reached the model."""
+    ours = {name.removeprefix("backbone."): name for name in report.loaded}
+    return replace(
+        report,
+        converted=tuple(ours[name] for name in opened.converted if name in ours),
+        resized=tuple(ours[name] for name in resized if name in ours),
+        dropped=(*report.dropped, *opened.dropped),
+    )
 
 
 def _labels(count: int | None, names: Sequence[str] | None) -> Labels:

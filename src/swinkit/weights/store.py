@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from safetensors import SafetensorError, safe_open
+import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from swinkit.files import write_atomically
 HEADER_KEY = "swinkit"
 FORMAT = 1
 HEADER = ("task", "config", "labels", "preprocessing", "settings", "licence", "lineage")
+Model = TypeVar("Model", bound=nn.Module)
 RECOMPUTED = ("relative_position_index", "attn_mask")  # stand in foreign files; ours come from the size
 
 
@@ -57,65 +58,42 @@ def write_file(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]
     write_atomically(path, lambda temporary: save_file(ours, temporary, metadata))
 
 
-def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and header of one of our files; anything else raises WeightsError that says what it is."""
-    if not path.is_file():
-        raise WeightsError(f"There is no weights file {path}: check the path.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-    except SafetensorError as error:
-        raise WeightsError(
-            f"{path} is no readable safetensors file ({error}): it may be cut short or of another kind."
-        ) from error
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
-    if HEADER_KEY not in metadata:
-        raise WeightsError(f"{path} was not written by swinkit: it does not say what model it holds.")
-    try:
-        header: dict[str, Any] = json.loads(metadata[HEADER_KEY])
-        absent = [key for key in ("format", *HEADER) if key not in header]
-    except (ValueError, TypeError) as error:
-        raise WeightsError(f"{path} has a damaged header: its metadata is no JSON.") from error
-    if absent:
-        raise WeightsError(f"{path} has a damaged header: {absent[0]!r} is missing from its metadata.")
-    if header["format"] > FORMAT:
-        raise WeightsError(f"{path} was written by a newer swinkit: update with `pip install -U swinkit`.")
-    return tensors, header
-
-
 def adopt(
-    model: nn.Module,
+    build: Callable[[], Model],
     tensors: Mapping[str, Tensor],
     *,
     source: str,
-    renew: Collection[str] = (),
+    renew: tuple[str, ...] = (),
     strict: bool = True,
-) -> LoadReport:
-    """Copy tensors into a model by its own names, and report on every one.
+) -> tuple[Model, LoadReport]:
+    """Build a model around tensors of its own names, without copying them, and report on every one.
 
-    `renew` names tensors of the model that keep their fresh values on purpose. Raises WeightsError where
-    something is missing, unexpected or of another shape, unless `strict=False`.
+    `renew` names beginnings of names that start fresh on purpose. Raises WeightsError where something is
+    missing, unexpected or of another shape, unless `strict=False`: what is missing then starts fresh too.
+    Half precision becomes single.
     """
+    with torch.device("meta"):
+        model = build()
     own = model.state_dict()
-    dropped = [name for name in tensors if name in renew or name.endswith(RECOMPUTED)]
+    dropped = [name for name in tensors if name.startswith(renew or ("\0",)) or name.endswith(RECOMPUTED)]
     usable = {name: tensor for name, tensor in tensors.items() if name not in dropped}
     fitting = {name: t for name, t in usable.items() if name in own and own[name].shape == t.shape}
-    unexpected = [name for name in usable if name not in fitting]
-    missing = [name for name in own if name not in fitting and name not in renew]
+    absent = [name for name in own if name not in fitting]
+    missing = [name for name in absent if not name.startswith(renew or ("\0",))]
     report = LoadReport(
         source,
         loaded=tuple(fitting),
         dropped=tuple(dropped),
-        initialised=tuple(name for name in own if name in renew),
+        initialised=tuple(name for name in absent if name not in missing),
         missing=tuple(missing),
-        unexpected=tuple(unexpected),
+        unexpected=tuple(name for name in usable if name not in fitting),
     )
-    if strict and (missing or unexpected):
-        raise WeightsError(_misfit(source, missing, unexpected, own, usable))
-    model.load_state_dict(fitting, strict=False)
-    return report
+    if strict and (report.missing or report.unexpected):
+        raise WeightsError(_misfit(source, missing, list(report.unexpected), own, usable))
+    fresh = build().state_dict() if absent else {}
+    given = {name: tensor.to(own[name].dtype) for name, tensor in fitting.items()}
+    model.load_state_dict({**given, **{name: fresh[name] for name in absent}}, assign=True)
+    return model, report
 
 
 def canonical_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
