@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 
 import swinkit
 from swinkit.engine.run import Run
@@ -33,6 +35,13 @@ TINY: dict[str, Any] = {
     "img_size": 16,
     "window": 4,
 }
+
+
+def read_file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and header of one of our files."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, json.loads(file.metadata()["swinkit"])
 
 
 def draw_picture(label: int, rng: np.random.Generator) -> Image.Image:

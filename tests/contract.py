@@ -20,7 +20,7 @@ from swinkit.config import Augmentation
 from swinkit.data.folders import Sample
 from swinkit.errors import ImageError
 from swinkit.tasks.base import Task
-from swinkit.weights.store import read_file
+from tests.conftest import read_file
 
 ODD_NAMES = ("naïve ✓ 犬", "a/b, \"c\"; 'd'", "  spaces  ", "0", "1")
 

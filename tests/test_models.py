@@ -20,8 +20,8 @@ from swinkit import __version__
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, RunError, SwinkitError, WeightsError
 from swinkit.labels import Labels
-from swinkit.weights.store import LoadReport, read_file
-from tests.conftest import CLASSES, TINY
+from swinkit.weights.store import LoadReport
+from tests.conftest import CLASSES, TINY, read_file
 from tests.parity.golden import load_golden
 
 FIXTURES = Path(__file__).parent / "parity" / "fixtures"
@@ -294,7 +294,7 @@ def bad_files(tiny_file: Path, folder: Path) -> dict[str, tuple[Path, str]]:
         "cut": (whole[: len(whole) // 2], r"no readable safetensors file"),
         "cut in the header": (whole[:100], r"no readable safetensors file"),
         "text": (b"these are no weights\n" * 9, r"no readable safetensors file"),
-        "empty": (b"", r"no readable safetensors file"),
+        "empty": (b"", r"is empty: fetch it again"),
     }
     files = {}
     for name, (content, message) in contents.items():
@@ -302,7 +302,7 @@ def bad_files(tiny_file: Path, folder: Path) -> dict[str, tuple[Path, str]]:
         files[name][0].write_bytes(content)
     foreign = folder / "foreign.safetensors"
     save_file({"a": torch.zeros(2)}, foreign)
-    files["foreign"] = (foreign, "was not written by swinkit")
+    files["foreign"] = (foreign, "holds no Swin")
     files["newer"] = (edited(tiny_file, folder / "newer.safetensors", newer), "newer swinkit: update with")
     files["missing"] = (
         folder / "nothing" / "m.safetensors",

@@ -15,7 +15,9 @@ import pytest
 import swinkit
 
 SOURCE = Path(swinkit.__file__).parent
-PUBLIC = ["__version__", "backbone", "create", "evaluate", "load", "predict", "save", "train"]
+PUBLIC = [
+    "__version__", "backbone", "create", "evaluate", "load", "predict", "save", "to_dialect", "train",
+]  # fmt: skip
 
 
 def imports_of(source: str) -> set[str]:

@@ -5,9 +5,19 @@ from typing import TYPE_CHECKING, Any
 from swinkit._version import __version__
 
 if TYPE_CHECKING:
-    from swinkit.api import backbone, create, evaluate, load, predict, save, train
+    from swinkit.api import backbone, create, evaluate, load, predict, save, to_dialect, train
 
-__all__ = ["__version__", "backbone", "create", "evaluate", "load", "predict", "save", "train"]
+__all__ = [
+    "__version__",
+    "backbone",
+    "create",
+    "evaluate",
+    "load",
+    "predict",
+    "save",
+    "to_dialect",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

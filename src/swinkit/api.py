@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig
+from swinkit.core.backbone import SwinBackbone
 from swinkit.data.batching import check_headers, make_loader
 from swinkit.data.folders import ClassData, open_classes, save_split
 from swinkit.data.reading import find_images
@@ -24,11 +26,13 @@ from swinkit.progress import remark
 from swinkit.results import Failure, Result
 from swinkit.tasks.base import Task
 from swinkit.variants import VARIANTS
+from swinkit.weights.store import file_names
+from swinkit.weights.writing import spell
 
 if TYPE_CHECKING:
     from swinkit.engine.run import Run, RunFolder
 
-__all__ = ["backbone", "create", "evaluate", "load", "predict", "save", "train"]
+__all__ = ["backbone", "create", "evaluate", "load", "predict", "save", "to_dialect", "train"]
 
 ModelLike = Task | str | Path
 
@@ -37,6 +41,16 @@ def save(model: Task, path: str | Path) -> Path:
     """Write a model as one self-describing safetensors file; RunError where it cannot be written."""
     model.save(path)
     return Path(path)
+
+
+def to_dialect(model: Task | SwinBackbone, dialect: str) -> dict[str, Tensor]:
+    """State dict under another ecosystem's names: microsoft, openmmlab, timm, torchvision, huggingface.
+
+    Raises ConfigError for a model that the other code cannot build, or would compute otherwise.
+    """
+    if isinstance(model, SwinBackbone):
+        return spell(model.state_dict(), model.config, dialect, dense=model.norms == "each")
+    return spell(file_names(model.state_dict()), model.backbone.config, dialect)
 
 
 def train(data: str | Path | None = None, *, resume: str | Path | None = None, **options: Any) -> Run:

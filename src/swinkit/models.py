@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from swinkit._version import __version__
 from swinkit.config import Preprocessing
@@ -82,16 +85,21 @@ def load(  # noqa: PLR0913, one keyword for each thing that people change
     config = retarget(opened.config, task, {**settings, **given})
     labels, fresh_head = _choose_labels(opened, num_classes, classes)
     tensors, resized = adapt(opened.tensors, opened.config, config)
+    tensors, left = _for_classifier(tensors, config.stages)
+    if opened.other_head is None:
+        tensors |= opened.others  # of nobody's: to be reported
+    else:
+        left += opened.others
     preprocessing = _preprocessing(opened, config, img_size)
     options = opened.settings or {"head_drop": HEAD_DROP.get(task, 0.0)}
     model, report = adopt(
         lambda: TASKS[task](config, labels, preprocessing, **options),
-        canonical_names({**tensors, **({} if fresh_head else opened.others)}),
+        canonical_names(tensors),
         source=str(file),
         renew=("head.weight", "head.bias") if fresh_head else (),
         strict=strict,
     )
-    model.load_report = _finish(report, opened, resized)
+    model.load_report = _finish(replace(report, dropped=(*report.dropped, *left)), opened, resized)
     model.lineage, model.licence = list(opened.lineage), opened.licence
     return model.eval()
 
@@ -189,7 +197,11 @@ def _task(opened: Opened, wanted: str | None) -> str:
                 "take its backbone by swinkit.backbone, or start a classifier with task='classify' and "
                 "num_classes."
             )
-        wanted = opened.task
+        if opened.task not in TASKS:
+            raise WeightsError(
+                f"{opened.source} holds a model for the task {opened.task!r}, unknown to this swinkit."
+            )
+        return opened.task
     if wanted not in TASKS:
         raise ConfigError(f"task={wanted!r} is unknown to this swinkit: {nearest(str(wanted), TASKS)}")
     if wanted == "classify" and opened.config.rank == 3:
@@ -217,6 +229,17 @@ def _choose_labels(
     # a foreign file numbers its classes: to name as many is no change
     same = len(labels) == len(stored) if opened.numbered else labels.names == stored.names
     return labels, not same
+
+
+def _for_classifier(tensors: dict[str, Tensor], stages: int) -> tuple[dict[str, Tensor], list[str]]:
+    """Of a dense backbone's norms the last becomes the final one; the others' names are given back."""
+    last = f"norm{stages - 1}."
+    left = [name for name in tensors if re.match(r"norm\d\.", name) and not name.startswith(last)]
+    return {
+        name.replace(last, "norm.", 1) if name.startswith(last) else name: tensor
+        for name, tensor in tensors.items()
+        if name not in left
+    }, left
 
 
 def _preprocessing(opened: Opened, config: SwinConfig, img_size: int | Sequence[int] | None) -> Preprocessing:

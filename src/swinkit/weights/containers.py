@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -143,6 +144,7 @@ class Foreign:
     """Stands where a file wants an object of a class that is not on torch's list: does nothing."""
 
     origin = "an unknown class"
+    dump_patches = False  # asked for by torch's older format
 
     def __new__(cls, *_: Any, **__: Any) -> Foreign:
         """Take any arguments."""
@@ -206,7 +208,9 @@ def _unpickle(path: Path) -> Any:
     except Exception as error:
         raise _unreadable(path, error) from error
     try:
-        return torch.load(path, weights_only=False, pickle_module=_RESTRICTED, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the source of foreign classes is not here
+            return torch.load(path, weights_only=False, pickle_module=_RESTRICTED, **options)
     except Exception as error:
         raise _unreadable(path, error) from error
 

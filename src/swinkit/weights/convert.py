@@ -18,6 +18,7 @@ from swinkit.weights.dialects import DIALECTS, Dialect
 from swinkit.weights.dialects.spelling import renamed
 from swinkit.weights.store import RECOMPUTED
 
+INDEX, MASK = RECOMPUTED
 LEFT = (*RECOMPUTED, "mask_token", "num_batches_tracked")
 BODY = re.compile(r"(patch_embed\.|absolute_pos_embed$|layers\.\d+\.|norm[0-9]?\.)")
 
@@ -82,7 +83,7 @@ def convert(checkpoint: Checkpoint) -> Converted:
     names = list(checkpoint.tensors)
     dialect = recognise(names, checkpoint.source)
     prefix = dialect.prefix(names)
-    own, others = _split(checkpoint.tensors, prefix)
+    own, others, strange = _split(checkpoint.tensors, prefix)
     left = {name for name in own if name.endswith(LEFT)}
     kept = {name: tensor for name, tensor in own.items() if name not in left}
     plain = renamed(kept, dialect.to_ours)
@@ -95,7 +96,7 @@ def convert(checkpoint: Checkpoint) -> Converted:
     indices, masks = (
         _by_stage({dialect.to_ours(n): own[n] for n in left if n.endswith(end)}) for end in RECOMPUTED
     )
-    dropped = (*sorted(left), *checkpoint.dropped)
+    dropped = (*sorted(left), *strange, *checkpoint.dropped)
     return Converted(
         checkpoint.source, dialect, _sole_norm(tensors), others, converted, dropped, indices, masks
     )
@@ -117,16 +118,20 @@ def recognise(names: Sequence[str], source: str) -> Dialect:
     )
 
 
-def _split(tensors: Mapping[str, Tensor], prefix: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """What stands below the backbone's prefix, and the rest without the outer part of it."""
+def _split(
+    tensors: Mapping[str, Tensor], prefix: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor], list[str]]:
+    """What stands below the backbone's prefix; what stands beside it, both without it; names elsewhere."""
     outer = prefix[: prefix.rstrip(".").rfind(".") + 1]
-    own, others = {}, {}
+    own, others, strange = {}, {}, []
     for name, tensor in tensors.items():
         if name.startswith(prefix):
             own[name.removeprefix(prefix)] = tensor
         elif name.startswith(outer):
             others[name.removeprefix(outer)] = tensor
-    return own, others
+        else:
+            strange.append(name)
+    return own, others, strange
 
 
 def _sort(

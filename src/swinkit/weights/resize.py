@@ -28,7 +28,7 @@ def adapt(
         if match and int(match[1]) < min(old.stages, new.stages):
             stage = int(match[1])
             adapted[name] = resize_table(tensor, old.windows[stage], new.windows[stage])
-        elif name == "patch_embed.proj.weight":
+        elif name == "patch_embed.proj.weight" and tensor.ndim in (4, 5):
             adapted[name] = adapt_channels(inflate_patch(tensor, new.patch_size), new.in_chans)
         elif name == "absolute_pos_embed" and old.grid(0) and new.grid(0):
             adapted[name] = resize_position(tensor, old.grid(0) or (), new.grid(0) or ())

@@ -53,7 +53,7 @@ class LoadReport:
 
 def write_file(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
     """Write tensors, and the header as JSON in the metadata, as one safetensors file."""
-    ours = {_file_name(name): tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    ours = {name: tensor.detach().cpu().contiguous() for name, tensor in file_names(tensors).items()}
     metadata = {"format": "pt", HEADER_KEY: json.dumps({"format": FORMAT, **header})}
     write_atomically(path, lambda temporary: save_file(ours, temporary, metadata))
 
@@ -107,8 +107,9 @@ def canonical_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _file_name(name: str) -> str:
-    return name.removeprefix("backbone.")
+def file_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Module names to file names, which are Microsoft's."""
+    return {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
 
 
 def _misfit(

@@ -1,0 +1,178 @@
+"""Write our models under other ecosystems' names; what they cannot express is refused by name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from swinkit.core.config import SwinConfig
+from swinkit.core.windows import relative_index
+from swinkit.errors import ConfigError, nearest
+from swinkit.files import make_folder, write_atomically, write_text
+from swinkit.labels import Labels
+from swinkit.weights.convert import INDEX
+from swinkit.weights.dialects import (
+    HUGGINGFACE,
+    MICROSOFT,
+    OPENMMLAB,
+    TIMM,
+    TORCHVISION,
+    TORCHVISION_3D,
+    Dialect,
+)
+from swinkit.weights.dialects.spelling import renamed
+
+
+@dataclass(frozen=True)
+class Target:
+    """A dialect to write, and what its code can build; `index` also stores relative position indices."""
+
+    dialect: Dialect
+    ranks: tuple[int, ...] = (2,)
+    dense: bool = True  # a norm for each map
+    cut_windows: bool = False  # a smaller window where a stage's grid is smaller
+    uneven_windows: bool = False  # sides that differ
+    position: bool = False
+    no_patch_norm: bool = False
+    no_qkv_bias: bool = False
+    index: bool = False
+
+
+TARGETS = {
+    "microsoft": Target(
+        MICROSOFT,
+        ranks=(2, 3),
+        cut_windows=True,
+        uneven_windows=True,
+        position=True,
+        no_patch_norm=True,
+        no_qkv_bias=True,
+        index=True,
+    ),
+    "openmmlab": Target(OPENMMLAB, no_qkv_bias=True, index=True),
+    "timm": Target(TIMM, dense=False, cut_windows=True, uneven_windows=True),
+    "torchvision": Target(TORCHVISION, ranks=(2, 3), dense=False, uneven_windows=True, index=True),
+    "huggingface": Target(HUGGINGFACE, position=True, no_qkv_bias=True),
+}
+
+
+def spell(
+    tensors: dict[str, Tensor], config: SwinConfig, name: str, *, dense: bool = False
+) -> dict[str, Tensor]:
+    """Tensors under Microsoft's names, a backbone's and perhaps `head`'s, under those of another dialect.
+
+    `dense` says that each map has its own norm. Raises ConfigError for an unknown dialect, or a model that
+    its code cannot build.
+    """
+    target = find_target(name)
+    _check(target, name, config, dense=dense)
+    dialect = TORCHVISION_3D if name == "torchvision" and config.rank == 3 else target.dialect
+    ours = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+    if target.index:
+        ours |= _indices(config, flat=dialect is TORCHVISION)
+    body = {name: tensor for name, tensor in dialect.writes(ours).items() if not name.startswith("head.")}
+    theirs = renamed(body, dialect.to_theirs)
+    head = {name: tensor for name, tensor in ours.items() if name.startswith("head.")}
+    if name == "microsoft" and config.rank == 3:
+        theirs = {f"backbone.{name}": tensor for name, tensor in theirs.items()}
+        return theirs | {name.replace("head.", "cls_head.fc_cls."): t for name, t in head.items()}
+    if name == "huggingface" and not dense:
+        theirs = {f"swin.{name}": tensor for name, tensor in theirs.items()}
+    return theirs | renamed(head, dialect.to_theirs)
+
+
+def find_target(name: str) -> Target:
+    """Look a dialect up; ConfigError names the nearest one."""
+    if name not in TARGETS:
+        raise ConfigError(f"There is no dialect {name!r} to write: {nearest(name, TARGETS)}")
+    return TARGETS[name]
+
+
+def write_dialect(path: Path, tensors: dict[str, Tensor], name: str, extra: dict[str, Any]) -> None:
+    """Write a state dict as its ecosystem reads it.
+
+    huggingface: a folder with model.safetensors and config.json (`extra`). Else one file: safetensors by
+    that suffix, or torch's own, in which Microsoft's lies under "model".
+    """
+    contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
+    metadata = {"format": "pt"}
+    if name == "huggingface":
+        make_folder(path)
+        write_atomically(path / "model.safetensors", lambda p: save_file(contiguous, p, metadata))
+        write_text(path / "config.json", json.dumps(extra, indent=2, ensure_ascii=False) + "\n")
+    elif path.suffix == ".safetensors":
+        write_atomically(path, lambda p: save_file(contiguous, p, metadata))
+    else:
+        content: dict[str, Any] = {"model": contiguous} if name == "microsoft" else contiguous
+        write_atomically(path, lambda p: torch.save(content, p))
+
+
+def huggingface_config(config: SwinConfig, labels: Labels | None) -> dict[str, Any]:
+    """config.json with which transformers builds the same model."""
+    size = config.input_size or (224, 224)
+    names = {} if labels is None else dict(enumerate(labels.names))
+    return {
+        "model_type": "swin",
+        "architectures": ["SwinBackbone" if labels is None else "SwinForImageClassification"],
+        "image_size": size[0],
+        "patch_size": config.patch_size[0],
+        "num_channels": config.in_chans,
+        "embed_dim": config.embed_dim,
+        "depths": list(config.depths),
+        "num_heads": list(config.num_heads),
+        "window_size": config.windows[0][0],
+        "mlp_ratio": config.mlp_ratio,
+        "qkv_bias": config.qkv_bias,
+        "use_absolute_embeddings": config.absolute_position,
+        "drop_path_rate": config.drop_path,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-5,
+        "id2label": {str(i): label for i, label in names.items()},
+        "label2id": {label: i for i, label in names.items()},
+    }
+
+
+def _indices(config: SwinConfig, *, flat: bool) -> dict[str, Tensor]:
+    """Relative position index of every block, as their modules keep it."""
+    found = {}
+    for stage, depth in enumerate(config.depths):
+        window = config.windows[stage]
+        index = relative_index(window, window, torch.device("cpu")).clone()
+        for block in range(depth):
+            found[f"layers.{stage}.blocks.{block}.attn.{INDEX}"] = index.flatten() if flat else index
+    return found
+
+
+def _check(target: Target, name: str, config: SwinConfig, *, dense: bool) -> None:
+    """Refuse what the target's code would compute otherwise, or not at all."""
+    title = target.dialect.title
+    windows = set(config.windows)
+    rule = "clamp" if config.rank == 3 else "pad_shift" if dense else "pad"
+    square = all(len(set(window[-2:])) == 1 for window in windows)
+    faults = {
+        f"it takes no {'video' if config.rank == 3 else 'images'}": config.rank not in target.ranks,
+        "it has no norm for each map": dense and not target.dense,
+        f"it computes fit={rule!r}, not {config.fit!r}": config.fit != rule,
+        f"it has one window for all stages, not {sorted(windows)}": len(windows) > 1
+        and not (target.cut_windows and windows_are_cut(config)),
+        "its windows are square": not square and not target.uneven_windows,
+        "it has no absolute position": config.absolute_position and not target.position,
+        "it always normalises patches": not config.patch_norm and not target.no_patch_norm,
+        "its qkv has a bias": not config.qkv_bias and not target.no_qkv_bias,
+        "its attention is scaled by 1/√d": config.qk_scale is not None,
+    }
+    for fault, present in faults.items():
+        if present:
+            raise ConfigError(f"This model cannot be written in {title} spelling ({name}): {fault}.")
+
+
+def windows_are_cut(config: SwinConfig) -> bool:
+    """Whether windows differ only as Microsoft's rule cuts the first one to each stage's grid."""
+    values = config.to_dict() | {"window": max(min(window) for window in config.windows)}
+    return config.rank == 2 and SwinConfig.from_dict(values).windows == config.windows
