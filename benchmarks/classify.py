@@ -7,8 +7,10 @@ timed all four must give the same logits for one picture (fp32, on the CPU, to 1
 comes, with its own default attention; drop path is 0 everywhere. A cell is one way (eager or compiled), one
 mode (`forward`: evaluation, inference_mode; `train`: forward, cross entropy, backward, AdamW step) and one
 batch size. A cell runs in rounds: in each round every library runs once, in a new random order, so that a
-busy spell of the machine falls on all of them. The first rounds are discarded (compilation falls there); the
-rest end after `--rounds`, or after `--budget` seconds but not before MIN_ROUNDS.
+busy spell of the machine falls on all of them. Where a model's memory comes to lie moves its time by some
+percent, and that depends on what was built before it: so a cell has two sittings, each with models built
+anew, in the listed order and in the reverse. The first rounds of each are discarded (compilation falls
+there); the rest end after `--rounds`, or after `--budget` seconds but not before MIN_ROUNDS.
 
 Figures. The time is the median over rounds. The ratio is THEIR time / OUR time within one round: above 1 we
 are faster. Its median and its quartiles over rounds are given; it is steadier than a quotient of medians.
@@ -46,7 +48,7 @@ from swinkit.weights.store import canonical_names
 
 SIZE, CLASSES = 224, 1000
 OURS, TIMM_NAME = "swinkit", "swin_tiny_patch4_window7_224"
-WARMUP, MIN_ROUNDS = 3, 5
+WARMUP, MIN_ROUNDS = 2, 3  # of each sitting
 TOLERANCE = 1e-4
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -211,12 +213,14 @@ class Cell(NamedTuple):
     batch: int
 
 
-def prepared(cell: Cell, state: State, args: argparse.Namespace) -> dict[str, Callable[[], None]]:
-    """One step for each library."""
+def prepared(
+    cell: Cell, order: list[str], state: State, args: argparse.Namespace
+) -> dict[str, Callable[[], None]]:
+    """One step for each library, built in this order."""
     images = torch.randn(cell.batch, 3, SIZE, SIZE, device=args.device)
     steps = {}
-    for name, build in BUILDERS.items():
-        model = build(state).to(args.device)
+    for name in order:
+        model = BUILDERS[name](state).to(args.device)
         if cell.way == "compiled":
             model.compile(dynamic=False)
         steps[name] = STEPS[cell.mode](model, images, DTYPES[args.dtype])
@@ -233,16 +237,25 @@ def seconds(step: Callable[[], None], synchronize: Callable[[], None]) -> float:
 
 def measure(cell: Cell, state: State, args: argparse.Namespace) -> dict[str, list[float]]:
     """Seconds of each library, one entry a round."""
+    samples: dict[str, list[float]] = {name: [] for name in BUILDERS}
+    for order in (list(BUILDERS), list(BUILDERS)[::-1]):
+        sit(cell, order, samples, state, args)
+    return samples
+
+
+def sit(
+    cell: Cell, order: list[str], samples: dict[str, list[float]], state: State, args: argparse.Namespace
+) -> None:
+    """One sitting: half of a cell's rounds, added to the samples."""
     torch._dynamo.reset()
     gc.collect()
-    steps = prepared(cell, state, args)
+    steps = prepared(cell, order, state, args)
     synchronize = torch.cuda.synchronize if args.device == "cuda" else lambda: None
-    order, samples = list(steps), {name: [] for name in steps}
     shuffle = random.Random(0).shuffle
     deadline = float("inf")
-    for done in range(-WARMUP, args.rounds):
+    for done in range(-WARMUP, max(MIN_ROUNDS, args.rounds // 2)):
         if done == 0:
-            deadline = time.monotonic() + args.budget
+            deadline = time.monotonic() + args.budget / 2
         if done >= MIN_ROUNDS and time.monotonic() > deadline:
             break
         shuffle(order)
@@ -250,7 +263,6 @@ def measure(cell: Cell, state: State, args: argparse.Namespace) -> dict[str, lis
             elapsed = seconds(steps[name], synchronize)
             if done >= 0:
                 samples[name].append(elapsed)
-    return samples
 
 
 def summary(samples: dict[str, list[float]]) -> dict[str, dict[str, float]]:

@@ -107,7 +107,7 @@ def test_file_describes_itself(run: Run) -> None:
     assert metadata["format"] == "pt"
     header = json.loads(metadata["swinkit"])
     assert (header["format"], header["swinkit"], header["task"]) == (1, __version__, "classify")
-    assert header["config"]["embed_dim"] == 48
+    assert header["config"]["embed_dim"] == 32
     assert header["config"]["fit"] == "pad"
     assert [(row["id"], row["name"]) for row in header["labels"]] == list(enumerate(CLASSES))
     assert len({tuple(row["colour"]) for row in header["labels"]}) == 3

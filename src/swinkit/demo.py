@@ -14,7 +14,7 @@ from swinkit.explain.windows import draw_windows
 from swinkit.files import make_folder
 
 MODEL = "swin_pico"
-EPOCHS = 16
+EPOCHS = 25
 # The things of this set are centred and point one way, so geometry is left alone; cutmix is what keeps so
 # small a set from being learnt by heart.
 AUGMENTATION = {
@@ -26,7 +26,7 @@ AUGMENTATION = {
     "erasing": 0.0,
     "mixup": 0.0,
     "cutmix": 1.0,
-    "mix_prob": 0.4,
+    "mix_prob": 0.7,
     "label_smoothing": 0.05,
 }
 

@@ -38,7 +38,7 @@ _384 = {"img_size": 384, "window": 12, "patch": 4, "fit": "pad"}
 _CLIP = {"img_size": (32, 224, 224), "window": (8, 7, 7), "patch": (2, 4, 4), "fit": "clamp"}
 
 _NANO = {"embed_dim": 48, "depths": (2, 4, 2), "num_heads": (3, 6, 12), "init_std": None}
-_PICO = {"embed_dim": 48, "depths": (2, 4), "num_heads": (3, 6), "init_std": None}
+_PICO = {"embed_dim": 32, "depths": (2, 4), "num_heads": (2, 4), "init_std": None}
 
 VARIANTS: dict[str, Variant] = {
     "swin_t": Variant("classify", {**_T, **_224}, 1000, 28_288_354, 4_490_566_656),
@@ -62,7 +62,7 @@ VARIANTS: dict[str, Variant] = {
         60_901_248,
     ),
     "swin_pico": Variant(
-        "classify", {**_PICO, "img_size": 28, "window": 7, "patch": 2, "fit": "pad"}, 10, 529_672, 37_219_008
+        "classify", {**_PICO, "img_size": 28, "window": 7, "patch": 2, "fit": "pad"}, 10, 238_430, 17_386_624
     ),
 }
 

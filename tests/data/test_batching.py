@@ -16,6 +16,7 @@ from swinkit.data.batching import (
 )
 from swinkit.data.folders import Sample, open_classes
 from swinkit.data.transforms import evaluation_transform, training_transform
+from swinkit.errors import ImageError
 
 PRE = Preprocessing(size=8)
 
@@ -132,3 +133,14 @@ def test_check_headers(samples: list[Sample]) -> None:
     assert str(samples[2].path) in messages[0]
     assert str(samples[4].path) in messages[1]
     assert len(messages) == 2
+
+
+def test_kept_images_need_no_file(samples: list[Sample]) -> None:
+    size = 8 * 10 * 3
+    dataset = ImageDataset(samples, PRE, evaluation_transform(PRE), room=2 * size)
+    first = [dataset[i].image for i in range(3)]
+    for sample in samples:
+        sample.path.unlink()
+    assert torch.equal(dataset[0].image, first[0])
+    assert torch.equal(dataset[1].image, first[1])
+    assert isinstance(dataset[2], ImageError)  # there was room for two

@@ -135,14 +135,13 @@ class WindowAttention(nn.Module):
 
     def _eager(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> tuple[Tensor, Tensor]:
         """The oracle: (B, *padded, C) -> the same, and the weights (B, windows, heads, N, N)."""
-        q, k, v = partition(self.qkv(x), plan, parts=3, heads=self.num_heads).unbind(0)
-        logits = (q * self.scale) @ k.transpose(-2, -1)
-        logits = logits.unflatten(1, (q.shape[1] // self.num_heads, self.num_heads)) + bias
+        windows, (q, k, v) = self._project(x, plan)
+        logits = ((q * self.scale) @ k.transpose(-2, -1)).unflatten(0, windows.shape[:2]) + bias
         # softmax in fp32 at least
         precise = torch.promote_types(logits.dtype, torch.float32)
         weights = logits.softmax(-1, dtype=precise).to(v.dtype)
-        out = F.dropout(weights.flatten(1, 2), self.attn_drop, self.training) @ v
-        return merge(out, plan, self.num_heads), weights
+        out = F.dropout(weights.flatten(0, 1), self.attn_drop, self.training) @ v
+        return merge(out.transpose(1, 2).reshape(windows.shape), plan), weights
 
     def _sdpa(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> Tensor:
         """Torch's fused attention; windows stand with the heads, so that their biases broadcast over B."""
@@ -154,11 +153,15 @@ class WindowAttention(nn.Module):
 
         Then only x is copied into windows, and q, k, v are views of their projection.
         """
-        windows = partition(x, plan)[0]
-        qkv = self.qkv(windows.flatten(0, 1))
-        q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        windows, (q, k, v) = self._project(x, plan)
         out = self._fused(q, k, v, bias).transpose(1, 2).reshape(windows.shape)
         return merge(out, plan)
+
+    def _project(self, x: Tensor, plan: WindowPlan) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """(B, *padded, C) -> windows of it (B, windows, N, C), and q, k, v (B·windows, heads, N, d) of them."""
+        windows = partition(x, plan)[0]
+        qkv = self.qkv(windows.flatten(0, 1))
+        return windows, qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
 
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
         dropout = self.attn_drop if self.training else 0.0

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -70,7 +71,8 @@ class ImageDataset(Dataset[Item | ImageError]):
     """Samples, or bare paths for prediction, read and transformed one by one.
 
     An unreadable file gives its ImageError as the item, so that one bad file never ends a run; `collate`
-    turns it into a message. `at_least` is that of `read_image`: 2 · size is right for training.
+    turns it into a message. `at_least` is that of `read_image`: 2 · size is right for training. `room` is
+    how many bytes of decoded images may be kept for the next epoch, in each process that reads.
     """
 
     def __init__(
@@ -79,20 +81,24 @@ class ImageDataset(Dataset[Item | ImageError]):
         preprocessing: Preprocessing,
         transform: ImageTransform,
         at_least: int | None = None,
+        room: int = 0,
     ) -> None:
         self.samples = samples
         self.preprocessing = preprocessing
         self.transform = transform
         self.at_least = at_least
+        self.room = room
+        self._kept: dict[int, tuple[Image.Image, tuple[int, int]]] = {}
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, key: int | Draw) -> Item | ImageError:
-        sample = self.samples[key.place if isinstance(key, Draw) else key]
+        place = key.place if isinstance(key, Draw) else key
+        sample = self.samples[place]
         path, label = (sample.path, sample.label) if isinstance(sample, Sample) else (sample, None)
         try:
-            image, size = read_sized(path, mode=self.preprocessing.mode, at_least=self.at_least)
+            image, size = self._kept.get(place) or self._read(place, path)
         except ImageError as error:
             return error
         if not isinstance(key, Draw):
@@ -105,6 +111,15 @@ class ImageDataset(Dataset[Item | ImageError]):
             return Item(self.transform(image), label, size, str(path))
         finally:
             torch.set_rng_state(state)
+
+    def _read(self, place: int, path: Path) -> tuple[Image.Image, tuple[int, int]]:
+        """Read an image, and keep it where there is room."""
+        read = read_sized(path, mode=self.preprocessing.mode, at_least=self.at_least)
+        weight = read[0].width * read[0].height * len(read[0].getbands())
+        if weight <= self.room:
+            self.room -= weight
+            self._kept[place] = read
+        return read
 
     def collate(self, items: Sequence[Item | ImageError]) -> Batch:
         """Stack the readable items; with none of them, `images` is (0, C, size, size)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -98,9 +99,7 @@ class _TrainingTransform:
         if reach:
             image = _shift(_central_square(image, pre), reach)
         else:
-            top, left, height, width = self.draw_crop(image, aug.scale_for(pre.size), aug.crop_ratio)
-            box = (left, top, left + width, top + height)
-            image = image.resize((pre.size, pre.size), _FILTERS[pre.interpolation], box)
+            image = image.resize((pre.size, pre.size), _FILTERS[pre.interpolation], self._draw_box(image))
         flip, erase = torch.rand(2).tolist()
         if flip < aug.hflip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -113,6 +112,14 @@ class _TrainingTransform:
             )
             tensor[:, top : top + height, left : left + width] = noise
         return tensor
+
+    def _draw_box(self, image: Image.Image) -> tuple[int, int, int, int]:
+        """Left, upper, right, lower of what is cut out."""
+        scale, ratio = self.augmentation.scale_for(self.preprocessing.size), self.augmentation.crop_ratio
+        if scale == ratio == (1.0, 1.0) and image.width == image.height:
+            return (0, 0, image.width, image.height)  # nothing to draw, which is the slow part
+        top, left, height, width = self.draw_crop(image, scale, ratio)
+        return (left, top, left + width, top + height)
 
 
 def _central_square(image: Image.Image, pre: Preprocessing) -> Image.Image:
@@ -150,7 +157,16 @@ def _jitter(image: Image.Image, strength: float) -> Image.Image:
 
 
 def _normalise(image: Image.Image, pre: Preprocessing) -> Tensor:
-    pixels = torch.from_numpy(np.array(image)).reshape(pre.size, pre.size, pre.channels)
-    tensor = pixels.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
-    mean, std = (torch.tensor(numbers).view(-1, 1, 1) for numbers in (pre.mean, pre.std))
-    return tensor.div_(255).sub_(mean).div_(std)
+    # in numpy: on small pictures torch's dispatch would cost more than the work
+    pixels = np.asarray(image).reshape(pre.size, pre.size, pre.channels).transpose(2, 0, 1)
+    values = np.divide(pixels, np.float32(255), order="C")
+    mean, std = _statistics(pre.mean, pre.std)
+    values -= mean
+    values /= std
+    return torch.from_numpy(values)
+
+
+@lru_cache
+def _statistics(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[Any, Any]:
+    """Mean and std as arrays that broadcast over (C, H, W)."""
+    return tuple(np.array(numbers, np.float32)[:, None, None] for numbers in (mean, std))  # type: ignore[return-value]

@@ -38,6 +38,8 @@ from swinkit.hardware import pick_batch_size, pick_device, pick_precision, pick_
 from swinkit.progress import remark
 from swinkit.tasks.base import Task
 
+KEPT = 2**30  # bytes of decoded training images that stay in memory, by all loader processes
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -146,8 +148,10 @@ def loaders(
     task: Task, splits: Mapping[str, Sequence[Any]], config: TrainConfig, chosen: Plan
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """Loaders of the training and validation parts."""
+    images = task.dataset(splits["train"], config.augmentation)
+    images.room = KEPT // max(1, chosen.workers)
     training = make_loader(
-        task.dataset(splits["train"], config.augmentation),
+        images,
         batch_size=chosen.batch_size,
         shuffle=True,
         workers=chosen.workers,
