@@ -22,7 +22,7 @@ from swinkit.explain.annotate import Annotator
 from swinkit.files import write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.models import backbone, create, load
-from swinkit.progress import remark
+from swinkit.progress import remark, show_report
 from swinkit.results import Failure, Result
 from swinkit.tasks.base import Task
 from swinkit.variants import VARIANTS
@@ -83,7 +83,7 @@ def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, fl
 
     config = EvaluateConfig.checked(options)
     folder = None if isinstance(model, Task) else RunFolder.around(model)
-    task = model if isinstance(model, Task) else load(model)
+    task = model if isinstance(model, Task) else _load(model)
     split_file = folder.split_file if folder and folder.trained_on(data) else None
     opened = open_classes(data, val_fraction=0, classes=task.classes, split_file=split_file)
     split = _pick_split(opened, config.split)
@@ -104,10 +104,18 @@ def predict(
     config = PredictConfig.checked(options)
     files = find_images(paths)
     device = pick_device(config.device)
-    task = model if isinstance(model, Task) else load(model)
+    task = model if isinstance(model, Task) else _load(model)
     task.set_test_limits(topk=config.topk)
     annotator = Annotator(Path(out), files) if out is not None else None
     return _predict(task.to(device), files, config, annotator)
+
+
+def _load(source: str | Path) -> Task:
+    """Load a model; weights of others come with the table of what became of them."""
+    model = load(source)
+    if model.lineage and "dialect" in model.lineage[-1] and model.load_report is not None:
+        show_report(_console(), model.load_report)
+    return model
 
 
 def _predict(
@@ -146,6 +154,8 @@ def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
         save_split(opened, folder.split_file)
     report = model.load_report
     replaced = [report.sentence()] if report is not None and report.initialised else []
+    if report is not None:
+        show_report(_console(), report)
     notes = [*data.notes, *replaced]
     if notes:
         write_text(folder.path / "notes.txt", "\n".join(notes) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ from swinkit.errors import ConfigError, InterruptedRunError, SwinkitError
 
 if TYPE_CHECKING:
     from swinkit.results import Result
+    from swinkit.variants import Variant
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
@@ -113,22 +115,76 @@ def predict(
 
 
 @app.command
-def models() -> None:
-    """List the architectures, with size and cost."""
+def models(
+    words: Annotated[list[str] | None, Parameter(help="Show only rows that hold all of these.")] = None,
+    /,
+) -> None:
+    """List architectures with size and cost, and published weights with figure and licence."""
     from swinkit.variants import VARIANTS
+    from swinkit.weights.catalog import CATALOG
 
-    table = Table("model", "task", "input", "window", "parameters", "MACs")
-    for name, variant in VARIANTS.items():
-        config = variant.config()
-        table.add_row(
+    built = [
+        (
             name,
             variant.task,
-            "×".join(map(str, config.input_size or ())),
-            "×".join(map(str, config.windows[0])),
-            f"{variant.params / 1e6:.1f} M",
-            f"{variant.macs / 1e9:.2f} G" if variant.macs >= 1e9 else f"{variant.macs / 1e6:.0f} M",
+            "×".join(map(str, variant.config().input_size or ())),
+            "×".join(map(str, variant.config().windows[0])),
+            *_cost(variant),
         )
-    screen.print(table)
+        for name, variant in VARIANTS.items()
+    ]
+    published = [
+        (
+            name,
+            weights.task,
+            weights.trained_on,
+            "" if weights.metric is None else f"{weights.metric[0]} {weights.metric[1]}",
+            *_cost(VARIANTS[weights.variant]),
+            weights.licence,
+        )
+        for name, weights in CATALOG.items()
+    ]
+    wanted = [word.lower() for word in words or ()]
+    heads = {
+        "Architectures": ("model", "task", "input", "window", "parameters", "MACs"),
+        "Published weights": ("model", "task", "trained on", "figure", "parameters", "MACs", "licence"),
+    }
+    found = 0
+    for (title, head), rows in zip(heads.items(), (built, published), strict=True):
+        shown = [row for row in rows if all(word in " ".join(row).lower() for word in wanted)]
+        found += len(shown)
+        if shown:
+            screen.print(_table(head, shown, title=title))
+    if not found:
+        raise ConfigError(f"No model fits {' '.join(words or ())!r}: `swin models` without words lists all.")
+    _say("Parameters and MACs of published detectors and segmenters are those of their backbone.")
+
+
+@app.command
+def convert(
+    source: Annotated[str, Parameter(help="Weights file or folder of any dialect, or a published name.")],
+    out: Annotated[Path, Parameter(help="File to write; for huggingface a folder.")],
+    /,
+    *,
+    to: Annotated[str, Parameter(help="microsoft, openmmlab, timm, torchvision, huggingface, safetensors.")],
+) -> None:
+    """Write weights under another ecosystem's names, or as our own self-describing file."""
+    from swinkit.conversion import convert_file
+    from swinkit.progress import show_report
+
+    report = convert_file(source, out, to=to)
+    show_report(screen, report)
+    _say(f"Written: {out}")
+
+
+@app.command
+def inspect(
+    source: Annotated[str, Parameter(help="Weights file or folder of any dialect, or a published name.")], /
+) -> None:
+    """Say what a weights file is: dialect, architecture, task, classes."""
+    from swinkit.conversion import describe_file
+
+    screen.print(_table(("", ""), describe_file(source)))
 
 
 @app.command
@@ -167,6 +223,20 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(FAILED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
+    """Rows as text; nothing in them is markup."""
+    table = Table(*head, title=title, show_header=any(head))
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    return table
+
+
+def _cost(variant: Variant) -> tuple[str, str]:
+    """Parameters and MACs in short."""
+    macs = f"{variant.macs / 1e9:.2f} G" if variant.macs >= 1e9 else f"{variant.macs / 1e6:.0f} M"
+    return f"{variant.params / 1e6:.1f} M", macs
 
 
 def _fail(sentence: str, code: int) -> None:

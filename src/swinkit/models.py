@@ -14,17 +14,21 @@ from swinkit._version import __version__
 from swinkit.config import Preprocessing
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
+from swinkit.data.names import class_names
 from swinkit.errors import ConfigError, WeightsError, nearest
 from swinkit.labels import Labels
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
 from swinkit.variants import VARIANTS, find_variant
+from swinkit.weights.catalog import CATALOG
 from swinkit.weights.containers import holds_checkpoint
+from swinkit.weights.download import fetch
 from swinkit.weights.opening import Opened, open_weights
 from swinkit.weights.resize import adapt
 from swinkit.weights.store import LoadReport, adopt, canonical_names
 
 TASKS: dict[str, type[Classifier]] = {"classify": Classifier, "video": Classifier}
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".json")
 HEAD_DROP = {"video": 0.5}  # as published
 
 
@@ -67,10 +71,10 @@ def load(  # noqa: PLR0913, one keyword for each thing that people change
     strict: bool = True,
     **settings: Any,
 ) -> Task:
-    """Load weights of any dialect, a run folder (its best model) or a Hugging Face folder.
+    """Load published weights by name, a file of any dialect, a run folder (its best model) or a Hugging Face folder.
 
     Dialect, architecture and `fit` come from the tensors; the report is kept at `model.load_report`. Other
-    classes give a fresh head. `window` resizes the bias tables (bicubic), `img_size` absolute position and
+    classes give a fresh head; `classes` are names, or the name of a list such as "imagenet-1k". `window` resizes the bias tables (bicubic), `img_size` absolute position and
     the preprocessing, `in_chans` the patch convolution; `task="video"` inflates an image model.
     `settings` replace those that keep all shapes (`drop_path` …).
 
@@ -78,7 +82,7 @@ def load(  # noqa: PLR0913, one keyword for each thing that people change
     what is missing starts fresh, and the report says so. Raises ConfigError for settings that cannot be.
     """
     file = find_file(path)
-    opened = open_weights(file)
+    opened = _named(open_weights(file), str(path))
     task = _task(opened, task)
     wanted = {"in_chans": in_chans, "img_size": img_size, "window": window, "fit": fit}
     given = {key: value for key, value in wanted.items() if value is not None}
@@ -167,7 +171,7 @@ def retarget(config: SwinConfig, task: str, settings: dict[str, Any]) -> SwinCon
 
 
 def find_file(path: str | Path) -> Path:
-    """The weights behind a file, run folder or Hugging Face folder; WeightsError where there are none."""
+    """The weights behind a name, file, run folder or Hugging Face folder; WeightsError where there are none."""
     path = Path(path)
     if path.is_dir():
         for name in ("best.safetensors", "last.safetensors"):
@@ -181,11 +185,28 @@ def find_file(path: str | Path) -> Path:
         )
     if path.is_file():
         return path
+    if str(path) in CATALOG:
+        return fetch(str(path), CATALOG[str(path)])
     if str(path) in VARIANTS:
         raise WeightsError(f"{path} is an architecture without weights: train it, or use swinkit.create.")
-    if path.parent == Path() and not path.suffix:  # no path at all: rather a misspelt name
-        raise WeightsError(f"There is no model, file or run folder {path}: {nearest(str(path), VARIANTS)}")
+    if path.parent == Path() and path.suffix not in SUFFIXES:  # no path at all: rather a misspelt name
+        known = CATALOG if path.suffix else VARIANTS
+        raise WeightsError(f"There is no model, file or run folder {path}: {nearest(str(path), known)}")
     raise WeightsError(f"There is no weights file or run folder {path}: check the path.")
+
+
+def _named(opened: Opened, name: str) -> Opened:
+    """Add what the catalogue knows of published weights: class names and licence."""
+    published = CATALOG.get(name)
+    if published is None:
+        return opened
+    labels, numbered = opened.labels, opened.numbered
+    if published.labels is not None and labels is not None and numbered:
+        names = class_names(published.labels)
+        if len(names) == len(labels):
+            labels, numbered = Labels.of(names), False
+    lineage = ({"published": name, "url": published.url}, *opened.lineage)
+    return replace(opened, labels=labels, numbered=numbered, licence=published.licence, lineage=lineage)
 
 
 def _task(opened: Opened, wanted: str | None) -> str:
@@ -268,6 +289,8 @@ def _finish(report: LoadReport, opened: Opened, resized: list[str]) -> LoadRepor
 
 def _labels(count: int | None, names: Sequence[str] | None) -> Labels:
     """Named classes, or numbered ones; ConfigError where there are none or the two disagree."""
+    if isinstance(names, str):
+        names = class_names(names)
     if names is None:
         names = [str(i) for i in range(count or 0)]
     if count not in (None, len(names)):

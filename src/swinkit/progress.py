@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from swinkit.weights.store import LoadReport
 
 
 def progress_bar(console: Console, *, enabled: bool = True) -> Progress:
@@ -21,3 +28,11 @@ def progress_bar(console: Console, *, enabled: bool = True) -> Progress:
 def remark(console: Console, text: str) -> None:
     """Print a remark for the user as it stands: paths and class names are no markup."""
     console.print(text, style="yellow", highlight=False, markup=False)
+
+
+def show_report(console: Console, report: LoadReport) -> None:
+    """Print what became of the tensors of a weights file as a table."""
+    table = Table("tensors", "count", "such as", title=report.source)
+    for what, count, names in report.rows():
+        table.add_row(what, str(count), Text(names))
+    console.print(table)

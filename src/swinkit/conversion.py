@@ -1,0 +1,110 @@
+"""What `swin convert` and `swin inspect` do: a weights file into another dialect, and into words."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from swinkit import api
+from swinkit.core.backbone import SwinBackbone
+from swinkit.core.config import SwinConfig
+from swinkit.errors import ConfigError, nearest
+from swinkit.models import find_file
+from swinkit.tasks.base import Task
+from swinkit.variants import VARIANTS
+from swinkit.weights.opening import Opened, open_weights
+from swinkit.weights.store import LoadReport
+from swinkit.weights.writing import TARGETS, huggingface_config, write_dialect
+
+OURS = "safetensors"
+
+
+def convert_file(source: str | Path, out: Path, *, to: str) -> LoadReport:
+    """Write a weights file in another dialect, or as ours (`safetensors`); the report of its reading.
+
+    Raises ConfigError for an unknown dialect or a model that the other code cannot build, WeightsError for
+    a file that does not load whole.
+    """
+    if to != OURS and to not in TARGETS:
+        raise ConfigError(f"There is no dialect {to!r}: {nearest(to, (OURS, *TARGETS))}")
+    opened = open_weights(find_file(source))
+    model: Task | SwinBackbone
+    if opened.labels is None:
+        model = api.backbone(source, fit=opened.config.fit, norms=opened.dense)
+    else:
+        model = api.load(source)
+    if to == OURS:
+        if isinstance(model, SwinBackbone):
+            raise ConfigError(f"{opened.source} holds a backbone alone; our own file holds a whole model.")
+        api.save(model, out)
+    else:
+        labels = model.labels if isinstance(model, Task) else None
+        config = model.backbone.config if isinstance(model, Task) else model.config
+        write_dialect(out, api.to_dialect(model, to), to, huggingface_config(config, labels))
+    report = model.load_report
+    assert isinstance(report, LoadReport)
+    return report
+
+
+def describe_file(source: str | Path) -> list[tuple[str, str]]:
+    """What a weights file is, as rows of a table; WeightsError where it is no Swin."""
+    opened = open_weights(find_file(source))
+    config = opened.config
+    size = config.input_size
+    tensors = opened.tensors.values()
+    rows = [
+        ("file", opened.source),
+        ("dialect", opened.dialect),
+        ("model", opened.other_head or _what(opened)),
+        ("architecture", _variant(config)),
+        ("channels, depths, heads", f"{config.embed_dim}; {_list(config.depths)}; {_list(config.num_heads)}"),
+        ("window, patch", f"{_windows(config)}; {_by(config.patch_size)}"),
+        ("input", f"{config.in_chans} channels" + (f", trained at {_by(size)}" if size else "")),
+        ("fit", config.fit),
+        ("absolute position", "yes" if config.absolute_position else "no"),
+        ("classes", _classes(opened)),
+        ("parameters", f"{sum(math.prod(t.shape) for t in tensors) / 1e6:.2f} M in backbone and classifier"),
+    ]
+    if opened.others:
+        rows.append(("other tensors", f"{len(opened.others)}, such as {next(iter(opened.others))}"))
+    if opened.dropped:
+        rows.append(("left out", f"{len(opened.dropped)}, such as {opened.dropped[0]}"))
+    if opened.licence:
+        rows.append(("licence", opened.licence))
+    return rows
+
+
+def _what(opened: Opened) -> str:
+    if opened.labels is None:
+        return "a backbone with a norm for each map" if opened.dense else "a backbone"
+    return {"classify": "an image classifier", "video": "a video classifier"}.get(opened.task, opened.task)
+
+
+def _variant(config: SwinConfig) -> str:
+    shape = (config.embed_dim, config.depths, config.num_heads, config.patch_size)
+    for name, variant in VARIANTS.items():
+        known = variant.config()
+        same = (known.embed_dim, known.depths, known.num_heads, known.patch_size) == shape
+        if same and known.windows == config.windows:
+            return name
+    return "none of the table's"
+
+
+def _classes(opened: Opened) -> str:
+    if opened.labels is None:
+        return "none"
+    names = "numbered" if opened.numbered else ", ".join(opened.labels.names[:3])
+    return f"{len(opened.labels)} ({names}{'' if opened.numbered or len(opened.labels) < 4 else ' …'})"
+
+
+def _windows(config: SwinConfig) -> str:
+    shown = list(dict.fromkeys(map(_by, config.windows)))
+    return ", ".join(shown)
+
+
+def _by(numbers: tuple[int, ...]) -> str:
+    return "×".join(map(str, numbers))
+
+
+def _list(numbers: tuple[int, ...]) -> str:
+    return ", ".join(map(str, numbers))

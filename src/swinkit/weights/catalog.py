@@ -1,0 +1,134 @@
+"""Published weights: where they lie, what they reached, under which licence. Data only; imports no torch.
+
+Figures are those of the releases' own tables. No hash is listed, for none is published: the first download
+records it, and later ones must match (`swinkit.weights.download`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_RELEASES = "https://github.com/SwinTransformer/storage/releases/download"
+MICROSOFT = "MIT (microsoft/Swin-Transformer)"
+DETECTION = "MIT (SwinTransformer/Swin-Transformer-Object-Detection: Apache-2.0)"
+SEGMENTATION = "MIT (SwinTransformer/Swin-Transformer-Semantic-Segmentation: Apache-2.0)"
+VIDEO = "MIT (SwinTransformer/Video-Swin-Transformer: Apache-2.0)"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published file.
+
+    `labels` names a list of `swinkit.data.names`, None where classes have ids only. `metric` is the
+    published figure, its name first; `preprocessing` replaces the usual one where it differs.
+    """
+
+    task: str
+    url: str
+    trained_on: str
+    metric: tuple[str, float] | None
+    variant: str
+    labels: str | None
+    licence: str
+    preprocessing: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """Name of the file in the cache."""
+        return self.url.rsplit("/", 1)[-1]
+
+
+def _classifier(variant: str, file: str, trained_on: str, top1: float | None) -> Published:
+    labels = None if trained_on == "ImageNet-22K" else "imagenet-1k"
+    metric = ("top-1", top1) if top1 is not None else None
+    return Published("classify", f"{_RELEASES}/{file}.pth", trained_on, metric, variant, labels, MICROSOFT)
+
+
+def _dense(task: str, variant: str, file: str, metric: tuple[str, float]) -> Published:
+    trained_on, labels, licence = {
+        "detect": ("COCO", "coco", DETECTION),
+        "segment": ("ADE20K", "ade20k", SEGMENTATION),
+    }[task]
+    return Published(task, f"{_RELEASES}/{file}.pth", trained_on, metric, variant, labels, licence)
+
+
+def _video(variant: str, file: str, trained_on: str, labels: str | None, top1: float) -> Published:
+    url = f"{_RELEASES}/v1.0.4/{file}.pth"
+    return Published("video", url, trained_on, ("top-1", top1), variant, labels, VIDEO)
+
+
+_1K, _22K, _BOTH = "ImageNet-1K", "ImageNet-22K", "ImageNet-22K, then 1K"
+
+CATALOG: dict[str, Published] = {
+    "swin_t.in1k": _classifier("swin_t", "v1.0.0/swin_tiny_patch4_window7_224", _1K, 81.2),
+    "swin_s.in1k": _classifier("swin_s", "v1.0.0/swin_small_patch4_window7_224", _1K, 83.2),
+    "swin_b.in1k": _classifier("swin_b", "v1.0.0/swin_base_patch4_window7_224", _1K, 83.5),
+    "swin_b.in1k_384": _classifier("swin_b_384", "v1.0.0/swin_base_patch4_window12_384", _1K, 84.5),
+    "swin_t.in22k": _classifier("swin_t", "v1.0.8/swin_tiny_patch4_window7_224_22k", _22K, None),
+    "swin_s.in22k": _classifier("swin_s", "v1.0.8/swin_small_patch4_window7_224_22k", _22K, None),
+    "swin_b.in22k": _classifier("swin_b", "v1.0.0/swin_base_patch4_window7_224_22k", _22K, None),
+    "swin_b.in22k_384": _classifier("swin_b_384", "v1.0.0/swin_base_patch4_window12_384_22k", _22K, None),
+    "swin_l.in22k": _classifier("swin_l", "v1.0.0/swin_large_patch4_window7_224_22k", _22K, None),
+    "swin_l.in22k_384": _classifier("swin_l_384", "v1.0.0/swin_large_patch4_window12_384_22k", _22K, None),
+    "swin_t.in22k_in1k": _classifier(
+        "swin_t", "v1.0.8/swin_tiny_patch4_window7_224_22kto1k_finetune", _BOTH, 80.9
+    ),
+    "swin_s.in22k_in1k": _classifier(
+        "swin_s", "v1.0.8/swin_small_patch4_window7_224_22kto1k_finetune", _BOTH, 83.2
+    ),
+    "swin_b.in22k_in1k": _classifier("swin_b", "v1.0.0/swin_base_patch4_window7_224_22kto1k", _BOTH, 85.2),
+    "swin_b.in22k_in1k_384": _classifier(
+        "swin_b_384", "v1.0.0/swin_base_patch4_window12_384_22kto1k", _BOTH, 86.4
+    ),
+    "swin_l.in22k_in1k": _classifier("swin_l", "v1.0.0/swin_large_patch4_window7_224_22kto1k", _BOTH, 86.3),
+    "swin_l.in22k_in1k_384": _classifier(
+        "swin_l_384", "v1.0.0/swin_large_patch4_window12_384_22kto1k", _BOTH, 87.3
+    ),
+    "mask_rcnn_swin_t.coco_1x": _dense(
+        "detect", "swin_t", "v1.0.3/mask_rcnn_swin_tiny_patch4_window7_1x", ("box AP", 43.7)
+    ),
+    "mask_rcnn_swin_t.coco": _dense(
+        "detect", "swin_t", "v1.0.2/mask_rcnn_swin_tiny_patch4_window7", ("box AP", 46.0)
+    ),
+    "mask_rcnn_swin_s.coco": _dense(
+        "detect", "swin_s", "v1.0.2/mask_rcnn_swin_small_patch4_window7", ("box AP", 48.5)
+    ),
+    "cascade_mask_rcnn_swin_t.coco_1x": _dense(
+        "detect", "swin_t", "v1.0.3/cascade_mask_rcnn_swin_tiny_patch4_window7_1x", ("box AP", 48.1)
+    ),
+    "cascade_mask_rcnn_swin_t.coco": _dense(
+        "detect", "swin_t", "v1.0.2/cascade_mask_rcnn_swin_tiny_patch4_window7", ("box AP", 50.4)
+    ),
+    "cascade_mask_rcnn_swin_s.coco": _dense(
+        "detect", "swin_s", "v1.0.2/cascade_mask_rcnn_swin_small_patch4_window7", ("box AP", 51.9)
+    ),
+    "cascade_mask_rcnn_swin_b.coco": _dense(
+        "detect", "swin_b", "v1.0.2/cascade_mask_rcnn_swin_base_patch4_window7", ("box AP", 51.9)
+    ),
+    "upernet_swin_t.ade20k": _dense(
+        "segment", "swin_t", "v1.0.1/upernet_swin_tiny_patch4_window7_512x512", ("mIoU", 44.51)
+    ),
+    "upernet_swin_s.ade20k": _dense(
+        "segment", "swin_s", "v1.0.1/upernet_swin_small_patch4_window7_512x512", ("mIoU", 47.64)
+    ),
+    "upernet_swin_b.ade20k": _dense(
+        "segment", "swin_b", "v1.0.1/upernet_swin_base_patch4_window7_512x512", ("mIoU", 48.13)
+    ),
+    "swin3d_t.k400": _video(
+        "swin3d_t", "swin_tiny_patch244_window877_kinetics400_1k", "Kinetics-400", "kinetics-400", 78.8
+    ),
+    "swin3d_s.k400": _video(
+        "swin3d_s", "swin_small_patch244_window877_kinetics400_1k", "Kinetics-400", "kinetics-400", 80.6
+    ),
+    "swin3d_b.k400": _video(
+        "swin3d_b", "swin_base_patch244_window877_kinetics400_1k", "Kinetics-400", "kinetics-400", 80.6
+    ),
+    "swin3d_b.in22k_k400": _video(
+        "swin3d_b", "swin_base_patch244_window877_kinetics400_22k", "ImageNet-22K, then K400", "kinetics-400", 82.7
+    ),
+    "swin3d_b.in22k_k600": _video(
+        "swin3d_b", "swin_base_patch244_window877_kinetics600_22k", "ImageNet-22K, then K600", None, 84.0
+    ),
+    "swin3d_b.ssv2": _video("swin3d_b", "swin_base_patch244_window1677_sthv2", "Something-Something v2", None, 69.6),
+}

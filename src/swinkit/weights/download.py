@@ -1,0 +1,134 @@
+"""Fetch published files into a cache: resumed where broken off, whole or not at all, the same every time.
+
+The cache is `$SWINKIT_HOME`, else `$XDG_CACHE_HOME/swinkit`, else `~/.cache/swinkit`. `SWINKIT_OFFLINE=1`
+forbids the network. `lock.json` in the cache holds size and SHA-256 of each file as it first came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import urllib.error
+import urllib.request
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from swinkit.errors import WeightsError
+from swinkit.files import make_folder, write_text
+from swinkit.progress import progress_bar
+from swinkit.weights.catalog import Published
+
+CHUNK = 1 << 20
+TIMEOUT = 30  # seconds without a byte
+
+
+def cache_folder() -> Path:
+    """Where downloaded weights are kept."""
+    home = os.environ.get("SWINKIT_HOME")
+    if home:
+        return Path(home).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "swinkit"
+
+
+def fetch(name: str, published: Published, *, progress: bool = True) -> Path:
+    """Path of a published file, downloaded on first use.
+
+    Raises WeightsError, which names the address and the place to put the file by hand, where it cannot be
+    had, and where it is not the file that came first.
+    """
+    path = cache_folder() / published.file
+    if not path.is_file():
+        if os.environ.get("SWINKIT_OFFLINE", "0") not in ("", "0"):
+            raise WeightsError(
+                f"{name} is not in the cache and SWINKIT_OFFLINE is set: fetch {published.url} and put it at "
+                f"{path}."
+            )
+        make_folder(path.parent)
+        part = path.with_name(path.name + ".part")
+        try:
+            _download(published.url, part, name, progress=progress)
+        except (OSError, urllib.error.URLError, ValueError) as error:
+            raise WeightsError(
+                f"{name} could not be downloaded ({_reason(error)}): try again, what has come is kept, or "
+                f"fetch {published.url} by hand and put it at {path}."
+            ) from error
+        _verify(part, published, path)
+        part.replace(path)
+    _verify(path, published, path, quick=True)
+    return path
+
+
+def _download(url: str, part: Path, name: str, *, progress: bool) -> None:
+    """Append what is missing of a file; a server that cannot resume sends it anew."""
+    here = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={here}-"} if here else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and here:
+            part.unlink()  # longer than the file is: something else
+            return _download(url, part, name, progress=progress)
+        raise
+    with answer, progress_bar(Console(stderr=True), enabled=progress) as bar:
+        resumed = answer.status == HTTPStatus.PARTIAL_CONTENT
+        left = int(answer.headers.get("Content-Length") or 0)
+        here = here if resumed else 0
+        total = here + left if left else None
+        step = bar.add_task(name, total=total, completed=here, speed="")
+        with part.open("ab" if resumed else "wb") as file:
+            while chunk := answer.read(CHUNK):
+                file.write(chunk)
+                bar.advance(step, len(chunk))
+            file.flush()
+            os.fsync(file.fileno())
+    if total is not None and part.stat().st_size < total:
+        raise ConnectionError(f"the connection ended after {part.stat().st_size} of {total} bytes")
+    return None
+
+
+def _verify(file: Path, published: Published, place: Path, *, quick: bool = False) -> None:
+    """Compare a file with what the lock says of it; the first one writes the lock.
+
+    `quick` compares sizes only.
+    """
+    lock_file = cache_folder() / "lock.json"
+    lock = _read_lock(lock_file)
+    known = lock.get(published.file)
+    size = file.stat().st_size
+    if known is not None and quick and known["size"] == size:
+        return
+    found = {"url": published.url, "size": size, "sha256": _sha256(file)}
+    if known is None:
+        write_text(lock_file, json.dumps({**lock, published.file: found}, indent=2) + "\n")
+    elif known["sha256"] != found["sha256"]:
+        if file != place:
+            file.unlink()
+        raise WeightsError(
+            f"{place} is not the file that was downloaded first (SHA-256 {found['sha256'][:12]}…, expected "
+            f"{known['sha256'][:12]}…): fetch it again, or remove its entry from {lock_file} if it was "
+            "replaced on purpose."
+        )
+
+
+def _read_lock(path: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}): mend or remove it.") from error
+    return dict(read)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "reason", None) or error) or type(error).__name__
