@@ -6,14 +6,10 @@ records it, and later ones must match (`swinkit.weights.download`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _RELEASES = "https://github.com/SwinTransformer/storage/releases/download"
-MICROSOFT = "MIT (microsoft/Swin-Transformer)"
-DETECTION = "MIT (SwinTransformer/Swin-Transformer-Object-Detection: Apache-2.0)"
-SEGMENTATION = "MIT (SwinTransformer/Swin-Transformer-Semantic-Segmentation: Apache-2.0)"
-VIDEO = "MIT (SwinTransformer/Video-Swin-Transformer: Apache-2.0)"
+_MIT, _APACHE = "MIT", "Apache-2.0"  # of the repositories that released them
 
 
 @dataclass(frozen=True)
@@ -21,7 +17,7 @@ class Published:
     """One published file.
 
     `labels` names a list of `swinkit.data.names`, None where classes have ids only. `metric` is the
-    published figure, its name first; `preprocessing` replaces the usual one where it differs.
+    published figure, its name first; preprocessing follows from the variant's input size.
     """
 
     task: str
@@ -31,7 +27,6 @@ class Published:
     variant: str
     labels: str | None
     licence: str
-    preprocessing: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -42,20 +37,17 @@ class Published:
 def _classifier(variant: str, file: str, trained_on: str, top1: float | None) -> Published:
     labels = None if trained_on == "ImageNet-22K" else "imagenet-1k"
     metric = ("top-1", top1) if top1 is not None else None
-    return Published("classify", f"{_RELEASES}/{file}.pth", trained_on, metric, variant, labels, MICROSOFT)
+    return Published("classify", f"{_RELEASES}/{file}.pth", trained_on, metric, variant, labels, _MIT)
 
 
 def _dense(task: str, variant: str, file: str, metric: tuple[str, float]) -> Published:
-    trained_on, labels, licence = {
-        "detect": ("COCO", "coco", DETECTION),
-        "segment": ("ADE20K", "ade20k", SEGMENTATION),
-    }[task]
-    return Published(task, f"{_RELEASES}/{file}.pth", trained_on, metric, variant, labels, licence)
+    trained_on, labels = {"detect": ("COCO", "coco"), "segment": ("ADE20K", "ade20k")}[task]
+    return Published(task, f"{_RELEASES}/{file}.pth", trained_on, metric, variant, labels, _APACHE)
 
 
 def _video(variant: str, file: str, trained_on: str, labels: str | None, top1: float) -> Published:
     url = f"{_RELEASES}/v1.0.4/{file}.pth"
-    return Published("video", url, trained_on, ("top-1", top1), variant, labels, VIDEO)
+    return Published("video", url, trained_on, ("top-1", top1), variant, labels, _APACHE)
 
 
 _1K, _22K, _BOTH = "ImageNet-1K", "ImageNet-22K", "ImageNet-22K, then 1K"

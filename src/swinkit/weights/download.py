@@ -12,9 +12,11 @@ import os
 import urllib.error
 import urllib.request
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from rich.console import Console
 
 from swinkit.errors import WeightsError
@@ -42,24 +44,27 @@ def fetch(name: str, published: Published, *, progress: bool = True) -> Path:
     had, and where it is not the file that came first.
     """
     path = cache_folder() / published.file
-    if not path.is_file():
-        if os.environ.get("SWINKIT_OFFLINE", "0") not in ("", "0"):
-            raise WeightsError(
-                f"{name} is not in the cache and SWINKIT_OFFLINE is set: fetch {published.url} and put it at "
-                f"{path}."
-            )
-        make_folder(path.parent)
-        part = path.with_name(path.name + ".part")
+    if path.is_file():
+        _verify(path, published, path, quick=True)
+        return path
+    if os.environ.get("SWINKIT_OFFLINE", "0") not in ("", "0"):
+        raise WeightsError(
+            f"{name} is not in the cache and SWINKIT_OFFLINE is set: fetch {published.url} and put it at {path}."
+        )
+    make_folder(path.parent)
+    part = path.with_name(path.name + ".part")
+    with FileLock(path.with_name(path.name + ".lock")):  # another process may be at it
+        if path.is_file():
+            return path
         try:
             _download(published.url, part, name, progress=progress)
-        except (OSError, urllib.error.URLError, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             raise WeightsError(
                 f"{name} could not be downloaded ({_reason(error)}): try again, what has come is kept, or "
                 f"fetch {published.url} by hand and put it at {path}."
             ) from error
         _verify(part, published, path)
         part.replace(path)
-    _verify(path, published, path, quick=True)
     return path
 
 
