@@ -121,7 +121,8 @@ class WindowAttention(nn.Module):
         """Position bias plus shift mask: (1 or windows, heads, N, N)."""
         table, window = self.relative_position_bias_table, layout.plan.window
         index = relative_index(window, self.window, table.device, self.prefix_index)
-        bias = table[index.flatten()].view(*index.shape, -1).permute(2, 0, 1)[None]
+        # contiguous, for a strided operand would slow down the sum over all windows
+        bias = table[index.flatten()].view(*index.shape, -1).permute(2, 0, 1).contiguous()[None]
         return bias if layout.mask is None else bias + layout.mask[:, None]
 
     def _resolve(self, x: Tensor) -> Backend:
