@@ -159,7 +159,7 @@ class WindowAttention(nn.Module):
         return merge(out, plan)
 
     def _project(self, x: Tensor, plan: WindowPlan) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """(B, *padded, C) -> windows of it (B, windows, N, C), and q, k, v (B·windows, heads, N, d) of them."""
+        """(B, *padded, C) -> its windows (B, windows, N, C), and their q, k, v (B·windows, heads, N, d)."""
         windows = partition(x, plan)[0]
         qkv = self.qkv(windows.flatten(0, 1))
         return windows, qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
