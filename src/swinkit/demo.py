@@ -14,7 +14,7 @@ from swinkit.explain.windows import draw_windows
 from swinkit.files import make_folder
 
 MODEL = "swin_pico"
-EPOCHS = 25
+EPOCHS = 22
 # The things of this set are centred and point one way, so geometry is left alone; cutmix is what keeps so
 # small a set from being learnt by heart.
 AUGMENTATION = {
