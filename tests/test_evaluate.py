@@ -80,13 +80,17 @@ def test_few_classes_have_no_top5() -> None:
 
 
 def test_the_surest_hits_and_misses_are_kept() -> None:
-    sure = np.linspace(1, 6, 60).astype(np.float32)
-    logits = np.stack([sure, np.zeros(60, np.float32)], 1)
-    metric = filled(2, logits, np.arange(60) % 2, step=7)  # always says 0: even numbers are hits
-    assert sorted(int(judged.path[:-4]) for judged in metric.hits) == list(range(60 - 2 * KEPT, 60, 2))
-    assert sorted(int(judged.path[:-4]) for judged in metric.misses) == list(range(61 - 2 * KEPT, 60, 2))
-    assert {(judged.predicted, judged.truth) for judged in metric.misses} == {("class 0", "class 1")}
-    assert all(0.5 < judged.score <= 1 for judged in metric.hits)
+    """Of hits the surest of each class, however sure the model is of another; of misses the surest of all."""
+    classes = np.arange(90) % 3
+    logits = np.eye(3, dtype=np.float32)[classes] * (np.linspace(1, 6, 90) + 3 * classes)[:, None]
+    targets = np.where(np.arange(90) < 45, classes, (classes + 1) % 3)  # the first half is right
+    metric = filled(3, logits.astype(np.float32), targets, step=7)
+    hits = {name: sorted(int(each.path[:-4]) for each in kept) for name, kept in metric.hits.items()}
+    assert hits == {f"class {i}": list(range(33 + i, 45, 3)) for i in range(3)}
+    misses = sorted(metric.misses, reverse=True)
+    assert [int(each.path[:-4]) for each in misses] == list(range(89, 89 - 3 * KEPT, -3))
+    assert {(each.predicted, each.truth) for each in misses} == {("class 2", "class 0")}
+    assert all(1 / 3 < each.score <= 1 for each in misses)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,8 @@ def run_demo(out: Path, *, epochs: int | None = None) -> DemoReport:
     windows = run.path / "windows.png"
     draw_windows(read_image(shown[0]), run.model.backbone.config, windows)
     pictures = {
-        run.path / "predictions.png": "test pictures: surest hits and misses, with scores",
+        run.path
+        / "predictions.png": "test pictures: surest hits of each class and surest misses, with scores",
         run.path / "confusion.png": "which classes are taken for which",
         run.path / "curves.png": "loss and accuracy by epoch",
         windows: "windows, shift and mask on a test picture",
