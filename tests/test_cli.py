@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ import swinkit
 from swinkit import __version__
 from swinkit.cli import main
 from swinkit.config import read_yaml
+from swinkit.demo import unpack
 from swinkit.engine.run import Run
 from swinkit.variants import VARIANTS
 from tests.conftest import CLASSES, make_set, save_huge
@@ -130,7 +132,7 @@ def test_progress_says_what_a_person_wants_to_know(swin: Swin, tiny_file: Path, 
     )
     assert "epoch 1/2 loss " in ended.err
     assert "images/s" in ended.err
-    assert "ETA 00:00:" in ended.err
+    assert "ETA 0:00:" in ended.err
     assert "val top1" in ended.err
 
 
@@ -225,6 +227,12 @@ def bad_data(root: Path, kind: str) -> Path:
         (root / "train" / "c").mkdir()
     elif kind == "one picture each":
         make_set(root, {"": 1}, classes=("a", "b"))
+    elif kind == "only val":
+        make_set(root, {"val": 2}, classes=("a", "b"))
+    elif kind == "unreadable class":
+        make_set(root, {"train": 2, "val": 1}, classes=("a", "b"))
+        for i in range(2):
+            (root / "train" / "b" / f"{i}.png").write_text("text")
     return root
 
 
@@ -238,6 +246,8 @@ def bad_data(root: Path, kind: str) -> Path:
         ("only text", "No image of train in"),
         ("empty class", "Class folders without images in"),
         ("one picture each", "leaves no image for validation"),
+        ("only val", "has no part train, only val: add a folder train of class folders."),
+        ("unreadable class", "No image of the class 'b' in"),
     ],
 )
 def test_bad_data_end_in_one_sentence(swin: Swin, tmp_path: Path, kind: str, message: str) -> None:
@@ -381,6 +391,18 @@ def test_ctrl_c_in_a_verb_is_code_130(swin: Swin, monkeypatch: pytest.MonkeyPatc
     assert sentence in ended.err
 
 
+def test_a_locked_file_is_one_sentence(
+    swin: Swin, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "x.jpg"))
+
+    monkeypatch.setattr(swinkit, "predict", locked, raising=False)
+    ended = swin("predict", run.path, tmp_path / "x.jpg", *LIGHT)
+    said = f"{tmp_path / 'x.jpg'}: Permission denied; check access rights and the room on the disk."
+    assert ended == Ended(1, "", said)
+
+
 def test_ctrl_c_in_training_loses_nothing(dataset: Path, tiny_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = ["train", dataset, "--model", tiny_file, "--epochs", 500, "--out", out, *LIGHT]
@@ -417,6 +439,19 @@ def test_ctrl_c_in_training_loses_nothing(dataset: Path, tiny_file: Path, tmp_pa
 
 
 # --- the demo ------------------------------------------------------------------------------------------
+
+
+def test_half_unpacked_pictures_are_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken_off(archive: zipfile.ZipFile, folder: str) -> None:
+        (Path(folder) / "fashion_mnist").mkdir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile.ZipFile, "extractall", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            unpack(tmp_path / "demo")
+    assert list((tmp_path / "demo").iterdir()) == []
+    assert len(list(unpack(tmp_path / "demo").glob("*/*/*.png"))) == 9500
 
 
 @pytest.mark.slow

@@ -163,9 +163,39 @@ def test_the_runs_own_split_is_used(dataset: Path, tiny_file: Path, tmp_path: Pa
     assert (report["split"], report["model"]) == ("val", str(out))
     by_file = swinkit.evaluate(out / "last.safetensors", data, **OPTIONS)
     assert by_file["images"] == 9
+    assert swinkit.evaluate(done.model, data, **OPTIONS) == figures
+    assert swinkit.evaluate(swinkit.load(out), data, **OPTIONS) == figures
     elsewhere = tmp_path / "copy"
     shutil.copytree(data, elsewhere)
     assert swinkit.evaluate(out, elsewhere, **OPTIONS)["images"] == 30
+
+
+def test_a_config_beside_a_model_may_be_anyones(tiny_file: Path, dataset: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_file, tmp_path / "m.safetensors")
+    (tmp_path / "config.yaml").write_text("data:\n  root: x\n")
+    assert swinkit.evaluate(tmp_path / "m.safetensors", dataset, **OPTIONS)["images"] == 18
+    assert {path.name for path in tmp_path.iterdir()} == {"m.safetensors", "config.yaml"}
+
+
+def test_figures_are_shown_where_the_run_folder_is_locked(
+    run: Run,
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copy = shutil.copytree(run.path, tmp_path / "run")
+    (copy / "evaluation.json").unlink()
+
+    def locked(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", locked)  # root, as tests may be, can write anywhere
+    assert swinkit.evaluate(copy, dataset, **OPTIONS) == run.metrics
+    assert "The figures are shown, but not saved." in capsys.readouterr().err
+    assert not (copy / "evaluation.json").exists()
+    with pytest.raises(RunError, match="Permission denied"):
+        swinkit.evaluate(copy, dataset, out=str(tmp_path / "out"), **OPTIONS)
 
 
 def test_order_of_classes_is_the_models(run: Run, tmp_path: Path) -> None:

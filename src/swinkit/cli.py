@@ -50,6 +50,9 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has left, as `swin … | head` does
         sys.stderr.close()
         sys.exit(FAILED)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror}; check access rights and the room on the disk.", FAILED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
