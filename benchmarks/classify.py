@@ -6,11 +6,12 @@ Method. timm draws random weights; they are converted into the other three libra
 timed all four must give the same logits for one picture (fp32, on the CPU, to 1e-4). Each library runs as it
 comes, with its own default attention; drop path is 0 everywhere. A cell is one way (eager or compiled), one
 mode (`forward`: evaluation, inference_mode; `train`: forward, cross entropy, backward, AdamW step) and one
-batch size. A cell runs in rounds: in each round every library runs once, in a new random order, so that a
-busy spell of the machine falls on all of them. Where a model's memory comes to lie moves its time by some
-percent, and that depends on what was built before it: so a cell has two sittings, each with models built
-anew, in the listed order and in the reverse. The first rounds of each are discarded (compilation falls
-there); the rest end after `--rounds`, or after `--budget` seconds but not before MIN_ROUNDS.
+batch size. A cell runs in rounds: in each round every library runs once, so that a busy spell of the machine
+falls on all of them. What ran just before, and where a model's memory came to lie, move its time by some
+percent: so four rounds make a balanced square (each library follows each other one once), and a cell has two
+sittings, with models built anew in the listed order and in the reverse. The first rounds of each sitting are
+discarded (compilation falls there); it ends after half of `--rounds`, or after a square once half of
+`--budget` seconds are over.
 
 Figures. The time is the median over rounds. The ratio is THEIR time / OUR time within one round: above 1 we
 are faster. Its median and its quartiles over rounds are given; it is steadier than a quotient of medians.
@@ -25,7 +26,6 @@ import itertools
 import json
 import os
 import platform
-import random
 import re
 import shlex
 import statistics
@@ -48,7 +48,8 @@ from swinkit.weights.store import canonical_names
 
 SIZE, CLASSES = 224, 1000
 OURS, TIMM_NAME = "swinkit", "swin_tiny_patch4_window7_224"
-WARMUP, MIN_ROUNDS = 2, 3  # of each sitting
+WARMUP = 2  # rounds of each sitting
+SQUARE = ((0, 1, 3, 2), (1, 2, 0, 3), (2, 3, 1, 0), (3, 0, 2, 1))  # Williams, for four libraries
 TOLERANCE = 1e-4
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -251,18 +252,17 @@ def sit(
     gc.collect()
     steps = prepared(cell, order, state, args)
     synchronize = torch.cuda.synchronize if args.device == "cuda" else lambda: None
-    shuffle = random.Random(0).shuffle
     deadline = float("inf")
-    for done in range(-WARMUP, max(MIN_ROUNDS, args.rounds // 2)):
+    for done in range(-WARMUP, max(len(SQUARE), args.rounds // 2)):
         if done == 0:
             deadline = time.monotonic() + args.budget / 2
-        if done >= MIN_ROUNDS and time.monotonic() > deadline:
+        row = done % len(SQUARE)
+        if done > 0 and row == 0 and time.monotonic() > deadline:
             break
-        shuffle(order)
-        for name in order:
-            elapsed = seconds(steps[name], synchronize)
+        for place in SQUARE[row]:
+            elapsed = seconds(steps[order[place]], synchronize)
             if done >= 0:
-                samples[name].append(elapsed)
+                samples[order[place]].append(elapsed)
 
 
 def summary(samples: dict[str, list[float]]) -> dict[str, dict[str, float]]:
@@ -335,23 +335,21 @@ def parsed() -> argparse.Namespace:
     way = parser.add_mutually_exclusive_group()
     for name in ("eager", "compiled"):
         way.add_argument(f"--{name}", action="store_const", dest="ways", const=[name], help=f"only {name}")
-    parser.add_argument("--rounds", type=int, default=30, help="at most so many rounds a cell")
+    parser.add_argument("--rounds", type=int, default=32, help="at most so many rounds a cell; at least 8")
     parser.add_argument("--budget", type=float, default=120, help="seconds a cell, warm-up not counted")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, help="by default what torch takes by itself")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=list(DTYPES), default="fp32")
     parser.add_argument("--json", type=Path, metavar="OUT", help="all samples")
     parser.add_argument("--markdown", type=Path, metavar="OUT", help="the table")
     parser.set_defaults(ways=["eager", "compiled"])
-    args = parser.parse_args()
-    if args.rounds < 2:
-        parser.error("--rounds: quartiles need at least 2")
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
     args = parsed()
-    torch.set_num_threads(args.threads)
+    if args.threads:
+        torch.set_num_threads(args.threads)
     state = random_weights()
     report: dict[str, Any] = {"machine": machine(args), "logit_differences": logit_differences(state)}
     print("largest difference of logits to ours:", report["logit_differences"])

@@ -80,6 +80,7 @@ def test_mistakes_are_named_in_one_sentence(values: dict[str, Any], message: str
         ("epochs: [1", r"is not valid YAML"),
         ("- 1\n- 2\n", r"holds no settings"),
         ("", r"holds no settings"),
+        ("on: 1\n", r"holds no settings"),
         (b"\xff\xfe\x00", r"cannot be read"),
         (None, r"cannot be read"),
         ("!!python/object/apply:os.system ['true']", r"is not valid YAML"),

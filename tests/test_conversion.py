@@ -55,9 +55,7 @@ def same(one: Task, other: Task) -> bool:
         ("safetensors", "x.safetensors"),
     ],
 )
-def test_there_and_back(
-    dialect: str, name: str, swin: Swin, ours: tuple[Task, Path], tmp_path: Path
-) -> None:
+def test_there_and_back(dialect: str, name: str, swin: Swin, ours: tuple[Task, Path], tmp_path: Path) -> None:
     model, path = ours
     out = tmp_path / "out" / name
     code, text, _ = swin("convert", path, out, "--to", dialect)

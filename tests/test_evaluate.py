@@ -80,13 +80,17 @@ def test_few_classes_have_no_top5() -> None:
 
 
 def test_the_surest_hits_and_misses_are_kept() -> None:
-    sure = np.linspace(1, 6, 60).astype(np.float32)
-    logits = np.stack([sure, np.zeros(60, np.float32)], 1)
-    metric = filled(2, logits, np.arange(60) % 2, step=7)  # always says 0: even numbers are hits
-    assert sorted(int(judged.path[:-4]) for judged in metric.hits) == list(range(60 - 2 * KEPT, 60, 2))
-    assert sorted(int(judged.path[:-4]) for judged in metric.misses) == list(range(61 - 2 * KEPT, 60, 2))
-    assert {(judged.predicted, judged.truth) for judged in metric.misses} == {("class 0", "class 1")}
-    assert all(0.5 < judged.score <= 1 for judged in metric.hits)
+    """Of hits the surest of each class, however sure the model is of another; of misses the surest of all."""
+    classes = np.arange(90) % 3
+    logits = np.eye(3, dtype=np.float32)[classes] * (np.linspace(1, 6, 90) + 3 * classes)[:, None]
+    targets = np.where(np.arange(90) < 45, classes, (classes + 1) % 3)  # the first half is right
+    metric = filled(3, logits.astype(np.float32), targets, step=7)
+    hits = {name: sorted(int(each.path[:-4]) for each in kept) for name, kept in metric.hits.items()}
+    assert hits == {f"class {i}": list(range(33 + i, 45, 3)) for i in range(3)}
+    misses = sorted(metric.misses, reverse=True)
+    assert [int(each.path[:-4]) for each in misses] == list(range(89, 89 - 3 * KEPT, -3))
+    assert {(each.predicted, each.truth) for each in misses} == {("class 2", "class 0")}
+    assert all(1 / 3 < each.score <= 1 for each in misses)
 
 
 @pytest.mark.parametrize(
@@ -159,9 +163,39 @@ def test_the_runs_own_split_is_used(dataset: Path, tiny_file: Path, tmp_path: Pa
     assert (report["split"], report["model"]) == ("val", str(out))
     by_file = swinkit.evaluate(out / "last.safetensors", data, **OPTIONS)
     assert by_file["images"] == 9
+    assert swinkit.evaluate(done.model, data, **OPTIONS) == figures
+    assert swinkit.evaluate(swinkit.load(out), data, **OPTIONS) == figures
     elsewhere = tmp_path / "copy"
     shutil.copytree(data, elsewhere)
     assert swinkit.evaluate(out, elsewhere, **OPTIONS)["images"] == 30
+
+
+def test_a_config_beside_a_model_may_be_anyones(tiny_file: Path, dataset: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_file, tmp_path / "m.safetensors")
+    (tmp_path / "config.yaml").write_text("data:\n  root: x\n")
+    assert swinkit.evaluate(tmp_path / "m.safetensors", dataset, **OPTIONS)["images"] == 18
+    assert {path.name for path in tmp_path.iterdir()} == {"m.safetensors", "config.yaml"}
+
+
+def test_figures_are_shown_where_the_run_folder_is_locked(
+    run: Run,
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copy = shutil.copytree(run.path, tmp_path / "run")
+    (copy / "evaluation.json").unlink()
+
+    def locked(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", locked)  # root, as tests may be, can write anywhere
+    assert swinkit.evaluate(copy, dataset, **OPTIONS) == run.metrics
+    assert "The figures are shown, but not saved." in capsys.readouterr().err
+    assert not (copy / "evaluation.json").exists()
+    with pytest.raises(RunError, match="Permission denied"):
+        swinkit.evaluate(copy, dataset, out=str(tmp_path / "out"), **OPTIONS)
 
 
 def test_order_of_classes_is_the_models(run: Run, tmp_path: Path) -> None:

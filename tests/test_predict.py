@@ -112,6 +112,25 @@ def test_out_never_overwrites_the_inputs(run: Run, pictures: list[Path], tmp_pat
     assert sorted(after.keys() - before.keys()) == ["0-2.png", "1-2.png", "2-2.png"]
 
 
+def test_out_never_overwrites_what_lies_beside_the_inputs(
+    run: Run, pictures: list[Path], tmp_path: Path
+) -> None:
+    shutil.copy(pictures[0], tmp_path / "a.jpg")
+    shutil.copy(pictures[1], tmp_path / "a.png")
+    before = snapshot(tmp_path)
+    list(swinkit.predict(run.path, tmp_path / "a.jpg", out=tmp_path, **OPTIONS))
+    after = snapshot(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert sorted(after.keys() - before.keys()) == ["a-2.png"]
+
+
+def test_a_models_own_limits_stay(run: Run, pictures: list[Path]) -> None:
+    model = swinkit.load(run.path)
+    model.set_test_limits(topk=2)
+    (result,) = swinkit.predict(model, pictures[0], **OPTIONS)
+    assert len(result.to_dict()["classes"]) == 2
+
+
 def test_equal_names_are_numbered(run: Run, pictures: list[Path], tmp_path: Path) -> None:
     list(swinkit.predict(run.path, pictures, out=tmp_path / "a" / "out", **OPTIONS))  # all three are 0.png
     written = sorted((tmp_path / "a" / "out").iterdir())

@@ -73,8 +73,11 @@ def test_video_takes_clips_and_pictures_as_one_frame() -> None:
 def test_embed_of_files_is_embed_of_their_tensor(pico: Task, tmp_path: Path) -> None:
     Image.new("RGB", (20, 20), (250, 10, 90)).save(tmp_path / "a.png")
     expected = pico.embed(pico.preprocess([tmp_path / "a.png"]).images)
-    assert torch.equal(pico.embed([tmp_path / "a.png"]), expected)
-    assert torch.equal(pico.embed([Image.open(tmp_path / "a.png")]), expected)
+    for images in ([tmp_path / "a.png"], str(tmp_path / "a.png"), [Image.open(tmp_path / "a.png")]):
+        vectors = pico.embed(images)
+        torch.testing.assert_close(vectors, expected)
+        assert not vectors.requires_grad
+    assert expected.requires_grad
 
 
 def test_postprocess_is_softmax_in_order(pico: Task) -> None:

@@ -17,9 +17,9 @@ from swinkit.core.backbone import SwinBackbone
 from swinkit.data.batching import check_headers, make_loader
 from swinkit.data.folders import ClassData, open_classes, save_split
 from swinkit.data.reading import find_images
-from swinkit.errors import ConfigError, DataError
+from swinkit.errors import ConfigError, DataError, RunError
 from swinkit.explain.annotate import Annotator
-from swinkit.files import write_text
+from swinkit.files import check_writable, write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.models import backbone, create, load
 from swinkit.progress import remark, show_report
@@ -75,22 +75,34 @@ def train(data: str | Path | None = None, *, resume: str | Path | None = None, *
 def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, float]:
     """Figures of a model on a data set; options as in `EvaluateConfig`.
 
-    Saved with pictures as evaluation.json in `out`, by default the model's run folder. Where the data are
-    those of the run, its own split is used: no training picture counts.
+    Saved with pictures as evaluation.json in `out`, by default in the run folder that `model` names. Where
+    the data are those of the model's run, its own split is used: no training picture counts.
     """
     from swinkit.engine.evaluate import evaluate_split
     from swinkit.engine.run import RunFolder
 
     config = EvaluateConfig.checked(options)
-    folder = None if isinstance(model, Task) else RunFolder.around(model)
     task = model if isinstance(model, Task) else _load(model)
-    split_file = folder.split_file if folder and folder.trained_on(data) else None
+    run = None if task.load_report is None else RunFolder.around(task.load_report.source)
+    split_file = run.split_file if run and run.trained_on(data) else None
     opened = open_classes(data, val_fraction=0, classes=task.classes, split_file=split_file)
     split = _pick_split(opened, config.split)
     _print_notes(opened.notes)
-    out = Path(config.out) if config.out else folder.path if folder else None
+    named = None if isinstance(model, Task) else RunFolder.around(model)
+    out = _place(config.out, named.path if named else None)
     source = {"data": str(data), "split": split, "model": "" if isinstance(model, Task) else str(model)}
     return evaluate_split(task, opened.splits[split], config, out=out, source=source, console=_console())
+
+
+def _place(wanted: str | None, usual: Path | None) -> Path | None:
+    """Where figures are saved; RunError where that is wanted and cannot be."""
+    if wanted is not None:
+        return check_writable(Path(wanted))
+    try:
+        return None if usual is None else check_writable(usual)
+    except RunError as error:  # a colleague's run folder, say
+        remark(_console(), f"The figures are shown, but not saved. {error}")
+        return None
 
 
 def predict(
@@ -105,7 +117,8 @@ def predict(
     files = find_images(paths)
     device = pick_device(config.device)
     task = model if isinstance(model, Task) else _load(model)
-    task.set_test_limits(topk=config.topk)
+    if "topk" in config.model_fields_set:
+        task.set_test_limits(topk=config.topk)
     annotator = Annotator(Path(out), files) if out is not None else None
     return _predict(task.to(device), files, config, annotator)
 
@@ -197,11 +210,18 @@ def start_model(config: TrainConfig, classes: tuple[str, ...]) -> Task:
 
 def _readable(data: ClassData) -> ClassData:
     """The data without files whose header cannot be read; these become notes. DataError where none stays."""
+    if "train" not in data.splits:
+        have = ", ".join(data.splits)
+        raise DataError(f"{data.root} has no part train, only {have}: add a folder train of class folders.")
     splits, notes = {}, list(data.notes)
     for split, samples in data.splits.items():
         good, messages = check_headers(samples)
         if not good:
             raise DataError(f"No image of {split} in {data.root} can be read: {messages[0]}")
+        lost = {sample.label for sample in samples} - {sample.label for sample in good}
+        if lost and split == "train":
+            name = data.classes[min(lost)]
+            raise DataError(f"No image of the class {name!r} in {data.root} can be read: {messages[0]}")
         splits[split] = tuple(good)
         notes += messages
     if "val" not in splits:

@@ -1,28 +1,26 @@
-"""The command line: each verb parses, calls the API, prints. Heavy imports stand inside the verbs."""
+"""The command line: which verbs there are, and how each ends. `swin --help` imports none of them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
-from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from swinkit._version import __version__
-from swinkit.config import EvaluateConfig, PredictConfig, TrainOptions, explain, read_yaml
 from swinkit.errors import ConfigError, InterruptedRunError, SwinkitError
 
-if TYPE_CHECKING:
-    from swinkit.results import Result
-    from swinkit.variants import Variant
-
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+VERBS = {
+    "train": "Train a Swin on class folders; ends with its accuracy, pictures, and a file that predicts.",
+    "evaluate": "Measure a model on a data set; evaluation.json and pictures go to the run folder or --out.",
+    "predict": "Name what pictures show; exit code 1 where one of them could not be read.",
+    "models": "List architectures with size and cost, and published weights with figure and licence.",
+    "convert": "Write weights under another ecosystem's names, or as our own self-describing file.",
+    "inspect": "Say what a weights file is: dialect, architecture, task, classes.",
+    "demo": "Train a small Swin on real pictures that come along; a few minutes on two cores.",
+}
 
 app = App(
     name="swin",
@@ -32,176 +30,9 @@ app = App(
     default_parameter=Parameter(negative_iterable=()),
     suppress_keyboard_interrupt=False,
 )
+for _verb, _help in VERBS.items():
+    app.command(f"swinkit.verbs:{_verb}", help=_help)
 app.register_install_completion_command(add_to_startup=False)
-Options = Parameter(name="*")
-screen, messages = Console(), Console(stderr=True)
-
-
-@app.command
-def train(
-    data: Annotated[str | None, Parameter(help="Folder of class folders, or CSV with path,label.")] = None,
-    /,
-    *,
-    config: Annotated[Path | None, Parameter(help="config.yaml of a run to repeat; options win.")] = None,
-    resume: Annotated[Path | None, Parameter(help="Run folder to continue.")] = None,
-    options: Annotated[TrainOptions, Options] = TrainOptions(),  # noqa: B008, frozen
-) -> None:
-    """Train a Swin on class folders; ends with its accuracy, pictures, and a file that predicts."""
-    import swinkit
-
-    given = options.model_dump(exclude_unset=True)
-    if resume is not None:
-        if data is not None or given or config is not None:
-            raise ConfigError("A resumed run keeps its settings: give --resume alone.")
-        run = swinkit.train(resume=resume)
-    else:
-        base = {} if config is None else {k: v for k, v in read_yaml(config).items() if k != "out"}
-        settings = _merged(base, given)
-        source = data or settings.pop("data", None)
-        settings.pop("data", None)
-        run = swinkit.train(source, **settings)
-    _print_figures(run.metrics)
-    _say(f"Run folder: {run.path}  (best.safetensors predicts; curves.png, predictions.png show)")
-
-
-@app.command
-def evaluate(
-    model: Annotated[str, Parameter(help="Run folder or weights file.")],
-    data: Annotated[str, Parameter(help="Data as for training.")],
-    /,
-    *,
-    options: Annotated[EvaluateConfig, Options] = EvaluateConfig(),  # noqa: B008, frozen
-) -> None:
-    """Measure a model on a data set; saves evaluation.json and pictures in the run folder or --out."""
-    import swinkit
-
-    _print_figures(swinkit.evaluate(model, data, **options.model_dump(exclude_unset=True)))
-
-
-@app.command
-def predict(
-    model: Annotated[str, Parameter(help="Run folder or weights file.")],
-    paths: Annotated[list[str], Parameter(help="Pictures, folders, patterns.")],
-    /,
-    *,
-    out: Annotated[Path | None, Parameter(help="Folder for annotated pictures.")] = None,
-    json: Annotated[Path | None, Parameter(help="File for the results as JSON.")] = None,
-    csv: Annotated[Path | None, Parameter(help="File for the results as CSV.")] = None,
-    options: Annotated[PredictConfig, Options] = PredictConfig(),  # noqa: B008, frozen
-) -> int:
-    """Name what pictures show; exit code 1 where one of them could not be read."""
-    import swinkit
-    from swinkit.progress import progress_bar
-    from swinkit.results import Failure, write_csv, write_json
-
-    results: list[Result] = []
-    answers = swinkit.predict(model, paths, out, **options.model_dump(exclude_unset=True))
-    try:
-        with progress_bar(messages, enabled=options.progress) as bar:
-            step = bar.add_task("predict", total=None, speed="")
-            for result in answers:
-                results.append(result)
-                bar.advance(step)
-    finally:  # what is answered is shown and kept, whatever comes between
-        with ExitStack() as last:  # each of these happens, even if another fails
-            if json is not None:
-                last.callback(write_json, results, json)
-            if csv is not None:
-                last.callback(write_csv, results, csv)
-            _print_results(results)
-    if out is not None:
-        _say(f"Annotated pictures: {out}")
-    return FAILED if any(isinstance(result, Failure) for result in results) else 0
-
-
-@app.command
-def models(
-    words: Annotated[list[str] | None, Parameter(help="Show only rows that hold all of these.")] = None,
-    /,
-) -> None:
-    """List architectures with size and cost, and published weights with figure and licence."""
-    from swinkit.variants import VARIANTS
-    from swinkit.weights.catalog import CATALOG
-
-    built = [
-        (
-            name,
-            variant.task,
-            "×".join(map(str, variant.config().input_size or ())),
-            "×".join(map(str, variant.config().windows[0])),
-            *_cost(variant),
-        )
-        for name, variant in VARIANTS.items()
-    ]
-    published = [
-        (
-            name,
-            weights.task,
-            weights.trained_on,
-            "" if weights.metric is None else f"{weights.metric[0]} {weights.metric[1]}",
-            *_cost(VARIANTS[weights.variant]),
-            weights.licence,
-        )
-        for name, weights in CATALOG.items()
-    ]
-    wanted = [word.lower() for word in words or ()]
-    heads = {
-        "Architectures": ("model", "task", "input", "window", "parameters", "MACs"),
-        "Published weights": ("model", "task", "trained on", "figure", "parameters", "MACs", "licence"),
-    }
-    found = 0
-    for (title, head), rows in zip(heads.items(), (built, published), strict=True):
-        shown = [row for row in rows if all(word in " ".join(row).lower() for word in wanted)]
-        found += len(shown)
-        if shown:
-            screen.print(_table(head, shown, title=title))
-    if not found:
-        raise ConfigError(f"No model fits {' '.join(words or ())!r}: `swin models` without words lists all.")
-    _say("Parameters and MACs of published detectors and segmenters are those of their backbone.")
-
-
-@app.command
-def convert(
-    source: Annotated[str, Parameter(help="Weights file or folder of any dialect, or a published name.")],
-    out: Annotated[Path, Parameter(help="File to write; for huggingface a folder.")],
-    /,
-    *,
-    to: Annotated[str, Parameter(help="microsoft, openmmlab, timm, torchvision, huggingface, safetensors.")],
-) -> None:
-    """Write weights under another ecosystem's names, or as our own self-describing file."""
-    from swinkit.conversion import convert_file
-    from swinkit.progress import show_report
-
-    report = convert_file(source, out, to=to)
-    show_report(screen, report)
-    _say(f"Written: {out}")
-
-
-@app.command
-def inspect(
-    source: Annotated[str, Parameter(help="Weights file or folder of any dialect, or a published name.")], /
-) -> None:
-    """Say what a weights file is: dialect, architecture, task, classes."""
-    from swinkit.conversion import describe_file
-
-    screen.print(_table(("", ""), describe_file(source)))
-
-
-@app.command
-def demo(
-    *,
-    out: Annotated[Path, Parameter(help="Folder for data, run and pictures.")] = Path("demo"),
-    epochs: Annotated[int | None, Parameter(help="Passes over the training images.")] = None,
-) -> None:
-    """Train a small Swin on real pictures that come along; a few minutes on two cores."""
-    from swinkit.demo import run_demo
-
-    report = run_demo(out, epochs=epochs)
-    _say("Pictures to look at:")
-    for path, what in report.pictures.items():
-        _say(f"  {path}  {what}")
-    _say(f"Model: {report.model}")
-    _say(f"top-1 {report.top1:.1f} %")
 
 
 def main() -> None:
@@ -209,8 +40,7 @@ def main() -> None:
     try:
         code = app(exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        cause = error.__cause__
-        _fail(explain(cause) if isinstance(cause, ValidationError) else str(error), MISUSED)
+        _fail(_explained(error), MISUSED)
     except ConfigError as error:
         _fail(str(error), MISUSED)
     except InterruptedRunError as error:
@@ -222,51 +52,21 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has left, as `swin … | head` does
         sys.stderr.close()
         sys.exit(FAILED)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror}; check access rights and the room on the disk.", FAILED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
-    """Rows as text; nothing in them is markup."""
-    table = Table(*head, title=title, show_header=any(head))
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    return table
+def _explained(error: CycloptsError) -> str:
+    from pydantic import ValidationError
 
+    from swinkit.config import explain
 
-def _cost(variant: Variant) -> tuple[str, str]:
-    """Parameters and MACs in short."""
-    macs = f"{variant.macs / 1e9:.2f} G" if variant.macs >= 1e9 else f"{variant.macs / 1e6:.0f} M"
-    return f"{variant.params / 1e6:.1f} M", macs
+    cause = error.__cause__
+    return explain(cause) if isinstance(cause, ValidationError) else str(error)
 
 
 def _fail(sentence: str, code: int) -> None:
-    messages.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
+    Console(stderr=True).print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
     sys.exit(code)
-
-
-def _say(line: str) -> None:
-    screen.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """The base with given options over it, group by group."""
-    merged = dict(base)
-    for key, value in given.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _print_figures(figures: dict[str, float]) -> None:
-    table = Table("figure", "value")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.0f}" if name.endswith("images") else f"{value:.2f} %")
-    screen.print(table)
-
-
-def _print_results(results: list[Result]) -> None:
-    table = Table("picture", "answer", "score")
-    for result in results:
-        for i, (name, score) in enumerate(result.lines()):
-            table.add_row(Text(result.path if i == 0 else ""), Text(name), score)
-    screen.print(table)

@@ -219,7 +219,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         place = str(error).replace("\n", " ")
         raise ConfigError(f"{path} is not valid YAML: {place}.") from error
-    if not isinstance(values, dict):
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ConfigError(f"{path} holds no settings: give lines of the form `epochs: 30`.")
     return values
 

@@ -20,6 +20,16 @@ def make_folder(folder: Path) -> None:
         raise RunError(f"{folder} cannot be made ({error.strerror}): choose another place.") from error
 
 
+def check_writable(folder: Path) -> Path:
+    """Give a folder back that can be written to, or made; RunError where it cannot. Makes nothing."""
+    place = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return folder
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written to ({error.strerror}): choose another place.") from error
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place; RunError where it cannot."""
     temporary: Path | None = None

@@ -26,8 +26,8 @@ def progress_bar(console: Console, *, enabled: bool = True) -> Progress:
 
 
 def remark(console: Console, text: str) -> None:
-    """Print a remark for the user as it stands: paths and class names are no markup."""
-    console.print(text, style="yellow", highlight=False, markup=False)
+    """Print a remark for the user as it stands: paths and class names are no markup, and never broken."""
+    console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_report(console: Console, report: LoadReport) -> None:

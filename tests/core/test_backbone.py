@@ -222,18 +222,6 @@ def test_qk_scale_qkv_bias_and_patch_norm() -> None:
     assert_maps([m.movedim(1, -1) for m in model(x)], expected)
 
 
-def test_set_fit_changes_the_maps_and_the_config() -> None:
-    model = tiny_model(fit="pad", model={"norms": "none"})
-    x = random(1, 3, 6, 14)  # a grid of 3×7: covered on one axis
-    for fit in ("pad_shift", "clamp", "pad"):
-        model.set_fit(fit)
-        assert model.config.fit == fit
-        assert_maps([m.movedim(1, -1) for m in model(x)], reference.run_backbone(model, x, fit=fit))
-    with pytest.raises(ConfigError):
-        model.set_fit("stretch")
-    assert model.config.fit == "pad"
-
-
 def test_drop_path_rates_rise_linearly() -> None:
     config = tiny_config(depths=(2, 2, 6, 2), num_heads=(1, 1, 1, 1), drop_path=0.2)
     rates = [rate for stage in config.drop_path_rates() for rate in stage]

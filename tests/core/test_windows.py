@@ -230,10 +230,10 @@ def test_nothing_traced_is_remembered() -> None:
 
 
 def test_regions_name_each_piece_once() -> None:
-    # with every axis shifted each piece of the last windows has its own number
+    # with every axis shifted each piece of the last windows has numbers of its own
     plan = plan_windows((6, 6, 6), (3, 3, 3), shifted=True, fit="pad")
     regions = windows.shift_regions(plan, CPU)
-    sizes = [len(set(row.tolist())) for row in regions]
+    sizes = [len(set(zip(*window.tolist(), strict=True))) for window in regions.unbind(1)]
     corners = itertools.product((1, 2), repeat=3)  # an axis cut in two where the window is its last
     assert sizes == [math.prod(corner) for corner in corners]
 

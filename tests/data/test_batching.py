@@ -137,7 +137,8 @@ def test_check_headers(samples: list[Sample]) -> None:
 
 def test_kept_images_need_no_file(samples: list[Sample]) -> None:
     size = 8 * 10 * 3
-    dataset = ImageDataset(samples, PRE, evaluation_transform(PRE), room=2 * size)
+    dataset = ImageDataset(samples, PRE, evaluation_transform(PRE))
+    dataset.room = 2 * size
     first = [dataset[i].image for i in range(3)]
     for sample in samples:
         sample.path.unlink()

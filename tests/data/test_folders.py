@@ -61,6 +61,11 @@ def test_a_class_may_be_called_test(make_folders) -> None:
     assert open_classes(make_folders({"test": 2, "control": 2})).classes == ("control", "test")
 
 
+def test_a_class_may_be_called_train(make_folders) -> None:
+    """As in COCO, VOC and CIFAR-100; with folders in it, it is a part."""
+    assert open_classes(make_folders({"plane": 2, "train": 2})).classes == ("plane", "train")
+
+
 def test_linked_class_folders(make_folders, tmp_path: Path) -> None:
     real = make_folders({"cat": 2, "dog": 2}, root="real")
     (tmp_path / "links").mkdir()
@@ -245,7 +250,7 @@ def test_csv_in_another_encoding(make_folders) -> None:
 
 
 def test_a_saved_split_wins_over_the_seed(make_folders, tmp_path: Path) -> None:
-    root = make_folders({"a": 12, 'b, "so called"': 9})
+    root = make_folders({"a": 12, 'b, "so called"': 9, " c ": 4})
     data = open_classes(root, seed=5)
     split_file = tmp_path / "run" / "split.csv"
     save_split(data, split_file)

@@ -66,10 +66,10 @@ def test_learning_rate_grows_with_the_root_of_the_batch() -> None:
 
 
 def test_average_follows_quickly_then_slowly() -> None:
-    assert Ema(10).decay == pytest.approx(0.9)
-    assert Ema(1000).decay == pytest.approx(0.98)
-    assert Ema(10**9).decay == pytest.approx(0.9999)
-    ema = Ema(1000)
+    assert Ema(10, CPU).decay == pytest.approx(0.9)
+    assert Ema(1000, CPU).decay == pytest.approx(0.98)
+    assert Ema(10**9, CPU).decay == pytest.approx(0.9999)
+    ema = Ema(1000, CPU)
     for step, expected in ((0, 0.9), (10**6, 0.02)):
         average, current = torch.zeros(1), torch.ones(1)
         assert ema.should_update(step_idx=step)

@@ -91,7 +91,9 @@ def test_first_download_is_kept_and_locked(server: Server) -> None:
 
 def test_a_broken_download_is_resumed(server: Server) -> None:
     server.fails_after = 1_000_000
-    with pytest.raises(WeightsError, match=r"thing could not be downloaded .*what has come is kept.* put it at"):
+    with pytest.raises(
+        WeightsError, match=r"thing could not be downloaded .*what has come is kept.* put it at"
+    ):
         get(server)
     assert not (cache_folder() / "weights.pth").exists()
     server.fails_after = None

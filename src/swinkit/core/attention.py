@@ -121,7 +121,8 @@ class WindowAttention(nn.Module):
         """Position bias plus shift mask: (1 or windows, heads, N, N)."""
         table, window = self.relative_position_bias_table, layout.plan.window
         index = relative_index(window, self.window, table.device, self.prefix_index)
-        bias = table[index.flatten()].view(*index.shape, -1).permute(2, 0, 1)[None]
+        # contiguous, for a strided operand would slow down the sum over all windows
+        bias = table[index.flatten()].view(*index.shape, -1).permute(2, 0, 1).contiguous()[None]
         return bias if layout.mask is None else bias + layout.mask[:, None]
 
     def _resolve(self, x: Tensor) -> Backend:
@@ -135,13 +136,13 @@ class WindowAttention(nn.Module):
 
     def _eager(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> tuple[Tensor, Tensor]:
         """The oracle: (B, *padded, C) -> the same, and the weights (B, windows, heads, N, N)."""
-        windows, (q, k, v) = self._project(x, plan)
-        logits = ((q * self.scale) @ k.transpose(-2, -1)).unflatten(0, windows.shape[:2]) + bias
+        q, k, v = self._project(x, plan)
+        logits = ((q * self.scale) @ k.transpose(-2, -1)).unflatten(0, (x.shape[0], -1)) + bias
         # softmax in fp32 at least
         precise = torch.promote_types(logits.dtype, torch.float32)
         weights = logits.softmax(-1, dtype=precise).to(v.dtype)
         out = F.dropout(weights.flatten(0, 1), self.attn_drop, self.training) @ v
-        return merge(out.transpose(1, 2).reshape(windows.shape), plan), weights
+        return _joined(out, x.shape[0], plan), weights
 
     def _sdpa(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> Tensor:
         """Torch's fused attention; windows stand with the heads, so that their biases broadcast over B."""
@@ -153,16 +154,23 @@ class WindowAttention(nn.Module):
 
         Then only x is copied into windows, and q, k, v are views of their projection.
         """
-        windows, (q, k, v) = self._project(x, plan)
-        out = self._fused(q, k, v, bias).transpose(1, 2).reshape(windows.shape)
-        return merge(out, plan)
+        q, k, v = self._project(x, plan)
+        return _joined(self._fused(q, k, v, bias), x.shape[0], plan)
 
-    def _project(self, x: Tensor, plan: WindowPlan) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """(B, *padded, C) -> windows of it (B, windows, N, C), and q, k, v (B·windows, heads, N, d) of them."""
-        windows = partition(x, plan)[0]
-        qkv = self.qkv(windows.flatten(0, 1))
-        return windows, qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    def _project(self, x: Tensor, plan: WindowPlan) -> tuple[Tensor, ...]:
+        """(B, *padded, C) -> q, k, v of its windows (B·windows, heads, N, d)."""
+        windows = partition(x, plan)[0].flatten(0, 1)
+        # chunk, for then the gradients of q, k, v are written side by side at once
+        return tuple(
+            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for part in self.qkv(windows).chunk(3, -1)
+        )
 
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
         dropout = self.attn_drop if self.training else 0.0
         return F.scaled_dot_product_attention(q, k, v, bias.to(q.dtype), dropout, scale=self.scale)
+
+
+def _joined(out: Tensor, batch: int, plan: WindowPlan) -> Tensor:
+    """Heads side by side, windows back in their grid: (B·windows, heads, N, d) -> (B, *padded, C)."""
+    return merge(out.transpose(1, 2).flatten(-2).unflatten(0, (batch, -1)), plan)

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from swinkit.core.attention import BACKENDS, AttentionWeights, Backend, WindowAttention, WindowLayout
 from swinkit.core.config import Axes, SwinConfig
 from swinkit.core.layers import DropPath, Mlp, PatchEmbed, PatchMerging
-from swinkit.core.windows import Fit, plan_windows, shift_mask
+from swinkit.core.windows import plan_windows, shift_mask
 from swinkit.errors import ConfigError, nearest
 from swinkit.features import FeatureSpec
 
@@ -194,13 +194,6 @@ class SwinBackbone(nn.Module):
             raise ConfigError(f"checkpointing={sorted(chosen)}: the stages are 0 to {len(self.layers) - 1}.")
         for i, layer in enumerate(self._stages()):
             layer.checkpointing = i in chosen
-
-    def set_fit(self, fit: Fit) -> None:
-        """Change the rule for grids that are no multiple of the window; `config` follows."""
-        values = self.config.to_dict() | {"fit": fit}
-        self.config = SwinConfig.from_dict(values)
-        for layer in self._stages():
-            layer.fit = fit
 
     def freeze(self, stages: int) -> None:
         """Freeze the patch embedding and the first `stages` stages: no gradients, no dropout.

@@ -159,13 +159,15 @@ def _build_relative_index(
 
 
 def _build_shift_regions(plan: WindowPlan, device: torch.device) -> Tensor:
-    """Which piece of the picture each token of the rolled grid comes from: (windows, N) int64."""
-    regions = torch.zeros(plan.padded, dtype=torch.int64, device=device)
+    """Which piece of each axis the tokens of the rolled grid come from: (rank, windows, N) int64."""
+    regions = []
     for axis, (size, window, shift) in enumerate(zip(plan.padded, plan.window, plan.shift, strict=True)):
         place = torch.arange(size, device=device)
         piece = (place >= size - window).long() + (place >= size - shift).long() if shift else place * 0
-        regions = regions * 3 + piece.view([-1 if i == axis else 1 for i in range(len(plan.padded))])
-    return partition(regions[None, ..., None], plan)[0, 0, ..., 0]
+        spread = piece.view([-1 if i == axis else 1 for i in range(len(plan.padded))]).expand(plan.padded)
+        regions.append(partition(spread[None, ..., None], plan)[0, 0, ..., 0])
+    # stacked last: compiled, a stack is laid down once, else softmax would count all this again a logit
+    return torch.stack(regions)
 
 
 relative_index = _remembered(_build_relative_index)
@@ -181,7 +183,7 @@ def shift_mask(plan: WindowPlan, device: torch.device, dtype: torch.dtype) -> Te
     if not plan.is_shifted:
         return None
     regions = shift_regions(plan, device)
-    apart = regions[:, :, None] != regions[:, None, :]
+    apart = (regions[..., :, None] != regions[..., None, :]).any(0)
     return torch.zeros(apart.shape, dtype=dtype, device=device).masked_fill_(apart, MASKED)
 
 

@@ -71,8 +71,8 @@ class ImageDataset(Dataset[Item | ImageError]):
     """Samples, or bare paths for prediction, read and transformed one by one.
 
     An unreadable file gives its ImageError as the item, so that one bad file never ends a run; `collate`
-    turns it into a message. `at_least` is that of `read_image`: 2 · size is right for training. `room` is
-    how many bytes of decoded images may be kept for the next epoch, in each process that reads.
+    turns it into a message. `at_least` is that of `read_image`: 2 · size is right for training. `room`
+    may be set to the bytes of decoded images that are kept for the next epoch, in each process that reads.
     """
 
     def __init__(
@@ -81,13 +81,12 @@ class ImageDataset(Dataset[Item | ImageError]):
         preprocessing: Preprocessing,
         transform: ImageTransform,
         at_least: int | None = None,
-        room: int = 0,
     ) -> None:
         self.samples = samples
         self.preprocessing = preprocessing
         self.transform = transform
         self.at_least = at_least
-        self.room = room
+        self.room = 0
         self._kept: dict[int, tuple[Image.Image, tuple[int, int]]] = {}
 
     def __len__(self) -> int:

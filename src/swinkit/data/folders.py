@@ -121,10 +121,12 @@ def _find_in_folder(root: Path) -> _Found:
     parts = {
         folder: SPLIT_NAMES[folder.name.lower()] for folder in folders if folder.name.lower() in SPLIT_NAMES
     }
-    if not parts or ("train" not in parts.values() and len(parts) < len(folders)):
+    beside = [folder.name for folder in folders if folder not in parts]
+    # "train" among class folders, without folders in it, is a class too: a vehicle
+    are_classes = beside and ("train" not in parts.values() or not any(map(_subfolders, parts)))
+    if not parts or are_classes:
         found.splits["train"] = _find_classes(root, found.notes)
         return found
-    beside = [folder.name for folder in folders if folder not in parts]
     if beside:
         found.notes.append(f"Folders beside train, val and test were left out: {_some(beside)}.")
     for folder, split in parts.items():
@@ -227,7 +229,7 @@ def _draw_key(path: Path, root: Path, seed: int) -> bytes:
 
 def _apply_split_file(found: _Found, split_file: Path) -> _Found:
     """Replace the splits by those of a file; images it does not list are left out, with a note."""
-    splits = _group(read_table(split_file, found.root))
+    splits = _group(read_table(split_file, found.root, exact=True))
     listed = {path for by_class in splits.values() for paths in by_class.values() for path in paths}
     on_disk = {path for by_class in found.splits.values() for paths in by_class.values() for path in paths}
     notes = list(found.notes)

@@ -29,9 +29,10 @@ class Row(NamedTuple):
     split: str | None
 
 
-def read_table(table: Path, base: Path) -> list[Row]:
+def read_table(table: Path, base: Path, *, exact: bool = False) -> list[Row]:
     """Read a UTF-8 CSV file whose paths are absolute or relative to the folder `base`.
 
+    Blanks around a cell are dropped; not with `exact`, for a table of our own, where they are part of a name.
     Raises DataError for a missing column, an empty cell, an unknown split, a path that is listed twice
     or does not exist, always with the number of the line.
     """
@@ -44,6 +45,8 @@ def read_table(table: Path, base: Path) -> list[Row]:
             reader.fieldnames = columns
             _check_columns(table, columns)
             for cells in reader:
+                if not exact:
+                    cells = {name: (cells[name] or "").strip() for name in columns}
                 row = _parse(cells, base, "split" in columns, f"Line {reader.line_num} of {table}")
                 if row.path in seen:
                     raise DataError(
@@ -89,12 +92,12 @@ def _check_columns(table: Path, columns: list[str]) -> None:
 
 
 def _parse(cells: dict[str, str | None], base: Path, with_split: bool, where: str) -> Row:
-    path, label = ((cells[name] or "").strip() for name in ("path", "label"))
+    path, label = (cells[name] or "" for name in ("path", "label"))
     if not path or not label:
         raise DataError(f"{where} has no {'label' if path else 'path'}; fill it in or remove the line.")
     split = None
     if with_split:
-        word = (cells["split"] or "").strip()
+        word = cells["split"] or ""
         split = SPLIT_NAMES.get(word.lower())
         if split is None:
             raise DataError(f"{where} has the split '{word}'; use train, val or test.")

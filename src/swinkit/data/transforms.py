@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -160,13 +159,7 @@ def _normalise(image: Image.Image, pre: Preprocessing) -> Tensor:
     # in numpy: on small pictures torch's dispatch would cost more than the work
     pixels = np.asarray(image).reshape(pre.size, pre.size, pre.channels).transpose(2, 0, 1)
     values = np.divide(pixels, np.float32(255), order="C")
-    mean, std = _statistics(pre.mean, pre.std)
+    mean, std = (np.array(numbers, np.float32)[:, None, None] for numbers in (pre.mean, pre.std))
     values -= mean
     values /= std
     return torch.from_numpy(values)
-
-
-@lru_cache
-def _statistics(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[Any, Any]:
-    """Mean and std as arrays that broadcast over (C, H, W)."""
-    return tuple(np.array(numbers, np.float32)[:, None, None] for numbers in (mean, std))  # type: ignore[return-value]

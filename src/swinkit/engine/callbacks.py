@@ -24,8 +24,9 @@ from swinkit.files import write_atomically
 class Ema(WeightAveraging):
     """Moving average over about a twentieth of the run, with a warm-up; validated and saved in its place."""
 
-    def __init__(self, steps: int) -> None:
-        super().__init__(multi_avg_fn=self._average)
+    def __init__(self, steps: int, device: torch.device) -> None:
+        # the device is named, for Lightning makes the average while the model is still on the CPU
+        super().__init__(device, multi_avg_fn=self._average)
         self.decay = min(0.9999, max(0.9, 1 - 20 / max(steps, 1)))
         self.step = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -52,7 +53,7 @@ class TrainingProgress(LightningProgress):
         shown = "" if value is None else f"  val {self.monitor} {float(value):5.1f} %"
         loss = float(figures.get("train_loss", float("nan")))
         left = (trainer.max_epochs or 1) - trainer.current_epoch - 1
-        eta = time.strftime("%H:%M:%S", time.gmtime(left * (time.perf_counter() - self.started)))
+        eta = timedelta(seconds=round(left * (time.perf_counter() - self.started)))
         self.bar.console.print(
             f"epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}  loss {loss:.3f}{shown}  "
             f"{self._speed():.0f} images/s  ETA {eta}",

@@ -90,11 +90,12 @@ class RunFolder:
         """The run folder that a model file or folder belongs to, if any."""
         path = Path(model)
         folder = cls(path if path.is_dir() else path.parent)
-        return folder if folder.config_file.is_file() else None
+        # a config.yaml may be anyone's; both together are ours
+        return folder if folder.config_file.is_file() and folder.split_file.is_file() else None
 
     def trained_on(self, data: str | Path) -> bool:
         """Whether these are the data of the run."""
-        return Path(read_yaml(self.config_file).get("data", "")) == Path(data).resolve()
+        return Path(str(read_yaml(self.config_file).get("data"))) == Path(data).resolve()
 
     def write_history(self, rows: Sequence[dict[str, float]]) -> None:
         """Write metrics.csv; columns in the order in which they first appear."""

@@ -92,7 +92,7 @@ def fit(
             Reseed(config.seed),
             ModelFiles(run, lineage),
             History(run, task.monitor),
-            *([Ema(steps)] if config.ema else []),
+            *([Ema(steps, chosen.device)] if config.ema else []),
             *([early_stopping(task, config.patience)] if config.patience else []),
             Checkpoint(run),
         ]

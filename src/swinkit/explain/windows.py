@@ -145,7 +145,8 @@ def draw_picture(
     bold = _boldness(plan)
     _draw_lines(axes, np.arange(height * width).reshape(height, width), "white", 6 / spread, alpha=0.45)
     windows = token_map(window_numbers(plan), plan, unrolled=unrolled)
-    pieces = windows * 9 + token_map(shift_regions(plan, CPU), plan, unrolled=unrolled)
+    rows, columns = (token_map(axis, plan, unrolled=unrolled) for axis in shift_regions(plan, CPU))
+    pieces = 9 * windows + 3 * rows + columns
     if plan.is_shifted:
         origins = token_map(origin_of(plan), plan, unrolled=unrolled)
         axes.imshow(_tints(origins), extent=(0, width, height, 0), aspect=picture.cell[0] / picture.cell[1])
@@ -187,8 +188,8 @@ def window_numbers(plan: WindowPlan) -> Tensor:
 
 def origin_of(plan: WindowPlan) -> Tensor:
     """Key of ORIGINS for each token, from the regions of the shift: (windows, N)."""
-    regions = shift_regions(plan, CPU)  # 3 · row piece + column piece; piece 2 is what the roll brought
-    return 2 * (regions // 3 == 2).long() + (regions % 3 == 2).long()
+    rows, columns = (shift_regions(plan, CPU) == 2).long().unbind()  # piece 2 is what the roll brought
+    return 2 * rows + columns
 
 
 def token_map(values: Tensor, plan: WindowPlan, *, unrolled: bool) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ class ClassificationMetric:
         for metric in self._metrics():
             metric.reset()
         self.count = 0
-        self.hits: list[Judged] = []
+        self.hits: dict[str, list[Judged]] = {}  # by class, so that none fills the page
         self.misses: list[Judged] = []
 
     def update(self, raw: Tensor, batch: Batch) -> None:
@@ -61,10 +62,10 @@ class ClassificationMetric:
         rows = zip(scores.tolist(), batch.paths, predicted.tolist(), targets.tolist(), strict=True)
         for score, path, guess, truth in rows:
             judged = Judged(score, path, self.labels.names[guess], self.labels.names[truth])
-            kept = self.hits if guess == truth else self.misses
-            heapq.heappush(kept, judged)
-            if len(kept) > KEPT:
-                heapq.heappop(kept)  # keep the surest: confident mistakes teach most
+            if guess == truth:
+                _keep(self.hits.setdefault(judged.truth, []), judged, max(1, KEPT // len(self.labels)))
+            else:
+                _keep(self.misses, judged, KEPT)  # confident mistakes teach most
 
     def compute(self) -> dict[str, float]:
         """`top1`, `top5` (where there are five classes) and `mean_class`, all in percent; `images`."""
@@ -95,7 +96,8 @@ class ClassificationMetric:
         if self.confusion is not None and self.count:
             written.append(folder / "confusion.png")
             draw_confusion(self.confusion.compute().numpy(), self.labels.names, written[-1])
-        groups = {"hits": self._tiles(self.hits), "misses": self._tiles(self.misses)}
+        hits = heapq.nlargest(KEPT, chain.from_iterable(self.hits.values()))
+        groups = {"hits": self._tiles(hits), "misses": self._tiles(self.misses)}
         if any(groups.values()):
             written.append(folder / "predictions.png")
             draw_sheet(groups, written[-1])
@@ -112,3 +114,10 @@ class ClassificationMetric:
     def _metrics(self) -> list[Any]:
         confusion = [] if self.confusion is None else [self.confusion]
         return [*self.tops.values(), self.per_class, *confusion]
+
+
+def _keep(surest: list[Judged], judged: Judged, room: int) -> None:
+    """Put an answer into the heap of the `room` surest ones."""
+    heapq.heappush(surest, judged)
+    if len(surest) > room:
+        heapq.heappop(surest)

@@ -24,6 +24,11 @@ ImageLike = str | Path | Image.Image
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
+def listed(images: ImageLike | Iterable[ImageLike]) -> list[ImageLike]:
+    """One picture or several, as a list."""
+    return [images] if isinstance(images, str | Path | Image.Image) else list(images)
+
+
 class Metric(Protocol):
     """Collects raw outputs over a data set and sums them up."""
 
@@ -128,12 +133,12 @@ class Task(nn.Module, ABC):
     def settings(self) -> dict[str, Any]:
         """What the task itself adds to a saved file, plain; the constructor takes it back."""
 
-    def predict(self, images: Iterable[ImageLike], *, batch_size: int = 32) -> list[Result]:
+    def predict(self, images: ImageLike | Iterable[ImageLike], *, batch_size: int = 32) -> list[Result]:
         """Results for files or PIL images, one each."""
-        listed = [images] if isinstance(images, str | Path | Image.Image) else list(images)
+        inputs = listed(images)
         results: list[Result] = []
-        for start in range(0, len(listed), batch_size):
-            results += self.answer(self.preprocess(listed[start : start + batch_size]))
+        for start in range(0, len(inputs), batch_size):
+            results += self.answer(self.preprocess(inputs[start : start + batch_size]))
         return results
 
     @torch.inference_mode()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
@@ -20,7 +21,7 @@ from swinkit.data.transforms import evaluation_transform, mix_batch, training_tr
 from swinkit.heads.classify import PooledLinear
 from swinkit.labels import Labels
 from swinkit.results import Classes, Result
-from swinkit.tasks.base import ImageLike, Metric, Mix, Task
+from swinkit.tasks.base import ImageLike, Metric, Mix, Task, listed
 
 
 class Classifier(Task):
@@ -46,11 +47,13 @@ class Classifier(Task):
         """Logits of normalised images."""
         return self.head(self._last_map(x))  # type: ignore[no-any-return]
 
-    def embed(self, images: Tensor | Sequence[ImageLike]) -> Tensor:
-        """Pooled vectors (B, D) of a normalised tensor, or of files and PIL images."""
-        if not isinstance(images, Tensor):
-            images = self.preprocess(images).images.to(self.device, self.dtype)
-        return self.head.pool(self._last_map(images))
+    def embed(self, images: Tensor | ImageLike | Iterable[ImageLike]) -> Tensor:
+        """Pooled vectors (B, D): of a normalised tensor with gradients, of files and PIL images without."""
+        if isinstance(images, Tensor):
+            return self.head.pool(self._last_map(images))
+        batch = self.preprocess(listed(images))
+        with torch.no_grad():
+            return self.embed(batch.images.to(self.device, self.dtype))
 
     def _last_map(self, x: Tensor) -> Tensor:
         if x.ndim == 4 and self.backbone.config.rank == 3:

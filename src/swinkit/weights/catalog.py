@@ -117,10 +117,16 @@ CATALOG: dict[str, Published] = {
         "swin3d_b", "swin_base_patch244_window877_kinetics400_1k", "Kinetics-400", "kinetics-400", 80.6
     ),
     "swin3d_b.in22k_k400": _video(
-        "swin3d_b", "swin_base_patch244_window877_kinetics400_22k", "ImageNet-22K, then K400", "kinetics-400", 82.7
+        "swin3d_b",
+        "swin_base_patch244_window877_kinetics400_22k",
+        "ImageNet-22K, then K400",
+        "kinetics-400",
+        82.7,
     ),
     "swin3d_b.in22k_k600": _video(
         "swin3d_b", "swin_base_patch244_window877_kinetics600_22k", "ImageNet-22K, then K600", None, 84.0
     ),
-    "swin3d_b.ssv2": _video("swin3d_b", "swin_base_patch244_window1677_sthv2", "Something-Something v2", None, 69.6),
+    "swin3d_b.ssv2": _video(
+        "swin3d_b", "swin_base_patch244_window1677_sthv2", "Something-Something v2", None, 69.6
+    ),
 }
