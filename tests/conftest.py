@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from PIL import Image
 from safetensors import safe_open
 
 import swinkit
+from swinkit.cli import main
 from swinkit.engine.run import Run
 
 # the models here are tiny: on shared cores a second thread only waits for the first
@@ -107,3 +110,30 @@ def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def pictures(dataset: Path) -> list[Path]:
     """One validation picture of each class, in the order of the classes."""
     return [dataset / "val" / name / "0.png" for name in CLASSES]
+
+
+class Ended(NamedTuple):
+    """How a command ended: exit code, and what it printed with all white space made one blank."""
+
+    code: int
+    out: str
+    err: str
+
+
+Swin = Callable[..., Ended]
+
+
+@pytest.fixture
+def swin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Swin:
+    """Run the command in this process."""
+
+    def call(*arguments: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["swin", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        code = end.value.code
+        assert isinstance(code, int)
+        return Ended(code, " ".join(out.split()), " ".join(err.split()))
+
+    return call

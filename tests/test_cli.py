@@ -11,50 +11,20 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from PIL import Image
 
 import swinkit
 from swinkit import __version__
-from swinkit.cli import main
 from swinkit.config import read_yaml
 from swinkit.demo import unpack
 from swinkit.engine.run import Run
 from swinkit.variants import VARIANTS
-from tests.conftest import CLASSES, make_set, save_huge
+from tests.conftest import CLASSES, Ended, Swin, make_set, save_huge
 
-
-class Ended(NamedTuple):
-    """How a command ended: exit code, and what it printed with all white space made one blank."""
-
-    code: int
-    out: str
-    err: str
-
-
-Swin = Callable[..., Ended]
-pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
 LIGHT = ("--workers", "0", "--device", "cpu", "--no-progress")
-
-
-@pytest.fixture
-def swin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Swin:
-    """Run the command in this process."""
-
-    def call(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["swin", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        code = end.value.code
-        assert isinstance(code, int)
-        return Ended(code, " ".join(out.split()), " ".join(err.split()))
-
-    return call
 
 
 def is_one_sentence(text: str) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,25 +10,12 @@ import torch
 import transformers
 
 import swinkit
-from swinkit.cli import main
 from swinkit.tasks.base import Task
 from swinkit.weights.catalog import CATALOG
+from tests.conftest import Swin
 from tests.parity.golden import load_golden
 
 CONFIG = {"embed_dim": 16, "depths": (2, 2, 2, 2), "num_heads": (2, 2, 4, 4), "img_size": 224}
-Swin = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def swin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Swin:
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["swin", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = (" ".join(text.split()) for text in capsys.readouterr())
-        return int(end.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture
@@ -139,7 +124,7 @@ def test_models_are_filtered(swin: Swin) -> None:
     _, text, _ = swin("models")
     assert "Architectures" in text
     assert all(name.split(".")[0] in text for name in CATALOG)
-    _, text, _ = swin("models", "ade20k", "_s")
+    _, text, _ = swin("models", "ade20k", "swin_s")
     assert "upernet_swin_s" in text
     assert "47.64" in text
     assert "upernet_swin_t" not in text

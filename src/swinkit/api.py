@@ -124,11 +124,15 @@ def predict(
 
 
 def _load(source: str | Path) -> Task:
-    """Load a model; weights of others come with the table of what became of them."""
+    """Load a model, and show what became of the weights unless all of them were taken as they are."""
     model = load(source)
-    if model.lineage and "dialect" in model.lineage[-1] and model.load_report is not None:
-        show_report(_console(), model.load_report)
+    _show_report(model)
     return model
+
+
+def _show_report(model: Task) -> None:
+    if model.load_report is not None and len(model.load_report.rows()) > 1:
+        show_report(_console(), model.load_report)
 
 
 def _predict(
@@ -167,8 +171,7 @@ def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
         save_split(opened, folder.split_file)
     report = model.load_report
     replaced = [report.sentence()] if report is not None and report.initialised else []
-    if report is not None:
-        show_report(_console(), report)
+    _show_report(model)
     notes = [*data.notes, *replaced]
     if notes:
         write_text(folder.path / "notes.txt", "\n".join(notes) + "\n")

@@ -58,7 +58,7 @@ def preprocessing_for(config: SwinConfig) -> Preprocessing:
     return Preprocessing(size=min(size[-2:]) if size else 224, channels=config.in_chans)
 
 
-def load(  # noqa: PLR0913, one keyword for each thing that people change
+def load(  # noqa: PLR0913, a keyword for each thing that people change
     path: str | Path,
     *,
     task: str | None = None,
@@ -71,11 +71,12 @@ def load(  # noqa: PLR0913, one keyword for each thing that people change
     strict: bool = True,
     **settings: Any,
 ) -> Task:
-    """Load published weights by name, a file of any dialect, a run folder (its best model) or a Hugging Face folder.
+    """Load published weights by name, a file of any dialect, a run folder or a Hugging Face folder.
 
     Dialect, architecture and `fit` come from the tensors; the report is kept at `model.load_report`. Other
-    classes give a fresh head; `classes` are names, or the name of a list such as "imagenet-1k". `window` resizes the bias tables (bicubic), `img_size` absolute position and
-    the preprocessing, `in_chans` the patch convolution; `task="video"` inflates an image model.
+    classes give a fresh head; `classes` are names, or the name of a list such as "imagenet-1k". `window`
+    resizes the bias tables (bicubic), `img_size` absolute position and the preprocessing, `in_chans` the
+    patch convolution; `task="video"` inflates an image model. Of a run folder its best model is taken.
     `settings` replace those that keep all shapes (`drop_path` …).
 
     Raises WeightsError for a file that is no Swin, is damaged, or does not fit whole; with `strict=False`
@@ -171,7 +172,7 @@ def retarget(config: SwinConfig, task: str, settings: dict[str, Any]) -> SwinCon
 
 
 def find_file(path: str | Path) -> Path:
-    """The weights behind a name, file, run folder or Hugging Face folder; WeightsError where there are none."""
+    """The weights behind a name, file, run or Hugging Face folder; WeightsError where there are none."""
     path = Path(path)
     if path.is_dir():
         for name in ("best.safetensors", "last.safetensors"):

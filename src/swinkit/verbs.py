@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from swinkit.variants import Variant
 
 Options = Parameter(name="*")
-screen, messages = Console(), Console(stderr=True)
+# in a file or a pipe a row stays on its line
+screen = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
+messages = Console(stderr=True)
 
 
 def train(
@@ -179,6 +183,7 @@ def demo(
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
     """Rows as text; nothing in them is markup."""
     table = Table(*head, title=title, show_header=any(head))
+    table.columns[0].no_wrap = True  # half a name is none
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     return table

@@ -49,7 +49,8 @@ def fetch(name: str, published: Published, *, progress: bool = True) -> Path:
         return path
     if os.environ.get("SWINKIT_OFFLINE", "0") not in ("", "0"):
         raise WeightsError(
-            f"{name} is not in the cache and SWINKIT_OFFLINE is set: fetch {published.url} and put it at {path}."
+            f"{name} is not in the cache and SWINKIT_OFFLINE is set: "
+            f"fetch {published.url} and put it at {path}."
         )
     make_folder(path.parent)
     part = path.with_name(path.name + ".part")
