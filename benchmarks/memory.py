@@ -3,8 +3,8 @@
     python benchmarks/memory.py
 
 Method. Each file is written once with random weights. A fresh process then imports swinkit, notes its
-resident memory, loads the file, and notes its peak (VmHWM): the peak, and the growth over the import, are
-given as multiples of the file's size. Mapped pages of the file count as memory.
+resident memory, loads the file, reads every weight once, and notes its peak (VmHWM): the peak, and the growth
+over the import, are given as multiples of the file's size. Mapped pages of the file count as memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def status(key):
     line = next(l for l in open("/proc/self/status") if l.startswith(key + ":"))
     return int(line.split()[1]) * 1024
 before = status("VmRSS")
-swinkit.load(sys.argv[1])
+model = swinkit.load(sys.argv[1])
+sum(float(p.detach().sum()) for p in model.parameters())
 print(before, status("VmHWM"))
 """
 

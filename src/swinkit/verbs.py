@@ -105,7 +105,7 @@ def models(
     from swinkit.variants import VARIANTS
     from swinkit.weights.catalog import CATALOG
 
-    built = [
+    built: list[tuple[str, ...]] = [
         (
             name,
             variant.task,
@@ -115,7 +115,7 @@ def models(
         )
         for name, variant in VARIANTS.items()
     ]
-    published = [
+    published: list[tuple[str, ...]] = [
         (
             name,
             weights.task,

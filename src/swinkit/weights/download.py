@@ -108,7 +108,7 @@ def _verify(file: Path, published: Published, place: Path, *, quick: bool = Fals
     size = file.stat().st_size
     if known is not None and quick and known["size"] == size:
         return
-    found = {"url": published.url, "size": size, "sha256": _sha256(file)}
+    found: dict[str, Any] = {"url": published.url, "size": size, "sha256": _sha256(file)}
     if known is None:
         write_text(lock_file, json.dumps({**lock, published.file: found}, indent=2) + "\n")
     elif known["sha256"] != found["sha256"]:
