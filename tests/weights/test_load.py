@@ -64,9 +64,20 @@ def test_openmmlab_backbone(tmp_path: Path) -> None:
         for i, found in enumerate(net(golden.inputs[image])):
             torch.testing.assert_close(found, golden.outputs[f"{image}/out{i}"], **CLOSE)
     assert any("downsample" in name for name in net.load_report.converted)
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, golden.outputs[f"ms_state/{name}"]), name  # as their own converter has it
     written = swinkit.to_dialect(net, "openmmlab")
     for name, tensor in golden.state.items():
         assert torch.equal(written[name], tensor), name
+
+    (net(golden.inputs["image_a"])[-1] * golden.inputs["cotangent"]).sum().backward()
+    with torch.no_grad():
+        for p in net.parameters():
+            p.copy_(torch.zeros_like(p) if p.grad is None else p.grad)
+    gradients = swinkit.to_dialect(net, "openmmlab")
+    for key, expected in golden.gradients().items():
+        atol = 2e-5 * max(1.0, expected.abs().max().item())
+        torch.testing.assert_close(gradients[key], expected, atol=atol, rtol=0.0)
 
 
 def test_mmpretrain_classifier(tmp_path: Path) -> None:
