@@ -88,8 +88,7 @@ def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, fl
     opened = open_classes(data, val_fraction=0, classes=task.classes, split_file=split_file)
     split = _pick_split(opened, config.split)
     _print_notes(opened.notes)
-    named = None if isinstance(model, Task) else RunFolder.around(model)
-    out = _place(config.out, named.path if named else None)
+    out = _place(config.out, run.path if run and not isinstance(model, Task) else None)
     source = {"data": str(data), "split": split, "model": "" if isinstance(model, Task) else str(model)}
     return evaluate_split(task, opened.splits[split], config, out=out, source=source, console=_console())
 

@@ -12,7 +12,7 @@ from swinkit import api
 from swinkit.data.reading import find_images, read_image
 from swinkit.engine.run import next_free
 from swinkit.explain.windows import draw_windows
-from swinkit.files import check_writable, make_folder
+from swinkit.files import make_folder
 
 MODEL = "swin_pico"
 EPOCHS = 22
@@ -75,7 +75,7 @@ def unpack(out: Path) -> Path:
     """Unpack the pictures below `out`, unless they are there, and give their folder."""
     folder = out / "fashion_mnist"
     if not folder.is_dir():
-        make_folder(check_writable(out))
+        make_folder(out)
         with (
             as_file(files("swinkit.data") / "fashion_mnist.zip") as packed,
             zipfile.ZipFile(packed) as archive,

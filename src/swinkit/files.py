@@ -13,7 +13,8 @@ from swinkit.errors import RunError
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it; RunError where that cannot be."""
+    """Make a folder to write in, and those above it; RunError where that cannot be."""
+    check_writable(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from swinkit.data.reading import read_image
 from swinkit.explain.canvas import save_image
-from swinkit.files import check_writable, make_folder
+from swinkit.files import make_folder
 from swinkit.results import Classes, Result
 
 
@@ -16,7 +16,7 @@ class Annotator:
     """Draws results into a folder, one PNG an input, named after it; equal names are numbered."""
 
     def __init__(self, folder: Path, inputs: Sequence[Path]) -> None:
-        make_folder(check_writable(folder))
+        make_folder(folder)
         self.folder = folder
         self.taken = {path.resolve() for path in inputs}
         if any(path.parent.resolve() == folder.resolve() for path in inputs):  # the user's pictures lie here
