@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+import torch
 
 import swinkit
 from swinkit.data.names import LISTS, class_names
@@ -21,7 +25,14 @@ from swinkit.weights import catalog, download
 from swinkit.weights.catalog import CATALOG, Published
 from swinkit.weights.download import cache_folder, fetch
 
-CONTENT = bytes(range(256)) * 20_000
+
+def saved(seed: int) -> bytes:
+    file = io.BytesIO()
+    torch.save({"w": torch.randn(1_250_000, generator=torch.Generator().manual_seed(seed))}, file)
+    return file.getvalue()
+
+
+CONTENT, OTHER = saved(0), saved(1)
 
 
 class Server(ThreadingHTTPServer):
@@ -30,6 +41,7 @@ class Server(ThreadingHTTPServer):
     content = CONTENT
     fails_after: int | None = None
     ranged = True
+    headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -47,12 +59,17 @@ class Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         self.server.asked.append(wanted)
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.ranged else 0
+        condition = self.headers.get("If-Range")
+        if condition is not None and condition not in self.server.headers.values():
+            start = 0
         if start >= len(self.server.content):
             self.send_error(416)
             return
         body = self.server.content[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body[: self.server.fails_after])
 
@@ -117,13 +134,67 @@ def test_a_part_that_is_too_long_is_thrown_away(server: Server) -> None:
 
 def test_another_file_than_the_first_is_refused(server: Server) -> None:
     get(server).unlink()
-    server.content = CONTENT[::-1]
+    server.content = OTHER
     with pytest.raises(WeightsError, match=r"is not the file that was downloaded first .*lock\.json"):
         get(server)
     assert not (cache_folder() / "weights.pth").exists()
     assert not (cache_folder() / "weights.pth.part").exists()
     server.content = CONTENT
     assert get(server).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", ["ETag", "Last-Modified"])
+def test_parts_of_two_files_are_never_joined(name: str, server: Server) -> None:
+    server.fails_after, server.headers = 1_000_000, {name: '"one"'}
+    with pytest.raises(WeightsError):
+        get(server)
+    server.fails_after, server.headers, server.content = None, {name: '"two"'}, OTHER
+    assert get(server).read_bytes() == OTHER
+    assert server.asked == [None, "bytes=1000000-"]
+    assert sorted(path.name for path in cache_folder().iterdir() if path.suffix != ".lock") == [
+        "lock.json",
+        "weights.pth",
+    ]
+
+
+def test_another_piece_than_the_next_is_not_taken(server: Server) -> None:
+    cache_folder().mkdir(parents=True)
+    (cache_folder() / "weights.pth.part").write_bytes(CONTENT[:1000])
+    server.headers = {"Content-Range": f"bytes 0-9/{len(CONTENT)}"}
+    assert get(server).read_bytes() == CONTENT
+    assert server.asked == ["bytes=1000-", None]
+
+
+def test_a_login_page_is_not_kept(server: Server) -> None:
+    server.content = b"<html>Please log in</html>"
+    with pytest.raises(WeightsError, match=r"for thing was thrown away: .*is a web page.* put it at"):
+        get(server)
+    server.content = CONTENT
+    assert get(server).read_bytes() == CONTENT
+
+
+def test_a_damaged_file_put_there_by_hand_is_not_noted(server: Server) -> None:
+    cache_folder().mkdir(parents=True)
+    (cache_folder() / "weights.pth").write_bytes(CONTENT[:-1000])
+    with pytest.raises(WeightsError, match="damaged or cut short"):
+        get(server)
+    assert not (cache_folder() / "lock.json").exists()
+
+
+def test_many_at_once_note_all(server: Server) -> None:
+    entries = [replace(entry(server), url=f"{server.url}?{i}.pth") for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda e: fetch("thing", e, progress=False), entries))
+    lock = json.loads((cache_folder() / "lock.json").read_text())
+    assert set(lock) == {e.file for e in entries}
+
+
+@pytest.mark.parametrize("text", ["[]", '{"weights.pth": 3}', '{"weights.pth": {"size": 3}}', "{"])
+def test_a_malformed_lock_is_named(text: str, server: Server) -> None:
+    cache_folder().mkdir(parents=True)
+    (cache_folder() / "lock.json").write_text(text)
+    with pytest.raises(WeightsError, match=r"lock\.json .* mend or remove it"):
+        get(server)
 
 
 def test_offline_says_what_to_fetch_and_where_to_put_it(
@@ -148,8 +219,6 @@ def test_no_server(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_load_by_name(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import torch
-
     tiny = swinkit.create("swin_t", 80, embed_dim=8, depths=(1, 1), num_heads=(1, 2), img_size=56)
     torch.save({"model": swinkit.to_dialect(tiny, "microsoft")}, tmp_path / "x.pth")
     server.content = (tmp_path / "x.pth").read_bytes()

@@ -11,6 +11,7 @@ import json
 import os
 import urllib.error
 import urllib.request
+from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
@@ -23,6 +24,7 @@ from swinkit.errors import WeightsError
 from swinkit.files import make_folder, write_text
 from swinkit.progress import progress_bar
 from swinkit.weights.catalog import Published
+from swinkit.weights.containers import check_content
 
 CHUNK = 1 << 20
 TIMEOUT = 30  # seconds without a byte
@@ -45,7 +47,7 @@ def fetch(name: str, published: Published, *, progress: bool = True) -> Path:
     """
     path = cache_folder() / published.file
     if path.is_file():
-        _verify(path, published, path, quick=True)
+        _verify(path, published)
         return path
     if os.environ.get("SWINKIT_OFFLINE", "0") not in ("", "0"):
         raise WeightsError(
@@ -64,15 +66,25 @@ def fetch(name: str, published: Published, *, progress: bool = True) -> Path:
                 f"{name} could not be downloaded ({_reason(error)}): try again, what has come is kept, or "
                 f"fetch {published.url} by hand and put it at {path}."
             ) from error
-        _verify(part, published, path)
+        try:
+            _verify(part, published)
+        except WeightsError as error:
+            part.unlink()
+            raise WeightsError(
+                f"What {published.url} sent for {name} was thrown away: {error} Where you can have the right "
+                f"file otherwise, put it at {path}."
+            ) from error
         part.replace(path)
     return path
 
 
 def _download(url: str, part: Path, name: str, *, progress: bool) -> None:
-    """Append what is missing of a file; a server that cannot resume sends it anew."""
+    """Append what is missing of a file; what has changed, or a server that cannot resume, sends it anew."""
     here = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={here}-"} if here else {})
+    state_file = part.with_name(part.name + ".state")  # which file the part is of
+    state = state_file.read_text(encoding="utf-8") if here and state_file.exists() else ""
+    headers = {"Range": f"bytes={here}-"} if here else {}
+    request = urllib.request.Request(url, headers=headers | ({"If-Range": state} if state else {}))
     try:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
@@ -82,10 +94,14 @@ def _download(url: str, part: Path, name: str, *, progress: bool) -> None:
         raise
     with answer, progress_bar(Console(stderr=True), enabled=progress) as bar:
         resumed = answer.status == HTTPStatus.PARTIAL_CONTENT
+        if resumed and not answer.headers.get("Content-Range", f"bytes {here}-").startswith(f"bytes {here}-"):
+            part.unlink()  # another piece than the next one
+            return _download(url, part, name, progress=progress)
         left = int(answer.headers.get("Content-Length") or 0)
         here = here if resumed else 0
         total = here + left if left else None
         step = bar.add_task(name, total=total, completed=here, speed="")
+        write_text(state_file, _state(answer.headers))
         with part.open("ab" if resumed else "wb") as file:
             while chunk := answer.read(CHUNK):
                 file.write(chunk)
@@ -94,28 +110,36 @@ def _download(url: str, part: Path, name: str, *, progress: bool) -> None:
             os.fsync(file.fileno())
     if total is not None and part.stat().st_size < total:
         raise ConnectionError(f"the connection ended after {part.stat().st_size} of {total} bytes")
+    state_file.unlink()
     return None
 
 
-def _verify(file: Path, published: Published, place: Path, *, quick: bool = False) -> None:
-    """Compare a file with what the lock says of it; the first one writes the lock.
+def _state(headers: Message) -> str:
+    """What names this state of a file to its server: a strong ETag, else its date, else nothing."""
+    tag = headers.get("ETag", "")
+    return tag if tag.startswith('"') else headers.get("Last-Modified", "")
 
-    `quick` compares sizes only.
+
+def _verify(file: Path, published: Published) -> None:
+    """Compare a file with what the lock says of it, in full where its size differs; the first one is noted.
+
+    A file that is already at its place is compared by size alone.
     """
     lock_file = cache_folder() / "lock.json"
-    lock = _read_lock(lock_file)
-    known = lock.get(published.file)
     size = file.stat().st_size
-    if known is not None and quick and known["size"] == size:
+    known = _read_lock(lock_file).get(published.file)
+    if known is not None and known["size"] == size and file.name == published.file:
         return
+    check_content(file)
     found: dict[str, Any] = {"url": published.url, "size": size, "sha256": _sha256(file)}
-    if known is None:
-        write_text(lock_file, json.dumps({**lock, published.file: found}, indent=2) + "\n")
-    elif known["sha256"] != found["sha256"]:
-        if file != place:
-            file.unlink()
+    with FileLock(f"{lock_file}.lock"):  # others may note theirs
+        lock = _read_lock(lock_file)
+        known = lock.setdefault(published.file, found)
+        if known is found:
+            write_text(lock_file, json.dumps(lock, indent=2) + "\n")
+    if known["sha256"] != found["sha256"]:
         raise WeightsError(
-            f"{place} is not the file that was downloaded first (SHA-256 {found['sha256'][:12]}…, expected "
+            f"{file} is not the file that was downloaded first (SHA-256 {found['sha256'][:12]}…, expected "
             f"{known['sha256'][:12]}…): fetch it again, or remove its entry from {lock_file} if it was "
             "replaced on purpose."
         )
@@ -128,7 +152,10 @@ def _read_lock(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read ({error}): mend or remove it.") from error
-    return dict(read)
+    keys = {"size", "sha256"}
+    if not isinstance(read, dict) or not all(isinstance(e, dict) and keys <= e.keys() for e in read.values()):
+        raise WeightsError(f"{path} does not hold size and sha256 of each file: mend or remove it.")
+    return read
 
 
 def _sha256(path: Path) -> str:
