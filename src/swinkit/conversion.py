@@ -6,13 +6,13 @@ import math
 from pathlib import Path
 
 from swinkit import api
-from swinkit.core.backbone import SwinBackbone
+from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, nearest
-from swinkit.models import find_file
+from swinkit.models import backbone_of, model_of, open_named
 from swinkit.tasks.base import Task
 from swinkit.variants import VARIANTS
-from swinkit.weights.opening import Opened, open_weights
+from swinkit.weights.opening import Opened
 from swinkit.weights.store import LoadReport
 from swinkit.weights.writing import TARGETS, huggingface_config, write_dialect
 
@@ -27,20 +27,25 @@ def convert_file(source: str | Path, out: Path, *, to: str) -> LoadReport:
     """
     if to != OURS and to not in TARGETS:
         raise ConfigError(f"There is no dialect {to!r}: {nearest(to, (OURS, *TARGETS))}")
-    opened = open_weights(find_file(source))
+    opened = open_named(source)
     model: Task | SwinBackbone
     if opened.labels is None:
-        model = api.backbone(source, fit=opened.config.fit, norms=opened.dense)
+        final: Norms = "final" if "norm.weight" in opened.tensors else "none"
+        model = backbone_of(opened, "each" if opened.normed else final)
     else:
-        model = api.load(source)
+        model = model_of(opened)
     if to == OURS:
         if isinstance(model, SwinBackbone):
-            raise ConfigError(f"{opened.source} holds a backbone alone; our own file holds a whole model.")
+            raise ConfigError(
+                f"{opened.source} holds a backbone alone, and our own file a whole model: say --to microsoft "
+                "with a name that ends in .safetensors."
+            )
         api.save(model, out)
     else:
         labels = model.labels if isinstance(model, Task) else None
-        config = model.backbone.config if isinstance(model, Task) else model.config
-        write_dialect(out, api.to_dialect(model, to), to, huggingface_config(config, labels))
+        net = model.backbone if isinstance(model, Task) else model
+        maps = net.out_indices if net.norms == "each" else None
+        write_dialect(out, api.to_dialect(model, to), to, huggingface_config(net.config, labels, maps))
     report = model.load_report
     assert isinstance(report, LoadReport)
     return report
@@ -48,7 +53,7 @@ def convert_file(source: str | Path, out: Path, *, to: str) -> LoadReport:
 
 def describe_file(source: str | Path) -> list[tuple[str, str]]:
     """What a weights file is, as rows of a table; WeightsError where it is no Swin."""
-    opened = open_weights(find_file(source))
+    opened = open_named(source)
     config = opened.config
     size = config.input_size
     tensors = opened.tensors.values()
@@ -76,7 +81,7 @@ def describe_file(source: str | Path) -> list[tuple[str, str]]:
 
 def _what(opened: Opened) -> str:
     if opened.labels is None:
-        return "a backbone with a norm for each map" if opened.dense else "a backbone"
+        return "a backbone whose maps have norms of their own" if opened.normed else "a backbone"
     return {"classify": "an image classifier", "video": "a video classifier"}.get(opened.task, opened.task)
 
 

@@ -28,6 +28,7 @@ from swinkit.weights.resize import adapt
 from swinkit.weights.store import LoadReport, adopt, canonical_names
 
 TASKS: dict[str, type[Classifier]] = {"classify": Classifier, "video": Classifier}
+OTHER_TASKS = {"detect": "a detector", "segment": "a segmentation model"}
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".json")
 HEAD_DROP = {"video": 0.5}  # as published
 
@@ -82,12 +83,35 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
     Raises WeightsError for a file that is no Swin, is damaged, or does not fit whole; with `strict=False`
     what is missing starts fresh, and the report says so. Raises ConfigError for settings that cannot be.
     """
-    file = find_file(path)
-    opened = _named(open_weights(file), str(path))
+    published = CATALOG.get(str(path))
+    if task is None and published is not None and published.task not in TASKS:
+        raise WeightsError(_only_a_backbone(str(path), OTHER_TASKS[published.task]))  # before it is fetched
+    wanted = {"in_chans": in_chans, "window": window, "fit": fit}
+    settings |= {key: value for key, value in wanted.items() if value is not None}
+    return model_of(
+        open_named(path, window=window),
+        task=task,
+        num_classes=num_classes,
+        classes=classes,
+        img_size=img_size,
+        strict=strict,
+        **settings,
+    )
+
+
+def model_of(
+    opened: Opened,
+    *,
+    task: str | None = None,
+    num_classes: int | None = None,
+    classes: Sequence[str] | None = None,
+    img_size: int | Sequence[int] | None = None,
+    strict: bool = True,
+    **settings: Any,
+) -> Task:
+    """The model of an opened file, with the changes that `load` describes."""
     task = _task(opened, task)
-    wanted = {"in_chans": in_chans, "img_size": img_size, "window": window, "fit": fit}
-    given = {key: value for key, value in wanted.items() if value is not None}
-    config = retarget(opened.config, task, {**settings, **given})
+    config = retarget(opened.config, task, settings | ({} if img_size is None else {"img_size": img_size}))
     labels, fresh_head = _choose_labels(opened, num_classes, classes)
     tensors, resized = adapt(opened.tensors, opened.config, config)
     tensors, left = _for_classifier(tensors, config.stages)
@@ -100,7 +124,7 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
     model, report = adopt(
         lambda: TASKS[task](config, labels, preprocessing, **options),
         canonical_names(tensors),
-        source=str(file),
+        source=opened.source,
         renew=("head.weight", "head.bias") if fresh_head else (),
         strict=strict,
     )
@@ -120,21 +144,41 @@ def backbone(
 ) -> SwinBackbone:
     """A backbone for other people's detectors and heads: net(x) -> maps, `net.features` -> FeatureSpecs.
 
-    `name` is a variant (random weights) or weights of any dialect; `out_indices` names stages (default:
-    all); `settings` are those of `load`. Maps come AFTER a LayerNorm of their own (`norm0` …, as in
-    Microsoft's detection and segmentation backbones; fresh where the file is a classifier's); with
-    `norms=False` they are the raw outputs of the stages. A classifier's final norm is left behind.
+    `name` is a variant (random weights) or weights of any dialect; `out_indices` names stages (default: all,
+    or those whose norms the file has); `settings` are those of `load`. Maps come AFTER a LayerNorm of their
+    own (`norm0` …, as in Microsoft's detection and segmentation backbones; fresh where the file is a
+    classifier's); with `norms=False` they are the raw outputs of the stages. A classifier's final norm is
+    left behind.
     `net.load_report` tells what was loaded; it is None for random weights.
     """
     kind: Norms = "each" if norms else "none"
     if str(name) in VARIANTS:
         config = find_variant(str(name)).config(fit=fit, **settings)
         return SwinBackbone(config, out_indices=out_indices, norms=kind).eval()
-    file = find_file(name)
-    opened = open_weights(file)
-    config = retarget(opened.config, opened.task, {**settings, "fit": fit})
+    opened = open_weights(find_file(name), window=settings.get("window"))
+    return backbone_of(opened, kind, out_indices=out_indices, strict=strict, fit=fit, **settings)
+
+
+def backbone_of(
+    opened: Opened,
+    norms: Norms,
+    *,
+    out_indices: Sequence[int] | None = None,
+    strict: bool = True,
+    **settings: Any,
+) -> SwinBackbone:
+    """The backbone of an opened file; with `norms="each"` those of its maps, fresh where it has none.
+
+    `out_indices` are by default the stages that have norms, where some have, else all.
+    """
+    config = retarget(opened.config, opened.task, settings)
+    if out_indices is None and norms == "each":
+        out_indices = opened.normed or None
+    if norms == "each" and opened.normed:
+        wanted = [f"norm{i}." for i in out_indices or ()]
+    else:
+        wanted = ["norm."] if norms == "final" else []
     tensors, resized = adapt(opened.tensors, opened.config, config)
-    wanted = [f"norm{i}." for i in out_indices or range(config.stages)] if norms and opened.dense else []
     body = {
         name: tensor
         for name, tensor in tensors.items()
@@ -142,9 +186,9 @@ def backbone(
     }
     left = (*(name for name in tensors if name not in body), *opened.others)
     net, report = adopt(
-        lambda: SwinBackbone(config, out_indices=out_indices, norms=kind),
+        lambda: SwinBackbone(config, out_indices=out_indices, norms=norms),
         body,
-        source=str(file),
+        source=opened.source,
         renew=() if wanted else ("norm0.", "norm1.", "norm2.", "norm3."),
         strict=strict,
     )
@@ -196,9 +240,13 @@ def find_file(path: str | Path) -> Path:
     raise WeightsError(f"There is no weights file or run folder {path}: check the path.")
 
 
-def _named(opened: Opened, name: str) -> Opened:
-    """Add what the catalogue knows of published weights: class names and licence."""
-    published = CATALOG.get(name)
+def open_named(name: str | Path, *, window: Any = None) -> Opened:
+    """Open weights, and add what the catalogue knows of published ones: class names and licence.
+
+    `window` as in `open_weights`.
+    """
+    opened = open_weights(find_file(name), window=window)
+    published = CATALOG.get(str(name))
     if published is None:
         return opened
     labels, numbered = opened.labels, opened.numbered
@@ -206,7 +254,7 @@ def _named(opened: Opened, name: str) -> Opened:
         names = class_names(published.labels)
         if len(names) == len(labels):
             labels, numbered = Labels.of(names), False
-    lineage = ({"published": name, "url": published.url}, *opened.lineage)
+    lineage = ({"published": str(name), "url": published.url}, *opened.lineage)
     return replace(opened, labels=labels, numbered=numbered, licence=published.licence, lineage=lineage)
 
 
@@ -214,11 +262,7 @@ def _task(opened: Opened, wanted: str | None) -> str:
     """The task to build for; ConfigError for one that is unknown or not of this model."""
     if wanted is None:
         if opened.other_head is not None:
-            raise WeightsError(
-                f"{opened.source} is {opened.other_head} with a Swin inside, a task unknown to this swinkit: "
-                "take its backbone by swinkit.backbone, or start a classifier with task='classify' and "
-                "num_classes."
-            )
+            raise WeightsError(_only_a_backbone(opened.source, opened.other_head))
         if opened.task not in TASKS:
             raise WeightsError(
                 f"{opened.source} holds a model for the task {opened.task!r}, unknown to this swinkit."
@@ -229,6 +273,13 @@ def _task(opened: Opened, wanted: str | None) -> str:
     if wanted == "classify" and opened.config.rank == 3:
         raise ConfigError(f"{opened.source} is a video model: leave task out, or say task='video'.")
     return wanted
+
+
+def _only_a_backbone(source: str, what: str) -> str:
+    return (
+        f"{source} is {what} with a Swin inside, a task unknown to this swinkit: take its backbone by "
+        "swinkit.backbone, or start a classifier with task='classify' and num_classes."
+    )
 
 
 def _choose_labels(
@@ -256,12 +307,10 @@ def _choose_labels(
 def _for_classifier(tensors: dict[str, Tensor], stages: int) -> tuple[dict[str, Tensor], list[str]]:
     """Of a dense backbone's norms the last becomes the final one; the others' names are given back."""
     last = f"norm{stages - 1}."
-    left = [name for name in tensors if re.match(r"norm\d\.", name) and not name.startswith(last)]
-    return {
-        name.replace(last, "norm.", 1) if name.startswith(last) else name: tensor
-        for name, tensor in tensors.items()
-        if name not in left
-    }, left
+    spare = r"norm\d?\." if any(name.startswith(last) for name in tensors) else r"norm\d\."
+    left = [name for name in tensors if re.match(spare, name) and not name.startswith(last)]
+    kept = {name: tensor for name, tensor in tensors.items() if name not in left}
+    return {re.sub(r"^norm\d\.", "norm.", name): tensor for name, tensor in kept.items()}, left
 
 
 def _preprocessing(opened: Opened, config: SwinConfig, img_size: int | Sequence[int] | None) -> Preprocessing:

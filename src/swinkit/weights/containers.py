@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +30,7 @@ FOLDER_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-WRAPPERS = ("ema", "state_dict", "model", "module", "teacher", "student")  # best first
+WRAPPERS = ("state_dict", "model", "module", "teacher", "student")  # best first
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if path.suffix == ".safetensors" or _looks_like_safetensors(path):
         return _read_safetensors(path)
     return _peel(_unpickle(path), str(path))
+
+
+def check_content(path: Path) -> None:
+    """Refuse a file that cannot be weights, such as a web page, or whose checksums do not hold."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    if zipfile.is_zipfile(path):
+        _check_archive(path)
+    elif not start.startswith(b"\x80") and not _looks_like_safetensors(path):
+        raise _unreadable(path, ValueError("neither torch's nor safetensors"))
 
 
 def holds_checkpoint(folder: Path) -> bool:
@@ -128,10 +140,15 @@ def _looks_like_safetensors(path: Path) -> bool:
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
+    """Copy every tensor: one that stays mapped dies with the process where its file is written anew."""
+    tensors = {}
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-            return Checkpoint(str(path), tensors, metadata=file.metadata() or {})
+            names, metadata = list(file.keys()), file.metadata() or {}
+        for name in names:  # opened for each, so that mapped pages do not pile up beside the copies
+            with safe_open(path, framework="pt") as file:
+                tensors[name] = file.get_tensor(name).clone()
+        return Checkpoint(str(path), tensors, metadata=metadata)
     except SafetensorError as error:
         raise WeightsError(
             f"{path} is no readable safetensors file ({error}): it may be cut short or of another kind."
@@ -197,12 +214,10 @@ _RESTRICTED = SimpleNamespace(__name__="restricted", Unpickler=_Unpickler, load=
 
 def _unpickle(path: Path) -> Any:
     """Content of a file written by torch.save; objects of foreign classes come back as `Foreign`."""
-    zipped = zipfile.is_zipfile(path)
-    if zipped:
-        _refuse_other_archives(path)
-    options: dict[str, Any] = {"map_location": "cpu", "mmap": zipped or None}
+    if zipfile.is_zipfile(path):
+        _check_archive(path)
     try:
-        return torch.load(path, weights_only=True, **options)
+        return torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError:
         pass  # classes that torch does not trust: read once more, without them
     except Exception as error:
@@ -210,17 +225,20 @@ def _unpickle(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the source of foreign classes is not here
-            return torch.load(path, weights_only=False, pickle_module=_RESTRICTED, **options)
+            return torch.load(path, weights_only=False, pickle_module=_RESTRICTED, map_location="cpu")
     except Exception as error:
         raise _unreadable(path, error) from error
 
 
-def _refuse_other_archives(path: Path) -> None:
+def _check_archive(path: Path) -> None:
+    """Refuse zip files of other things, and those whose checksums do not hold, for torch checks none."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
+            names, broken = archive.namelist(), archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
         raise _unreadable(path, error) from error
+    if broken is not None:
+        raise WeightsError(f"{path} is damaged (the checksum of {broken} does not hold): fetch it again.")
     if any(name.endswith("constants.pkl") for name in names):
         raise WeightsError(
             f"{path} is a TorchScript program, which is code: save the state_dict of its model instead."
@@ -253,16 +271,28 @@ def _peel(content: Any, source: str) -> Checkpoint:
     found = list(_mappings(content, ()))
     if not found:
         raise WeightsError(f"{source} holds no named tensors: {_kind(content)} with {_some(content)}.")
-    keys, mapping = min(found, key=lambda pair: (_rank(pair[0]), -len(pair[1])))
-    needs_code = [name for name, value in mapping.items() if isinstance(value, Foreign)]
-    coded = [name for name in needs_code if str(name).endswith((".weight", ".bias", "_table"))]
+    most = max(_count(mapping) for _, mapping in found)
+    whole = [pair for pair in found if 2 * _count(pair[1]) >= most]  # not one with a stray tensor
+    keys, mapping = min(whole, key=lambda pair: (_rank(pair[0]), -_count(pair[1])))
+    coded = [name for name, value in mapping.items() if _stands_for_tensor(name, value, wrapped=bool(keys))]
     if coded:
         raise WeightsError(
             f"{source} stores {coded[0]} as {mapping[coded[0]].origin}, which needs its code to be read: "
             "save plain tensors instead."
         )
-    tensors = {str(name): value.detach() for name, value in mapping.items() if isinstance(value, Tensor)}
+    tensors = {name: value.detach() for name, value in mapping.items() if isinstance(value, Tensor)}
     return Checkpoint(source, tensors, ".".join(keys), tuple(_foreign(content, ())))
+
+
+def _stands_for_tensor(name: str, value: Any, *, wrapped: bool) -> bool:
+    """Whether an object that was left unread may have been weights; beside unwrapped ones may be anything."""
+    if not isinstance(value, Foreign):
+        return False
+    return wrapped or "." in name or value.origin.endswith("._reconstruct")  # an array of numpy
+
+
+def _count(mapping: Mapping[str, Any]) -> int:
+    return sum(isinstance(value, Tensor) for value in mapping.values())
 
 
 def _mappings(content: Mapping[Any, Any], keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -278,10 +308,21 @@ def _mappings(content: Mapping[Any, Any], keys: tuple[str, ...]) -> Iterator[tup
 
 
 def _rank(keys: tuple[str, ...]) -> int:
-    """Averaged weights first, for they are what was measured; then the usual names."""
-    words = ".".join(keys)
-    known = (rank for rank, wrapper in enumerate(WRAPPERS) if wrapper in words)
+    """Averaged weights first, for they are what was measured; then the usual names.
+
+    mmengine swaps the two before it saves: its `ema_state_dict` holds the weights that were not averaged.
+    """
+    if "ema_state_dict" in keys:
+        return len(WRAPPERS) + 2
+    if any(is_average(key) for key in keys):
+        return -1
+    known = (rank for rank, wrapper in enumerate(WRAPPERS) if wrapper in keys)
     return next(known, len(WRAPPERS) if not keys else len(WRAPPERS) + 1)
+
+
+def is_average(key: str) -> bool:
+    """Whether a key speaks of averaged weights: "model_ema", not "semantic"."""
+    return re.search(r"(?<![a-z])ema(?![a-z])", key.lower()) is not None
 
 
 def _foreign(content: Any, keys: tuple[str, ...]) -> Iterator[str]:

@@ -6,8 +6,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from swinkit.core.config import Axes, SwinConfig
@@ -19,12 +21,17 @@ from swinkit.weights.dialects.spelling import renamed
 from swinkit.weights.store import RECOMPUTED
 
 INDEX, MASK = RECOMPUTED
-LEFT = (*RECOMPUTED, "mask_token", "num_batches_tracked")
+# buffers; the counts are those of mmengine's averaged models, the names without dots of mmcv's
+LEFT = re.compile(
+    rf"(?:.*\.)?({INDEX}|{MASK}|mask_token|num_batches_tracked|n_averaged|steps)|ema_[a-z0-9_]+"
+)
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+HEAD = ("head.weight", "head.bias")
 BODY = re.compile(r"(patch_embed\.|absolute_pos_embed$|layers\.\d+\.|norm[0-9]?\.)")
 
 # names by which other models are told, for the sentence that refuses them
 _LOOKS = (
-    (r"logit_scale|cpb_mlp|continuous_position_bias_mlp", "a Swin V2"),
+    (r"\d\.att(n|ention)\.(\w+\.)*(logit_scale|cpb_mlp|continuous_position_bias_mlp)", "a Swin V2"),
     (r"layer1\.0\.conv1\.weight", "a ResNet"),
     (r"(stages|features)\.\d+\.(blocks\.)?\d+\.(conv_dw|dwconv|depthwise_conv|block\.0)\.", "a ConvNeXt"),
     (
@@ -46,8 +53,8 @@ class Converted:
     """A checkpoint under our names.
 
     `tensors` are backbone and head; `others` what belongs to neither, by its own name. `converted` names
-    those that are not the file's own tensors any more; `indices` are stored relative position indices, by
-    stage.
+    those that are not the file's own tensors any more; `indices` and `masks` are stored relative position
+    indices and shift masks, by stage.
     """
 
     source: str
@@ -56,19 +63,20 @@ class Converted:
     others: dict[str, Tensor]
     converted: tuple[str, ...]
     dropped: tuple[str, ...]
-    indices: dict[int, Tensor]
-    masks: dict[int, Tensor]
+    indices: dict[int, list[Tensor]]
+    masks: dict[int, list[Tensor]]
 
     @property
-    def dense(self) -> bool:
-        """Whether every stage has its own norm, as backbones for detection and segmentation have."""
-        return sum(bool(re.match(r"norm\d\.weight", name)) for name in self.tensors) > 1
+    def normed(self) -> tuple[int, ...]:
+        """The stages whose map has its own norm, as in backbones for detection and segmentation."""
+        matches = (re.match(r"norm(\d)\.weight", name) for name in self.tensors)
+        return tuple(sorted(int(match[1]) for match in matches if match))
 
     @property
     def classes(self) -> int | None:
         """Rows of the classifier, if there is one."""
         head = self.tensors.get("head.weight", self.tensors.get("head.bias"))
-        return None if head is None else len(head)
+        return None if head is None or not head.ndim else len(head)
 
     def other_head(self) -> str | None:
         """What model the other tensors make of it, if they are known."""
@@ -84,21 +92,30 @@ def convert(checkpoint: Checkpoint) -> Converted:
     dialect = recognise(names, checkpoint.source)
     prefix = dialect.prefix(names)
     own, others, strange = _split(checkpoint.tensors, prefix)
-    left = {name for name in own if name.endswith(LEFT)}
+    left = [name for name in (*own, *others) if LEFT.fullmatch(name)]
     kept = {name: tensor for name, tensor in own.items() if name not in left}
-    plain = renamed(kept, dialect.to_ours)
-    if len(plain) < len(kept):
-        twice = Counter(map(dialect.to_ours, kept)).most_common(1)[0][0]
+    beside = {name: tensor for name, tensor in others.items() if _belongs(name, dialect.to_ours(name))}
+    plain = renamed(kept, dialect.to_ours) | renamed(beside, dialect.to_ours)
+    if len(plain) < len(kept) + len(beside):
+        twice = Counter(map(dialect.to_ours, [*kept, *beside])).most_common(1)[0][0]
         raise WeightsError(f"{checkpoint.source} holds {twice} twice, in two spellings: remove one of them.")
-    tensors = dialect.reads(plain)
-    tensors, others = _sort(tensors, others, dialect)
-    converted = tuple(name for name, t in tensors.items() if t is not plain.get(name))
+    read = dialect.reads(plain)
+    ours = {name: tensor for name, tensor in read.items() if BODY.match(name) or name in HEAD}
+    _check_numbers(ours, checkpoint.source)
+    rest = {name: tensor for name, tensor in read.items() if name not in ours}
+    rest |= {name: tensor for name, tensor in others.items() if name not in (*beside, *left)}
     indices, masks = (
-        _by_stage({dialect.to_ours(n): own[n] for n in left if n.endswith(end)}) for end in RECOMPUTED
+        _by_stage({dialect.to_ours(n): own[n] for n in own if n.endswith(end)}) for end in RECOMPUTED
     )
-    dropped = (*sorted(left), *strange, *checkpoint.dropped)
     return Converted(
-        checkpoint.source, dialect, _sole_norm(tensors), others, converted, dropped, indices, masks
+        checkpoint.source,
+        dialect,
+        _sole_norm(ours, dialect),
+        rest,
+        converted=tuple(name for name, t in ours.items() if t is not plain.get(name)),
+        dropped=(*sorted(left), *strange, *checkpoint.dropped),
+        indices=indices,
+        masks=masks,
     )
 
 
@@ -134,78 +151,87 @@ def _split(
     return own, others, strange
 
 
-def _sort(
-    tensors: dict[str, Tensor], others: dict[str, Tensor], dialect: Dialect
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Backbone and classifier on one side, heads of other tasks on the other."""
-    ours: dict[str, Tensor] = {}
-    rest: dict[str, Tensor] = {}
-    for name, tensor in (*tensors.items(), *renamed(others, dialect.to_ours).items()):
-        known = BODY.match(name) or name in ("head.weight", "head.bias")
-        (ours if known and name not in ours else rest)[name] = tensor
-    return ours, rest
+def _belongs(name: str, ours: str) -> bool:
+    """Whether what stands beside the backbone belongs to it: a classifier; transformers' norms of maps."""
+    return ours in HEAD or (ours != name and BODY.match(ours) is not None)
 
 
-def _sole_norm(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A single `norm3` (mmpretrain, mmaction) is a classifier's final norm."""
+def _check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuse what is no plain number, such as quantised weights, whose scale stands elsewhere."""
+    for name, tensor in tensors.items():
+        if tensor.dtype not in FLOATS or tensor.is_quantized or tensor.layout is not torch.strided:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise WeightsError(f"{source} stores {name} as {kind}: save it as floats, not quantised.")
+
+
+def _sole_norm(tensors: dict[str, Tensor], dialect: Dialect) -> dict[str, Tensor]:
+    """A single `norm3` is the final norm beside a head, and as mmpretrain and mmaction spell it."""
     numbered = {name.split(".")[0] for name in tensors if re.match(r"norm\d\.", name)}
-    if len(numbered) != 1 or "norm.weight" in tensors:
+    kernel = tensors.get("patch_embed.proj.weight")
+    video = kernel is not None and kernel.ndim == 5
+    final = dialect.name == "openmmlab" or video or "head.weight" in tensors
+    if len(numbered) != 1 or "norm.weight" in tensors or not final:
         return tensors
     return {re.sub(r"^norm\d\.", "norm.", name): tensor for name, tensor in tensors.items()}
 
 
-def _by_stage(tensors: Mapping[str, Tensor]) -> dict[int, Tensor]:
-    found: dict[int, Tensor] = {}
+def _by_stage(tensors: Mapping[str, Tensor]) -> dict[int, list[Tensor]]:
+    found: dict[int, list[Tensor]] = {}
     for name, tensor in tensors.items():
         match = re.match(r"layers\.(\d+)\.", name)
         if match:
-            found.setdefault(int(match[1]), tensor)
+            found.setdefault(int(match[1]), []).append(tensor)
     return found
 
 
-def infer_config(given: Converted) -> SwinConfig:
+def infer_config(given: Converted, window: Any = None) -> SwinConfig:
     """Read the architecture off the tensors: widths, depths, heads, windows, patch, rank, position, fit.
 
-    Raises WeightsError where that cannot be.
+    `window` chooses where a bias table fits several. Raises WeightsError where the tensors disagree or do
+    not tell.
     """
-    tensors = given.tensors
-    depths = _depths(tensors, given.source)
-    stages = range(len(depths))
-    width = _width(tensors, given.source)
+    tensors, source = given.tensors, given.source
+    depths = _depths(tensors, source)
+    width = _width(tensors, source)
+    _check_widths(tensors, width, len(depths), source)
     patch = _shape(tensors, "patch_embed.proj.weight", (4, 5)) or (width, 3, 4, 4)
     rank = len(patch) - 2
     tables = [
         _shape(tensors, rf"layers\.{s}\.blocks\.\d+\.attn\.relative_position_bias_table", (2,))
-        for s in stages
+        for s in range(len(depths))
     ]
     first, heads = next(((s, found[1]) for s, found in enumerate(tables) if found), (0, 0))
     if not heads:
-        raise WeightsError(f"{given.source} holds no relative position bias tables: is it whole?")
-    windows = _all_windows(
-        [_window(table, rank, given.indices.get(s)) for s, table in enumerate(tables)], rank
-    )
+        raise WeightsError(f"{source} holds no relative position bias tables: is it whole?")
     all_heads = [found[1] if found else heads << s >> first for s, found in enumerate(tables)]
     hidden = _shape(tensors, r"layers\.0\.blocks\.\d+\.mlp\.fc1\.weight", (2,)) or (4 * width,)
     position = _shape(tensors, "absolute_pos_embed", (3,))
-    fit = "clamp" if rank == 3 else "pad_shift" if given.dense else "pad"
-    values = {
+    dialect = given.dialect
+    values: dict[str, Any] = {
         "embed_dim": width,
         "depths": depths,
         "num_heads": tuple(all_heads),
-        "window": tuple(windows),
+        "window": (7,) * rank,
         "patch": tuple(patch[2:]),
         "in_chans": patch[1],
         "mlp_ratio": hidden[0] / width,
-        "qkv_bias": any(name.endswith("attn.qkv.bias") for name in tensors),
-        "patch_norm": any(name.startswith("patch_embed.norm.") for name in tensors),
-        "absolute_position": position is not None,
-        "fit": fit,
+        "qkv_bias": not dialect.no_qkv_bias or any(name.endswith("attn.qkv.bias") for name in tensors),
+        "patch_norm": not dialect.no_patch_norm or any(n.startswith("patch_embed.norm.") for n in tensors),
+        "fit": "clamp" if rank == 3 else "pad_shift" if given.normed else "pad",
     }
-    values["img_size"] = _image_size(windows, patch[2:], position, given.masks.get(0))
+    known = _config(values, source)
+    windows = _windows(tables, given, known, window)
+    size = _image_size(windows, patch[2:], position, given.masks.get(0, ()))
+    return _config(
+        values | {"window": windows, "absolute_position": position is not None, "img_size": size}, source
+    )
+
+
+def _config(values: dict[str, Any], source: str) -> SwinConfig:
     try:
         return SwinConfig.from_dict(values)
     except ConfigError as error:
-        raise WeightsError(f"{given.source} does not add up to a Swin: {error}") from error
+        raise WeightsError(f"{source} does not add up to a Swin: {error}") from error
 
 
 def _shape(tensors: Mapping[str, Tensor], pattern: str, axes: Sequence[int]) -> Axes | None:
@@ -234,52 +260,83 @@ def _width(tensors: Mapping[str, Tensor], source: str) -> int:
     return width
 
 
-def _window(table: Axes | None, rank: int, index: Tensor | None) -> Axes | None:
-    """Window of a stage: that whose relative index is the stored one, else the likeliest for the rows."""
-    if table is None:
-        return None
-    candidates = _windows_of(table[0], rank)
-    if index is not None:
-        for window in candidates:
-            if math.prod(window) ** 2 == index.numel() and bool(
-                (relative_index(window, window, index.device).flatten() == index.flatten()).all()
-            ):
-                return window
-    return candidates[0] if candidates else None
+def _check_widths(tensors: Mapping[str, Tensor], width: int, stages: int, source: str) -> None:
+    """Refuse a file whose last stages are gone: what follows them tells how wide they were."""
+    last = rf"norm\.\w+|norm{stages - 1}\.\w+|head\.weight"
+    for name, tensor in tensors.items():
+        if re.fullmatch(last, name) and tensor.ndim and tensor.shape[-1] != width << stages - 1:
+            raise WeightsError(
+                f"{source} is not whole: {name} is for {tensor.shape[-1]} channels, but the blocks end with "
+                f"stage {stages - 1} at {width << stages - 1}."
+            )
+        stray = re.match(r"norm(\d)\.", name)
+        if stray and int(stray[1]) >= stages:
+            raise WeightsError(f"{source} is not whole: it holds {name}, but {stages} stages of blocks.")
+
+
+def _windows(
+    tables: Sequence[Axes | None], given: Converted, known: SwinConfig, wanted: Any
+) -> tuple[Axes, ...]:
+    """Window of each stage; where a table is absent or strange, that of another stage."""
+    found = [
+        None if table is None else _window(stage, table[0], given, known, wanted)
+        for stage, table in enumerate(tables)
+    ]
+    usual = next(window for window in found if window is not None)
+    return tuple(window or usual for window in found)
+
+
+def _window(stage: int, rows: int, given: Converted, known: SwinConfig, wanted: Any) -> Axes:
+    """Window of a bias table: that of the stored relative index; else the one square in space.
+
+    Where several fit, `wanted` decides, else WeightsError names them.
+    """
+    candidates = _windows_of(rows, known.rank)
+    indices = given.indices.get(stage)
+    if indices:
+        fitting = [window for window in candidates if any(_is_index(index, window) for index in indices)]
+        if not fitting:
+            raise WeightsError(
+                f"{given.source} is damaged: the bias table of stage {stage} has {rows} rows, which does not "
+                f"agree with its relative position index of shape {tuple(indices[0].shape)}."
+            )
+        return fitting[0]
+    square = [window for window in candidates if window[-1] == window[-2]]
+    square = [window for window in square if window[-1] > 1] or square
+    if len(square) == 1:
+        return square[0]
+    if not candidates:
+        raise WeightsError(f"{given.source} is damaged: no window has a bias table of {rows} rows.")
+    chosen = None if wanted is None else replace(known, window=wanted).windows[stage]
+    if chosen in candidates:
+        return chosen
+    raise WeightsError(
+        f"{given.source} does not tell the window of stage {stage}: its bias table of {rows} rows fits "
+        f"{', '.join(map(str, square or candidates))}; say which by window=."
+    )
+
+
+def _is_index(index: Tensor, window: Axes) -> bool:
+    own = relative_index(window, window, index.device)
+    return own.numel() == index.numel() and bool((own.flatten() == index.flatten()).all())
 
 
 def _windows_of(rows: int, rank: int) -> list[Axes]:
-    """All windows with a table of that many rows, the likeliest first: square in space, side 7, 12, 8, 16."""
+    """All windows with a bias table of that many rows."""
     sides = [(side + 1) // 2 for side in range(1, rows + 1, 2) if rows % side == 0]
-    found = []
-    for depth in sides if rank == 3 else [1]:
-        area = rows // (2 * depth - 1)
-        found += [
-            (*([depth] if rank == 3 else []), high, area // (2 * high - 1) // 2 + 1)
-            for high in sides
-            if area % (2 * high - 1) == 0
-        ]
-    usual = (7, 12, 8, 16)
-
-    def unlikely(window: Axes) -> tuple[bool, int, int]:
-        high, wide = window[-2:]
-        rank_of_side = usual.index(high) if high in usual else len(usual)
-        return high != wide, rank_of_side, -high
-
-    return sorted(found, key=unlikely)
-
-
-def _all_windows(windows: Sequence[Axes | None], rank: int) -> list[Axes]:
-    """Windows of stages whose table is absent or strange: those of another stage."""
-    known = next((window for window in windows if window is not None), (7,) * rank)
-    return [window or known for window in windows]
+    return [
+        (*([depth] if rank == 3 else []), high, rows // (2 * depth - 1) // (2 * high - 1) // 2 + 1)
+        for depth in (sides if rank == 3 else [1])
+        for high in sides
+        if rows % ((2 * depth - 1) * (2 * high - 1)) == 0
+    ]
 
 
 def _image_size(
     windows: Sequence[Axes],
     patch: Sequence[int],
     position: Axes | None,
-    mask: Tensor | None,
+    masks: Sequence[Tensor],
 ) -> Axes | None:
     """Trained size in pixels: from absolute position, a stored mask, a window cut by its stage, the window.
 
@@ -290,7 +347,8 @@ def _image_size(
     if position is not None:
         side = math.isqrt(position[1])
         return (side * patch[0], position[1] // side * patch[1])
-    if mask is not None and mask.ndim == 3:
+    mask = next((mask for mask in masks if mask.ndim == 3), None)
+    if mask is not None:
         side = math.isqrt(len(mask))
         return (side * windows[0][0] * patch[0], side * windows[0][1] * patch[1])
     cut = next((s for s, window in enumerate(windows) if window != windows[0]), len(windows) - 1)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from swinkit.config import Preprocessing
 from swinkit.core.config import SwinConfig
-from swinkit.errors import WeightsError
+from swinkit.errors import ConfigError, WeightsError
 from swinkit.labels import Labels
 from swinkit.weights.containers import Checkpoint, read_checkpoint
 from swinkit.weights.convert import convert, infer_config
@@ -24,7 +24,8 @@ class Opened:
     """Tensors under Microsoft's names, and the model that they make.
 
     `others` belong to neither backbone nor classifier; `other_head` says what model they make of it, if
-    known. `numbered` marks classes that have no names; `labels` is None without a classifier.
+    known. `numbered` marks classes that have no names; `labels` is None without a classifier. `normed` are
+    the stages whose map has its own norm.
     """
 
     source: str
@@ -34,7 +35,7 @@ class Opened:
     tensors: dict[str, Tensor]
     labels: Labels | None
     numbered: bool = False
-    dense: bool = False
+    normed: tuple[int, ...] = ()
     others: dict[str, Tensor] = field(default_factory=dict)
     other_head: str | None = None
     preprocessing: Preprocessing | None = None
@@ -45,40 +46,59 @@ class Opened:
     dropped: tuple[str, ...] = ()
 
 
-def open_weights(path: Path) -> Opened:
-    """Open a file or a Hugging Face folder; WeightsError where it is unreadable or no Swin."""
+def open_weights(path: Path, *, window: Any = None) -> Opened:
+    """Open a file or a Hugging Face folder; WeightsError where it is unreadable or no Swin.
+
+    `window` tells the window of a foreign file where its tensors leave a choice.
+    """
     checkpoint = read_checkpoint(path)
-    return _open_ours(checkpoint) if HEADER_KEY in checkpoint.metadata else _open_foreign(checkpoint)
+    if HEADER_KEY in checkpoint.metadata:
+        return _open_ours(checkpoint)
+    return _open_foreign(checkpoint, window)
 
 
 def _open_ours(checkpoint: Checkpoint) -> Opened:
     source = checkpoint.source
+    header = _read_header(checkpoint)
     try:
-        header: dict[str, Any] = json.loads(checkpoint.metadata[HEADER_KEY])
-        absent = [key for key in ("format", *HEADER) if key not in header]
-    except (ValueError, TypeError) as error:
+        return Opened(
+            source,
+            "swinkit",
+            str(header["task"]),
+            SwinConfig.from_dict(header["config"]),
+            checkpoint.tensors,
+            Labels.from_list(header["labels"]),
+            preprocessing=Preprocessing.checked(header["preprocessing"]),
+            settings=dict(header["settings"]),
+            lineage=tuple(header["lineage"]),
+            licence=str(header["licence"]),
+        )
+    except ConfigError as error:
+        raise WeightsError(f"{source} has a damaged header: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{source} has a damaged header: it is not as swinkit writes it.") from error
+
+
+def _read_header(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The metadata of our own file, with all keys; WeightsError where it is damaged or newer."""
+    source = checkpoint.source
+    try:
+        header: dict[str, Any] = dict(json.loads(checkpoint.metadata[HEADER_KEY]))
+        newer = int(header.get("format", FORMAT)) > FORMAT
+    except (TypeError, ValueError) as error:
         raise WeightsError(f"{source} has a damaged header: its metadata is no JSON.") from error
-    if absent:
-        raise WeightsError(f"{source} has a damaged header: {absent[0]!r} is missing from its metadata.")
-    if header["format"] > FORMAT:
+    if newer:
         raise WeightsError(f"{source} was written by a newer swinkit: update with `pip install -U swinkit`.")
-    return Opened(
-        source,
-        "swinkit",
-        header["task"],
-        SwinConfig.from_dict(header["config"]),
-        checkpoint.tensors,
-        Labels.from_list(header["labels"]),
-        preprocessing=Preprocessing.checked(header["preprocessing"]),
-        settings=header["settings"],
-        lineage=tuple(header["lineage"]),
-        licence=header["licence"],
-    )
+    for key in ("format", *HEADER):
+        if key not in header:
+            raise WeightsError(f"{source} has a damaged header: {key!r} is missing from its metadata.")
+    return header
 
 
-def _open_foreign(checkpoint: Checkpoint) -> Opened:
+def _open_foreign(checkpoint: Checkpoint, window: Any) -> Opened:
     given = convert(checkpoint)
-    config = infer_config(given)
+    config = infer_config(given, window)
+    _check_settings(checkpoint, config)
     names = _names(checkpoint.config, given.classes)
     lineage = {"file": checkpoint.source, "dialect": given.dialect.name}
     return Opened(
@@ -89,13 +109,35 @@ def _open_foreign(checkpoint: Checkpoint) -> Opened:
         given.tensors,
         None if given.classes is None else Labels.of(names or map(str, range(given.classes))),
         numbered=names is None,
-        dense=given.dense,
+        normed=given.normed,
         others=given.others,
         other_head=given.other_head(),
         lineage=(lineage,),
         converted=given.converted,
         dropped=given.dropped,
     )
+
+
+def _check_settings(checkpoint: Checkpoint, config: SwinConfig) -> None:
+    """Refuse a Hugging Face folder whose config.json tells of another model than its tensors make."""
+    if checkpoint.config.get("model_type") != "swin":
+        return
+    read = {
+        "embed_dim": config.embed_dim,
+        "depths": list(config.depths),
+        "num_heads": list(config.num_heads),
+        "num_channels": config.in_chans,
+        "patch_size": config.patch_size[0],
+        "mlp_ratio": config.mlp_ratio,
+        "qkv_bias": config.qkv_bias,
+        "use_absolute_embeddings": config.absolute_position,
+    }
+    built = {"hidden_act": "gelu", "layer_norm_eps": 1e-5}
+    for key, value in (read | built).items():
+        said = checkpoint.config.get(key, value)
+        if said != value:
+            what = f"its tensors make {value!r}: is it whole?" if key in read else f"swinkit knows {value!r}."
+            raise WeightsError(f"{checkpoint.source} says {key}={said!r} in config.json, but {what}")
 
 
 def _names(config: Mapping[str, Any], classes: int | None) -> list[str] | None:

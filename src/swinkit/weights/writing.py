@@ -39,8 +39,6 @@ class Target:
     cut_windows: bool = False  # a smaller window where a stage's grid is smaller
     uneven_windows: bool = False  # sides that differ
     position: bool = False
-    no_patch_norm: bool = False
-    no_qkv_bias: bool = False
     index: bool = False
 
 
@@ -51,14 +49,12 @@ TARGETS = {
         cut_windows=True,
         uneven_windows=True,
         position=True,
-        no_patch_norm=True,
-        no_qkv_bias=True,
         index=True,
     ),
-    "openmmlab": Target(OPENMMLAB, no_qkv_bias=True, index=True),
+    "openmmlab": Target(OPENMMLAB, index=True),
     "timm": Target(TIMM, dense=False, cut_windows=True, uneven_windows=True),
     "torchvision": Target(TORCHVISION, ranks=(2, 3), dense=False, uneven_windows=True, index=True),
-    "huggingface": Target(HUGGINGFACE, position=True, no_qkv_bias=True),
+    "huggingface": Target(HUGGINGFACE, position=True),
 }
 
 
@@ -113,13 +109,21 @@ def write_dialect(path: Path, tensors: dict[str, Tensor], name: str, extra: dict
         write_atomically(path, lambda p: torch.save(content, p))
 
 
-def huggingface_config(config: SwinConfig, labels: Labels | None) -> dict[str, Any]:
-    """config.json with which transformers builds the same model."""
+def huggingface_config(
+    config: SwinConfig, labels: Labels | None, maps: tuple[int, ...] | None = None
+) -> dict[str, Any]:
+    """config.json with which transformers builds the same model.
+
+    A classifier has `labels`; a backbone whose maps have norms the stages of these, `maps`.
+    """
     size = config.input_size or (224, 224)
     names = {} if labels is None else dict(enumerate(labels.names))
+    kind = "SwinForImageClassification" if labels else "SwinModel" if maps is None else "SwinBackbone"
+    chosen = {} if maps is None else {"out_features": [f"stage{stage + 1}" for stage in maps]}
     return {
         "model_type": "swin",
-        "architectures": ["SwinBackbone" if labels is None else "SwinForImageClassification"],
+        "architectures": [kind],
+        **chosen,
         "image_size": size[0],
         "patch_size": config.patch_size[0],
         "num_channels": config.in_chans,
@@ -163,8 +167,8 @@ def _check(target: Target, name: str, config: SwinConfig, *, dense: bool) -> Non
         and not (target.cut_windows and windows_are_cut(config)),
         "its windows are square": not square and not target.uneven_windows,
         "it has no absolute position": config.absolute_position and not target.position,
-        "it always normalises patches": not config.patch_norm and not target.no_patch_norm,
-        "its qkv has a bias": not config.qkv_bias and not target.no_qkv_bias,
+        "it always normalises patches": not config.patch_norm and not target.dialect.no_patch_norm,
+        "its qkv has a bias": not config.qkv_bias and not target.dialect.no_qkv_bias,
         "its attention is scaled by 1/√d": config.qk_scale is not None,
     }
     for fault, present in faults.items():

@@ -68,4 +68,5 @@ HUGGINGFACE = Dialect(
     ),
     reads=_join,
     writes=_split,
+    no_qkv_bias=True,
 )

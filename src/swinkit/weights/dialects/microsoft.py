@@ -16,4 +16,6 @@ MICROSOFT = Dialect(
         ("absolute_pos_embed", "absolute_pos_embed"),
     ),
     aliases=(("cls_head.fc_cls.", "head."),),
+    no_qkv_bias=True,
+    no_patch_norm=True,
 )

@@ -43,4 +43,5 @@ OPENMMLAB = Dialect(
     ),
     reads=_from_channel_major,
     writes=_to_channel_major,
+    no_qkv_bias=True,
 )

@@ -13,6 +13,8 @@ from functools import cached_property
 
 from torch import Tensor
 
+from swinkit.weights.containers import is_average
+
 Tensors = dict[str, Tensor]
 Pairs = tuple[tuple[str, str], ...]
 _NUMBER = re.compile(r"\{(\d*)s(?:\+(\d+))?\}")
@@ -29,6 +31,7 @@ class Dialect:
     `starts` replace the beginning of a name (the first that fits counts), `inner` any part of it after
     that. `aliases` are starts and inner parts that are read but never written. `reads` works on renamed
     tensors, `writes` undoes it on ours before they are renamed. `marks` is searched in the names of a file.
+    `no_qkv_bias` and `no_patch_norm` say that its code can build models without.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Dialect:
     inner_aliases: Pairs = ()
     reads: Callable[[Tensors], Tensors] = field(default=_unchanged)
     writes: Callable[[Tensors], Tensors] = field(default=_unchanged)
+    no_qkv_bias: bool = False
+    no_patch_norm: bool = False
 
     def recognises(self, names: Sequence[str]) -> bool:
         """Whether one of the names is spelt this way only."""
@@ -73,8 +78,10 @@ class Dialect:
             match = self._anywhere.search(name)
             if match:
                 votes[name[: match.start()]] = votes.get(name[: match.start()], 0) + 1
+        most = max(votes.values(), default=0)
+        whole = [prefix for prefix, count in votes.items() if 2 * count >= most]
         # of averaged weights and the others the averaged ones; of a student and its slow copy the student
-        return max(votes, key=lambda prefix: ("ema" in prefix, votes[prefix]), default="")
+        return max(whole, key=lambda prefix: (is_average(prefix), votes[prefix]), default="")
 
     @cached_property
     def _anywhere(self) -> re.Pattern[str]:
