@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -179,3 +180,53 @@ def test_bad_files_end_in_one_sentence(name: str, tmp_path: Path) -> None:
     assert "\n" not in text
     assert text.endswith(".")
     assert str(path) in text or name == "index"
+
+
+def test_the_tensors_outlive_their_file(tmp_path: Path) -> None:
+    """Training results are saved over the file that they came from; a mapped file would end the process."""
+    torch.save(STATE, tmp_path / "x.pth")
+    save_file(STATE, tmp_path / "x.safetensors")
+    for name in ("x.pth", "x.safetensors"):
+        tensors = read_checkpoint(tmp_path / name).tensors
+        (tmp_path / name).write_bytes(b"gone")
+        assert all(torch.equal(tensors[key], STATE[key]) for key in STATE)
+
+
+def test_changed_bytes_are_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    torch.save({"w": torch.randn(10_000)}, path)
+    content = bytearray(path.read_bytes())
+    content[20_000:21_000] = bytes(1000)
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"is damaged \(the checksum of .*data/0 does not hold\)"):
+        read_checkpoint(path)
+
+
+ZEROS = {name: tensor * 0 for name, tensor in STATE.items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"net": STATE, "best_acc": torch.tensor(0.5)},
+        {"state_dict": STATE, "ema": {"decay": torch.tensor(0.9)}},
+        {"model": STATE, "semantic": ZEROS},
+        {"model": ZEROS, "model_ema": STATE},
+        # mmengine swaps the two on saving
+        {"state_dict": STATE, "ema_state_dict": {**ZEROS, "steps": torch.tensor(3)}},
+        {"ema_state_dict": STATE},
+        {"teacher": STATE, "student": ZEROS},
+        {**STATE, "args": object},
+    ],
+    ids=["stray tensor", "stray ema", "semantic", "ema", "mmengine", "only ema", "teacher", "beside"],
+)
+def test_the_right_tensors_are_found(content: dict[str, Any], tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "x.pth")
+    assert same(read_checkpoint(tmp_path / "x.pth").tensors)
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"model": s}], ids=["plain", "wrapped"])
+def test_numpy_arrays_are_refused_not_left_out(wrap: Any, tmp_path: Path) -> None:
+    torch.save(wrap({**STATE, "absolute_pos_embed": np.ones(3)}), tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=r"stores absolute_pos_embed as numpy.*_reconstruct, which needs"):
+        read_checkpoint(tmp_path / "x.pth")

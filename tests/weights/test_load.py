@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 import timm
 import torch
+import transformers
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 import swinkit
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.tasks.base import Task
+from swinkit.weights.dialects import DIALECTS
 from tests.parity.golden import load_golden
+from tests.parity.test_peers import stirred
 
 CLOSE = {"atol": 2e-5, "rtol": 0.0}
 
@@ -239,3 +246,148 @@ def test_tasks_that_cannot_be(tmp_path: Path) -> None:
         swinkit.load(video, task="classify")
     with pytest.raises(ConfigError, match=r"task='clasify'.*'classify'"):
         swinkit.load(video, task="clasify")
+
+
+LOST = {
+    "the last stage": r"layers\.1\.",
+    "the last stage and merging": r"layers\.(1\.|0\.downsample)",
+    "a block inside": r"layers\.0\.blocks\.0\.",
+    "all of a layer": r".*mlp\.fc1",
+    "patch embedding": r"patch_embed\.",
+    "bias tables of a stage": r"layers\.1\..*bias_table",
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+@pytest.mark.parametrize("dialect", ["microsoft", "timm", "torchvision", "huggingface", "openmmlab"])
+def test_groups_of_lost_keys_make_no_other_model(dialect: str, what: str, tmp_path: Path) -> None:
+    """Also where classes are new or the backbone alone is wanted, so that nothing else would notice."""
+    lost = {name for name in state(microsoft()) if re.match(LOST[what], name)}
+    whole = swinkit.to_dialect(microsoft(), dialect)
+    reader = next(d for d in DIALECTS if d.name == dialect)
+    gone = {n for n in whole if reader.to_ours(n.removeprefix("swin.")).replace("query", "qkv") in lost}
+    path = saved({name: tensor for name, tensor in whole.items() if name not in gone}, tmp_path)
+    assert gone
+    for load in (swinkit.load, lambda p: swinkit.load(p, num_classes=3), swinkit.backbone):
+        with pytest.raises(WeightsError) as error:
+            load(path)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dialect", ["timm", "torchvision", "huggingface", "openmmlab"])
+def test_what_a_library_cannot_build_is_lost_not_meant(dialect: str, tmp_path: Path) -> None:
+    whole = swinkit.to_dialect(microsoft(), dialect)
+    norm = r"(patch_embed|embeddings)\.norm\.|features\.0\.2\."
+    bare = {name: tensor for name, tensor in whole.items() if not re.search(norm, name)}
+    assert len(bare) < len(whole)
+    with pytest.raises(WeightsError, match=r"patch_embed\.norm"):
+        swinkit.load(saved(bare, tmp_path))
+
+
+def test_tables_cut_alike_disagree_with_their_index(tmp_path: Path) -> None:
+    cut = {n: t[:81].clone() if n.endswith("bias_table") else t for n, t in state(microsoft()).items()}
+    with pytest.raises(WeightsError, match=r"stage 0 has 81 rows, which does not agree with its relative"):
+        swinkit.load(saved(cut, tmp_path))
+
+
+def test_a_window_with_two_sides_is_never_guessed(tmp_path: Path) -> None:
+    model = microsoft(window=(10, 7), img_size=(160, 112))
+    path = saved(swinkit.to_dialect(model, "timm"), tmp_path)
+    with pytest.raises(WeightsError, match=r"window of stage 0: .* fits .*\(7, 10\), \(10, 7\).* by window="):
+        swinkit.load(path)
+    x = torch.randn(1, 3, 160, 112)
+    torch.testing.assert_close(swinkit.load(path, window=(10, 7))(x), model(x), **CLOSE)
+    indexed = swinkit.load(saved(swinkit.to_dialect(model, "torchvision"), tmp_path))
+    assert indexed.backbone.config.windows == ((10, 7), (10, 7))
+
+
+def test_quantised_weights_are_refused(tmp_path: Path) -> None:
+    tensors = state(microsoft())
+    tensors["layers.0.blocks.0.mlp.fc1.weight"] = tensors["layers.0.blocks.0.mlp.fc1.weight"].to(torch.int8)
+    with pytest.raises(WeightsError, match=r"stores layers\.0\.blocks\.0\.mlp\.fc1\.weight as int8"):
+        swinkit.load(saved(tensors, tmp_path))
+
+
+def test_two_classifiers_are_one_too_many(tmp_path: Path) -> None:
+    tensors = {f"backbone.{n}" if "head" not in n else n: t for n, t in state(microsoft()).items()}
+    tensors["cls_head.fc_cls.weight"] = tensors["head.weight"] * 2
+    with pytest.raises(WeightsError, match=r"holds head\.weight twice"):
+        swinkit.load(saved(tensors, tmp_path))
+
+
+def test_averages_of_mmengine(tmp_path: Path) -> None:
+    """Its hook swaps the two when saving: state_dict is the averaged one (mmengine's EMAHook)."""
+    model = microsoft()
+    theirs = {f"backbone.{n}" if "head" not in n else n: t
+              for n, t in swinkit.to_dialect(model, "openmmlab").items()}  # fmt: skip
+    raw = {f"module.{name}": tensor * 0 for name, tensor in theirs.items()}
+    content = {"state_dict": theirs, "ema_state_dict": {"steps": torch.tensor(7), **raw}}
+    assert answers_alike(swinkit.load(saved(content, tmp_path)), model)
+    averaged = {"n_averaged": torch.tensor(7), **{f"module.{name}": t for name, t in theirs.items()}}
+    assert answers_alike(swinkit.load(saved(averaged, tmp_path)), model)
+
+
+def answers_alike(one: Task, other: Task) -> bool:
+    x = torch.randn(1, 3, 56, 56, generator=torch.Generator().manual_seed(3))
+    return torch.allclose(one(x), other(x), atol=1e-5)
+
+
+def test_a_backbone_that_kept_one_map(tmp_path: Path) -> None:
+    """As transformers' SwinBackbone does by default."""
+    config = transformers.SwinConfig(embed_dim=16, depths=[2, 2, 2], num_heads=[2, 2, 4])
+    theirs = stirred(transformers.SwinBackbone(config))
+    path = saved(theirs.state_dict(), tmp_path)
+    net = swinkit.backbone(path)
+    assert net.out_indices == (2,)
+    x = torch.randn(1, 3, 100, 76)
+    torch.testing.assert_close(net(x)[0], theirs(x).feature_maps[0], **CLOSE)
+    assert swinkit.load(path, num_classes=2).backbone.config.fit == "pad_shift"
+    with pytest.raises(WeightsError, match=r"tensors are missing \(such as norm0\.weight\)"):
+        swinkit.backbone(path, out_indices=(0, 2))
+
+
+@pytest.mark.parametrize("name", ["head.weight", "norm.weight", "layers.0.blocks.0.norm1.weight"])
+def test_a_tensor_without_axes(name: str, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError):
+        swinkit.load(saved({**state(microsoft()), name: torch.tensor(1.0)}, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("config", None), ("labels", None), ("labels", [{"id": 0, "name": "a"}]), ("preprocessing", None),
+     ("config", {"embed_dims": 3}), ("lineage", 3), ("settings", None), ("format", "x")],
+)  # fmt: skip
+def test_a_damaged_header_is_named(key: str, value: object, tmp_path: Path) -> None:
+    path = swinkit.save(microsoft(), tmp_path / "x.safetensors")
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["swinkit"])
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, {"swinkit": json.dumps(header | {key: value})})
+    with pytest.raises(WeightsError, match="has a damaged header"):
+        swinkit.load(path)
+
+
+def test_a_logit_scale_elsewhere_is_no_swin_v2(tmp_path: Path) -> None:
+    tensors = {f"visual.{name}": tensor for name, tensor in state(microsoft()).items()}
+    path = saved({**tensors, "logit_scale": torch.tensor(4.6)}, tmp_path)
+    with pytest.raises(WeightsError, match=r"is an image-text model with a Swin inside"):
+        swinkit.load(path)
+    assert len(swinkit.backbone(path, norms=False).load_report.loaded) == len(tensors) - 8
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [({"hidden_act": "relu"}, "hidden_act='relu'.* knows 'gelu'"),
+     ({"layer_norm_eps": 1e-6}, "layer_norm_eps=1e-06"),
+     ({"depths": [2, 2, 6, 2]}, "depths=.*is it whole")],
+)  # fmt: skip
+def test_a_folder_whose_config_tells_of_another_model(
+    changed: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    config = transformers.SwinConfig(embed_dim=16, depths=[2, 2], num_heads=[2, 2], num_labels=3)
+    transformers.SwinForImageClassification(config).save_pretrained(tmp_path)
+    assert len(swinkit.load(tmp_path).classes) == 3
+    written = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(written | changed))
+    with pytest.raises(WeightsError, match=message):
+        swinkit.load(tmp_path)

@@ -272,7 +272,7 @@ def _peel(content: Any, source: str) -> Checkpoint:
     if not found:
         raise WeightsError(f"{source} holds no named tensors: {_kind(content)} with {_some(content)}.")
     most = max(_count(mapping) for _, mapping in found)
-    whole = [pair for pair in found if 2 * _count(pair[1]) >= most]  # not one with a stray tensor
+    whole = [pair for pair in found if 2 * _count(pair[1]) > most]  # not one with a stray tensor
     keys, mapping = min(whole, key=lambda pair: (_rank(pair[0]), -_count(pair[1])))
     coded = [name for name, value in mapping.items() if _stands_for_tensor(name, value, wrapped=bool(keys))]
     if coded:

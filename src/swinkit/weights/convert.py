@@ -44,6 +44,7 @@ _LOOKS = (
 _OTHER_HEADS = (
     (r"(decode_head|auxiliary_head)\.", "a segmentation model"),
     (r"(rpn_head|roi_head|bbox_head|neck|rpn|roi_heads)\.", "a detector"),
+    (r"(logit_scale$|text\w*\.|token_embedding\.)", "an image-text model"),
     (r"(decoder|mask_token|encoder_k|projector|predictor)", "a pre-training model"),
 )
 

@@ -79,7 +79,7 @@ class Dialect:
             if match:
                 votes[name[: match.start()]] = votes.get(name[: match.start()], 0) + 1
         most = max(votes.values(), default=0)
-        whole = [prefix for prefix, count in votes.items() if 2 * count >= most]
+        whole = [prefix for prefix, count in votes.items() if 2 * count > most]
         # of averaged weights and the others the averaged ones; of a student and its slow copy the student
         return max(whole, key=lambda prefix: (is_average(prefix), votes[prefix]), default="")
 
