@@ -14,6 +14,7 @@ from swinkit.tasks.base import Task
 from swinkit.weights.catalog import CATALOG
 from tests.conftest import Swin
 from tests.parity.golden import load_golden
+from tests.parity.test_peers import stirred
 
 CONFIG = {"embed_dim": 16, "depths": (2, 2, 2, 2), "num_heads": (2, 2, 4, 4), "img_size": 224}
 
@@ -87,6 +88,33 @@ def test_a_dense_backbone_is_converted(swin: Swin, tmp_path: Path) -> None:
     assert (code, "holds a backbone alone" in err) == (2, True)
 
 
+def test_a_headless_file_keeps_its_final_norm(swin: Swin, tmp_path: Path) -> None:
+    settings = {key: CONFIG[key] for key in ("embed_dim", "depths", "num_heads")}
+    theirs = stirred(timm.create_model("swin_tiny_patch4_window7_224", num_classes=0, **settings))
+    torch.save(theirs.state_dict(), tmp_path / "timm.pth")
+    assert swin("convert", tmp_path / "timm.pth", tmp_path / "hf", "--to", "huggingface")[0] == 0
+    x = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        found = transformers.AutoModel.from_pretrained(tmp_path / "hf").eval()(x).pooler_output
+        torch.testing.assert_close(found, theirs(x), atol=1e-5, rtol=1e-5)
+    assert swin("convert", tmp_path / "timm.pth", tmp_path / "back.pth", "--to", "timm")[0] == 0
+    back = torch.load(tmp_path / "back.pth")
+    assert all(torch.equal(back[name], tensor) for name, tensor in theirs.state_dict().items())
+
+
+def test_a_backbone_with_some_maps_keeps_them(swin: Swin, tmp_path: Path) -> None:
+    settings = {"embed_dim": 16, "depths": [2, 2, 2], "num_heads": [2, 2, 4]}
+    config = transformers.SwinConfig(**settings, out_features=["stage1", "stage3"])
+    theirs = stirred(transformers.SwinBackbone(config))
+    torch.save(theirs.state_dict(), tmp_path / "x.pth")
+    assert swin("convert", tmp_path / "x.pth", tmp_path / "hf", "--to", "huggingface")[0] == 0
+    again = transformers.SwinBackbone.from_pretrained(tmp_path / "hf")
+    x = torch.randn(1, 3, 100, 76)
+    with torch.no_grad():
+        for found, expected in zip(again(x).feature_maps, theirs(x).feature_maps, strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -128,5 +156,9 @@ def test_models_are_filtered(swin: Swin) -> None:
     assert "upernet_swin_s" in text
     assert "47.64" in text
     assert "upernet_swin_t" not in text
+    _, text, _ = swin("models", "swin_l.in22k")
+    assert "228.6" in text  # the head of 21841 classes counts
+    _, text, _ = swin("models", "swin3d_b.ssv2")
+    assert "88.8" in text
     code, _, err = swin("models", "resnet")
     assert (code, "No model fits 'resnet'" in err) == (2, True)

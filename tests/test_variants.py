@@ -33,7 +33,7 @@ PUBLISHED_TABLE = {
     "swin_l_384": (196.7, 103.9),
 }
 # Video Swin's paper: GFLOPs (multiply-adds) of one 32 × 224² view, without decimals.
-PUBLISHED_VIDEO = {"swin3d_t": 88, "swin3d_s": 166, "swin3d_b": 282}
+PUBLISHED_VIDEO = {"swin3d_t": 88, "swin3d_s": 166, "swin3d_b": 282, "swin3d_b_ssv2": 321}
 
 
 def count(name: str) -> tuple[int, float]:
@@ -54,10 +54,19 @@ def test_counts(name: str) -> None:
     params, macs = count(name)
     assert (params, macs) == (VARIANTS[name].params, VARIANTS[name].macs)
     assert params == PUBLISHED_PARAMETERS.get(name, params)
+    assert (params, macs) == VARIANTS[name].cost(VARIANTS[name].classes)
     if name in PUBLISHED_TABLE:
         assert (round(params / 1e6, 1), round(macs / 1e9, 1)) == PUBLISHED_TABLE[name]
     if name in PUBLISHED_VIDEO:
         assert macs / 1e9 == pytest.approx(PUBLISHED_VIDEO[name], rel=3e-3)
+
+
+def test_the_cost_of_another_head() -> None:
+    variant = VARIANTS["swin_pico"]
+    model = swinkit.create("swin_pico", 37)
+    assert variant.cost(37)[0] == sum(p.numel() for p in model.parameters())
+    assert variant.cost(0)[0] == sum(p.numel() for p in model.backbone.parameters())
+    assert variant.cost(37)[1] - variant.macs == 27 * 64
 
 
 def test_all_published_variants_are_there() -> None:

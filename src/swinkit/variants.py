@@ -27,6 +27,12 @@ class Variant:
         """The SwinConfig, with some settings replaced."""
         return SwinConfig.from_dict({**self.settings, **overrides})
 
+    def cost(self, classes: int) -> tuple[int, int]:
+        """Parameters and MACs with a head of so many classes; 0 for none."""
+        config, more = self.config(), classes - self.classes
+        width = config.dim(config.stages - 1)
+        return self.params + more * (width + 1), self.macs + more * width
+
 
 _T = {"embed_dim": 96, "depths": (2, 2, 6, 2), "num_heads": (3, 6, 12, 24)}
 _S = {"embed_dim": 96, "depths": (2, 2, 18, 2), "num_heads": (3, 6, 12, 24)}
@@ -53,6 +59,9 @@ VARIANTS: dict[str, Variant] = {
     "swin3d_s": Variant("video", {**_S, **_CLIP}, 400, 49_816_678, 165_682_262_016),
     "swin3d_b": Variant("video", {**_B, **_CLIP}, 400, 88_048_984, 281_332_826_112),
     "swin3d_l": Variant("video", {**_L, **_CLIP}, 400, 196_953_916, 603_268_669_440),
+    "swin3d_b_ssv2": Variant(
+        "video", {**_B, **_CLIP, "window": (16, 7, 7)}, 174, 88_834_038, 320_355_874_816
+    ),
     # our own, for small pictures and CPUs; no published weights
     "swin_nano": Variant(
         "classify",

@@ -19,7 +19,6 @@ from swinkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from swinkit.results import Result
-    from swinkit.variants import Variant
 
 Options = Parameter(name="*")
 # in a file or a pipe a row stays on its line
@@ -111,7 +110,7 @@ def models(
             variant.task,
             "×".join(map(str, variant.config().input_size or ())),
             "×".join(map(str, variant.config().windows[0])),
-            *_cost(variant),
+            *_short(variant.params, variant.macs),
         )
         for name, variant in VARIANTS.items()
     ]
@@ -121,7 +120,7 @@ def models(
             weights.task,
             weights.trained_on,
             "" if weights.metric is None else f"{weights.metric[0]} {weights.metric[1]}",
-            *_cost(VARIANTS[weights.variant]),
+            *_short(*VARIANTS[weights.variant].cost(weights.classes)),
             weights.licence,
         )
         for name, weights in CATALOG.items()
@@ -189,10 +188,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]], title: str | N
     return table
 
 
-def _cost(variant: Variant) -> tuple[str, str]:
-    """Parameters and MACs in short."""
-    macs = f"{variant.macs / 1e9:.2f} G" if variant.macs >= 1e9 else f"{variant.macs / 1e6:.0f} M"
-    return f"{variant.params / 1e6:.1f} M", macs
+def _short(params: int, macs: int) -> tuple[str, str]:
+    """Parameters and MACs for a table."""
+    return f"{params / 1e6:.1f} M", f"{macs / 1e9:.2f} G" if macs >= 1e9 else f"{macs / 1e6:.0f} M"
 
 
 def _say(line: str) -> None:

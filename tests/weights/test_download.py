@@ -88,7 +88,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
 
 
 def entry(server: Server) -> Published:
-    return Published("classify", server.url, "X", None, "swin_t", None, "none")
+    return Published("classify", server.url, "X", None, "swin_t", 9, None, "none")
 
 
 def get(server: Server) -> Path:
@@ -212,7 +212,7 @@ def test_offline_says_what_to_fetch_and_where_to_put_it(
 
 
 def test_no_server(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody = Published("classify", "http://127.0.0.1:9/x.pth", "X", None, "swin_t", None, "none")
+    nobody = Published("classify", "http://127.0.0.1:9/x.pth", "X", None, "swin_t", 9, None, "none")
     monkeypatch.setattr(download, "TIMEOUT", 2)
     with pytest.raises(WeightsError, match=r"could not be downloaded .*127\.0\.0\.1:9/x\.pth by hand"):
         fetch("thing", nobody, progress=False)
@@ -222,7 +222,7 @@ def test_load_by_name(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path:
     tiny = swinkit.create("swin_t", 80, embed_dim=8, depths=(1, 1), num_heads=(1, 2), img_size=56)
     torch.save({"model": swinkit.to_dialect(tiny, "microsoft")}, tmp_path / "x.pth")
     server.content = (tmp_path / "x.pth").read_bytes()
-    named = Published("classify", server.url, "COCO", None, "swin_t", "coco", "MIT")
+    named = Published("classify", server.url, "COCO", None, "swin_t", 80, "coco", "MIT")
     monkeypatch.setitem(catalog.CATALOG, "tiny.coco", named)
     model = swinkit.load("tiny.coco")
     assert model.classes[:2] == ("person", "bicycle")
@@ -233,6 +233,16 @@ def test_load_by_name(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path:
         find_file("tinny.coco")
 
 
+def test_a_task_that_is_unknown_is_refused_before_the_download(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = replace(entry(server), task="segment")
+    monkeypatch.setitem(catalog.CATALOG, "tiny.ade20k", named)
+    with pytest.raises(WeightsError, match=r"tiny\.ade20k is a segmentation model .*swinkit\.backbone"):
+        swinkit.load("tiny.ade20k")
+    assert server.asked == []
+
+
 def test_the_catalogue_is_sound() -> None:
     files = [published.file for published in CATALOG.values()]
     assert len(set(files)) == len(files)
@@ -240,7 +250,9 @@ def test_the_catalogue_is_sound() -> None:
         assert published.variant in VARIANTS
         assert published.labels is None or published.labels in LISTS
         assert published.url.startswith("https://")
-        assert name.split(".")[0].endswith(published.variant.removesuffix("_384"))
+        assert name.split(".")[0].endswith(published.variant.removesuffix("_384").removesuffix("_ssv2"))
+        if published.labels and published.classes:
+            assert len(class_names(published.labels)) == published.classes
 
 
 @pytest.mark.parametrize(

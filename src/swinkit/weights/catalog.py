@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _RELEASES = "https://github.com/SwinTransformer/storage/releases/download"
+_1K, _22K, _BOTH = "ImageNet-1K", "ImageNet-22K", "ImageNet-22K, then 1K"
 _MIT, _APACHE = "MIT", "Apache-2.0"  # of the repositories that released them
 
 
@@ -16,6 +17,7 @@ _MIT, _APACHE = "MIT", "Apache-2.0"  # of the repositories that released them
 class Published:
     """One published file.
 
+    `classes` counts those of the image or video classifier, 0 where another head stands on the backbone.
     `labels` names a list of `swinkit.data.names`, None where classes have ids only. `metric` is the
     published figure, its name first; preprocessing follows from the variant's input size.
     """
@@ -25,6 +27,7 @@ class Published:
     trained_on: str
     metric: tuple[str, float] | None
     variant: str
+    classes: int
     labels: str | None
     licence: str
 
@@ -35,22 +38,23 @@ class Published:
 
 
 def _classifier(variant: str, file: str, trained_on: str, top1: float | None) -> Published:
-    labels = None if trained_on == "ImageNet-22K" else "imagenet-1k"
+    classes, labels = (21_841, None) if trained_on == _22K else (1000, "imagenet-1k")
     metric = ("top-1", top1) if top1 is not None else None
-    return Published("classify", f"{_RELEASES}/{file}.pth", trained_on, metric, variant, labels, _MIT)
+    return Published(
+        "classify", f"{_RELEASES}/{file}.pth", trained_on, metric, variant, classes, labels, _MIT
+    )
 
 
 def _dense(task: str, variant: str, file: str, metric: tuple[str, float]) -> Published:
     trained_on, labels = {"detect": ("COCO", "coco"), "segment": ("ADE20K", "ade20k")}[task]
-    return Published(task, f"{_RELEASES}/{file}.pth", trained_on, metric, variant, labels, _APACHE)
+    return Published(task, f"{_RELEASES}/{file}.pth", trained_on, metric, variant, 0, labels, _APACHE)
 
 
-def _video(variant: str, file: str, trained_on: str, labels: str | None, top1: float) -> Published:
+def _video(variant: str, file: str, trained_on: str, top1: float, classes: int = 400) -> Published:
     url = f"{_RELEASES}/v1.0.4/{file}.pth"
-    return Published("video", url, trained_on, ("top-1", top1), variant, labels, _APACHE)
+    labels = "kinetics-400" if classes == 400 else None
+    return Published("video", url, trained_on, ("top-1", top1), variant, classes, labels, _APACHE)
 
-
-_1K, _22K, _BOTH = "ImageNet-1K", "ImageNet-22K", "ImageNet-22K, then 1K"
 
 CATALOG: dict[str, Published] = {
     "swin_t.in1k": _classifier("swin_t", "v1.0.0/swin_tiny_patch4_window7_224", _1K, 81.2),
@@ -107,26 +111,16 @@ CATALOG: dict[str, Published] = {
     "upernet_swin_b.ade20k": _dense(
         "segment", "swin_b", "v1.0.1/upernet_swin_base_patch4_window7_512x512", ("mIoU", 48.13)
     ),
-    "swin3d_t.k400": _video(
-        "swin3d_t", "swin_tiny_patch244_window877_kinetics400_1k", "Kinetics-400", "kinetics-400", 78.8
-    ),
-    "swin3d_s.k400": _video(
-        "swin3d_s", "swin_small_patch244_window877_kinetics400_1k", "Kinetics-400", "kinetics-400", 80.6
-    ),
-    "swin3d_b.k400": _video(
-        "swin3d_b", "swin_base_patch244_window877_kinetics400_1k", "Kinetics-400", "kinetics-400", 80.6
-    ),
+    "swin3d_t.k400": _video("swin3d_t", "swin_tiny_patch244_window877_kinetics400_1k", "Kinetics-400", 78.8),
+    "swin3d_s.k400": _video("swin3d_s", "swin_small_patch244_window877_kinetics400_1k", "Kinetics-400", 80.6),
+    "swin3d_b.k400": _video("swin3d_b", "swin_base_patch244_window877_kinetics400_1k", "Kinetics-400", 80.6),
     "swin3d_b.in22k_k400": _video(
-        "swin3d_b",
-        "swin_base_patch244_window877_kinetics400_22k",
-        "ImageNet-22K, then K400",
-        "kinetics-400",
-        82.7,
+        "swin3d_b", "swin_base_patch244_window877_kinetics400_22k", "ImageNet-22K, then K400", 82.7
     ),
     "swin3d_b.in22k_k600": _video(
-        "swin3d_b", "swin_base_patch244_window877_kinetics600_22k", "ImageNet-22K, then K600", None, 84.0
+        "swin3d_b", "swin_base_patch244_window877_kinetics600_22k", "ImageNet-22K, then K600", 84.0, 600
     ),
     "swin3d_b.ssv2": _video(
-        "swin3d_b", "swin_base_patch244_window1677_sthv2", "Something-Something v2", None, 69.6
+        "swin3d_b_ssv2", "swin_base_patch244_window1677_sthv2", "Something-Something v2", 69.6, 174
     ),
 }
