@@ -14,6 +14,7 @@ from swinkit._version import __version__
 from swinkit.config import Preprocessing
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
+from swinkit.core.windows import Fit
 from swinkit.data.names import class_names
 from swinkit.errors import ConfigError, WeightsError, nearest
 from swinkit.labels import Labels
@@ -137,7 +138,7 @@ def backbone(
     name: str | Path,
     *,
     out_indices: Sequence[int] | None = None,
-    fit: str = "pad_shift",
+    fit: str | None = None,
     norms: bool = True,
     strict: bool = True,
     **settings: Any,
@@ -148,15 +149,22 @@ def backbone(
     or those whose norms the file has); `settings` are those of `load`. Maps come AFTER a LayerNorm of their
     own (`norm0` …, as in Microsoft's detection and segmentation backbones; fresh where the file is a
     classifier's); with `norms=False` they are the raw outputs of the stages. A classifier's final norm is
-    left behind.
+    left behind. `fit` is "pad_shift" by default, for video "clamp", as published.
     `net.load_report` tells what was loaded; it is None for random weights.
     """
     kind: Norms = "each" if norms else "none"
     if str(name) in VARIANTS:
-        config = find_variant(str(name)).config(fit=fit, **settings)
+        variant = find_variant(str(name))
+        config = variant.config(**settings, fit=fit or _dense_fit(variant.config()))
         return SwinBackbone(config, out_indices=out_indices, norms=kind).eval()
     opened = open_weights(find_file(name), window=settings.get("window"))
-    return backbone_of(opened, kind, out_indices=out_indices, strict=strict, fit=fit, **settings)
+    settings |= {"fit": fit or _dense_fit(opened.config)}
+    return backbone_of(opened, kind, out_indices=out_indices, strict=strict, **settings)
+
+
+def _dense_fit(config: SwinConfig) -> Fit:
+    """The rule of published detectors and segmenters, or Video Swin's."""
+    return "clamp" if config.rank == 3 else "pad_shift"
 
 
 def backbone_of(

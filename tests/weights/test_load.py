@@ -391,3 +391,42 @@ def test_a_folder_whose_config_tells_of_another_model(
     (tmp_path / "config.json").write_text(json.dumps(written | changed))
     with pytest.raises(WeightsError, match=message):
         swinkit.load(tmp_path)
+
+
+def test_a_video_backbone_keeps_its_fit(tmp_path: Path) -> None:
+    assert swinkit.backbone(saved(load_golden("video").state, tmp_path)).config.fit == "clamp"
+    assert swinkit.backbone("swin3d_t", embed_dim=12, depths=(1, 1), num_heads=(1, 1)).config.fit == "clamp"
+    assert swinkit.backbone("swin_pico").config.fit == "pad_shift"
+    assert swinkit.backbone("swin_pico", fit="pad").config.fit == "pad"
+
+
+def test_what_stands_beside_a_transformers_model_is_used(tmp_path: Path) -> None:
+    names = {0: "crane", 1: "crane", 2: "swan"}
+    config = transformers.SwinConfig(
+        embed_dim=16, depths=[2, 2], num_heads=[2, 2], image_size=120, id2label=names
+    )
+    transformers.SwinForImageClassification(config).save_pretrained(tmp_path)
+    assert swinkit.load(tmp_path).preprocessing.mean == (0.485, 0.456, 0.406)
+    processor = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "do_normalize": True}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    model = swinkit.load(tmp_path)
+    assert model.classes == ("crane (0)", "crane (1)", "swan")
+    assert (model.preprocessing.size, model.backbone.config.img_size) == (120, (120, 120))
+    assert (model.preprocessing.mean, model.preprocessing.std) == ((0.5,) * 3, (0.25,) * 3)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
+    assert swinkit.load(tmp_path).preprocessing.std == (1.0,) * 3
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": [1]}))
+    with pytest.raises(WeightsError, match=r"The preprocessing in .* is not understood: .*mean has 1"):
+        swinkit.load(tmp_path)
+
+
+def test_what_stands_beside_a_timm_model_is_used(tmp_path: Path) -> None:
+    settings = {"embed_dim": 16, "depths": (2, 2), "num_heads": (2, 2), "num_classes": 2}
+    theirs = timm.create_model("swin_tiny_patch4_window7_224", **settings)
+    config = {"label_names": ["cat", "dog"], "mean": [0.5] * 3, "std": [0.5] * 3, "crop_pct": 0.75}
+    timm.models.save_for_hf(theirs, tmp_path, model_config=config)
+    model = swinkit.load(tmp_path)
+    assert model.classes == ("cat", "dog")
+    written = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
+    assert (model.preprocessing.crop, model.preprocessing.size) == (written["crop_pct"], 224)
+    assert model.preprocessing.mean == tuple(written["mean"])

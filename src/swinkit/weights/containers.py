@@ -13,7 +13,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,7 +38,8 @@ class Checkpoint:
     """Tensors of a file by the names that stand there, and what else was found.
 
     `wrapper` is the path of keys under which they lay; `dropped` names entries of foreign classes that
-    were left unread. `metadata` is that of safetensors; `config` a Hugging Face folder's config.json.
+    were left unread. `metadata` is that of safetensors; `config` and `processor` are config.json and
+    preprocessor_config.json of a Hugging Face folder.
     """
 
     source: str
@@ -47,6 +48,7 @@ class Checkpoint:
     dropped: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    processor: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -86,15 +88,16 @@ def holds_checkpoint(folder: Path) -> bool:
 def _read_folder(folder: Path) -> Checkpoint:
     for name in FOLDER_FILES:
         if (folder / name).is_file():
-            read = read_checkpoint(folder / name)
-            return Checkpoint(
-                str(folder), read.tensors, read.wrapper, read.dropped, read.metadata, _read_config(folder)
+            return replace(
+                read_checkpoint(folder / name),
+                source=str(folder),
+                config=_read_settings(folder / "config.json"),
+                processor=_read_settings(folder / "preprocessor_config.json"),
             )
     raise WeightsError(f"{folder} holds no weights: none of {', '.join(FOLDER_FILES)} is there.")
 
 
-def _read_config(folder: Path) -> Mapping[str, Any]:
-    path = folder / "config.json"
+def _read_settings(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     values = _read_json(path)

@@ -14,6 +14,7 @@ from swinkit.config import Preprocessing
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.labels import Labels
+from swinkit.weights.companions import check_settings, class_labels, preprocessing, trained_size
 from swinkit.weights.containers import Checkpoint, read_checkpoint
 from swinkit.weights.convert import convert, infer_config
 from swinkit.weights.store import FORMAT, HEADER, HEADER_KEY
@@ -98,8 +99,9 @@ def _read_header(checkpoint: Checkpoint) -> dict[str, Any]:
 def _open_foreign(checkpoint: Checkpoint, window: Any) -> Opened:
     given = convert(checkpoint)
     config = infer_config(given, window)
-    _check_settings(checkpoint, config)
-    names = _names(checkpoint.config, given.classes)
+    check_settings(checkpoint, config)
+    config = trained_size(checkpoint.config, config)
+    names = class_labels(checkpoint.config, given.classes)
     lineage = {"file": checkpoint.source, "dialect": given.dialect.name}
     return Opened(
         checkpoint.source,
@@ -112,39 +114,8 @@ def _open_foreign(checkpoint: Checkpoint, window: Any) -> Opened:
         normed=given.normed,
         others=given.others,
         other_head=given.other_head(),
+        preprocessing=preprocessing(checkpoint, config),
         lineage=(lineage,),
         converted=given.converted,
         dropped=given.dropped,
     )
-
-
-def _check_settings(checkpoint: Checkpoint, config: SwinConfig) -> None:
-    """Refuse a Hugging Face folder whose config.json tells of another model than its tensors make."""
-    if checkpoint.config.get("model_type") != "swin":
-        return
-    read = {
-        "embed_dim": config.embed_dim,
-        "depths": list(config.depths),
-        "num_heads": list(config.num_heads),
-        "num_channels": config.in_chans,
-        "patch_size": config.patch_size[0],
-        "mlp_ratio": config.mlp_ratio,
-        "qkv_bias": config.qkv_bias,
-        "use_absolute_embeddings": config.absolute_position,
-    }
-    built = {"hidden_act": "gelu", "layer_norm_eps": 1e-5}
-    for key, value in (read | built).items():
-        said = checkpoint.config.get(key, value)
-        if said != value:
-            what = f"its tensors make {value!r}: is it whole?" if key in read else f"swinkit knows {value!r}."
-            raise WeightsError(f"{checkpoint.source} says {key}={said!r} in config.json, but {what}")
-
-
-def _names(config: Mapping[str, Any], classes: int | None) -> list[str] | None:
-    """Class names of a Hugging Face config.json, where it has one for each class and no two are alike."""
-    found = config.get("id2label")
-    if not isinstance(found, dict) or len(found) != classes:
-        return None
-    names = [str(found.get(str(i), "")) for i in range(len(found))]
-    generic = [f"LABEL_{i}" for i in range(len(found))]
-    return names if names != generic and len(set(names)) == len(names) and all(names) else None

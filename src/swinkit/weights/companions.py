@@ -1,0 +1,84 @@
+"""What stands beside the tensors in a folder of transformers or timm: class names, size, statistics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from swinkit.config import Preprocessing
+from swinkit.core.config import SwinConfig
+from swinkit.errors import ConfigError, WeightsError
+from swinkit.weights.containers import Checkpoint
+
+
+def check_settings(checkpoint: Checkpoint, config: SwinConfig) -> None:
+    """Refuse a folder whose config.json tells of another model than its tensors make, or than is built."""
+    if checkpoint.config.get("model_type") != "swin":
+        return
+    read = {
+        "embed_dim": config.embed_dim,
+        "depths": list(config.depths),
+        "num_heads": list(config.num_heads),
+        "num_channels": config.in_chans,
+        "patch_size": config.patch_size[0],
+        "mlp_ratio": config.mlp_ratio,
+        "qkv_bias": config.qkv_bias,
+        "use_absolute_embeddings": config.absolute_position,
+    }
+    built = {"hidden_act": "gelu", "layer_norm_eps": 1e-5}
+    for key, value in (read | built).items():
+        said = checkpoint.config.get(key, value)
+        if said != value:
+            what = f"its tensors make {value!r}: is it whole?" if key in read else f"swinkit knows {value!r}."
+            raise WeightsError(f"{checkpoint.source} says {key}={said!r} in config.json, but {what}")
+
+
+def class_labels(config: Mapping[str, Any], classes: int | None) -> list[str] | None:
+    """Class names of config.json, where it has one for each class; those that stand twice get their id."""
+    names = config.get("label_names")  # timm's
+    found = config.get("id2label")
+    if isinstance(found, dict):
+        names = [found.get(str(i)) for i in range(len(found))]
+    if not isinstance(names, list) or len(names) != classes or not all(names):
+        return None
+    if names == [f"LABEL_{i}" for i in range(len(names))]:  # transformers' numbers
+        return None
+    times = Counter(map(str, names))
+    return [str(name) if times[str(name)] == 1 else f"{name} ({i})" for i, name in enumerate(names)]
+
+
+def trained_size(config: Mapping[str, Any], known: SwinConfig) -> SwinConfig:
+    """The architecture of an image model at the size that config.json names; windows stay as they are."""
+    timm = config.get("pretrained_cfg")
+    sizes = (timm.get("input_size") or ())[-2:] if isinstance(timm, dict) else config.get("image_size", ())
+    sizes = [sizes, sizes] if isinstance(sizes, int) else sizes
+    plain = isinstance(sizes, list) and len(sizes) == 2 and all(isinstance(n, int) and n > 0 for n in sizes)
+    if not plain or known.rank != 2 or known.absolute_position:
+        return known
+    return replace(known, img_size=tuple(sizes))
+
+
+def preprocessing(checkpoint: Checkpoint, config: SwinConfig) -> Preprocessing | None:
+    """Mean, standard deviation, and timm's crop, where the folder names them for the model's channels."""
+    timm, theirs = checkpoint.config.get("pretrained_cfg"), checkpoint.processor
+    if isinstance(timm, dict):
+        said = {
+            "mean": timm.get("mean"),
+            "std": timm.get("std"),
+            "crop": timm.get("crop_pct"),
+            "interpolation": timm.get("interpolation"),
+        }
+    elif theirs.get("do_normalize", True):
+        said = {"mean": theirs.get("image_mean"), "std": theirs.get("image_std")}
+    else:
+        said = {"mean": [0.0] * config.in_chans, "std": [1.0] * config.in_chans}
+    given = {key: value for key, value in said.items() if value is not None}
+    if not given or config.input_size is None:
+        return None
+    size = min(config.input_size[-2:])
+    try:
+        return Preprocessing.checked({"size": size, "channels": config.in_chans, **given})
+    except ConfigError as error:
+        raise WeightsError(f"The preprocessing in {checkpoint.source} is not understood: {error}") from error
