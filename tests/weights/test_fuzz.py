@@ -16,8 +16,7 @@ from torch import Tensor
 import swinkit
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.tasks.base import Task
-from swinkit.weights.dialects import DIALECTS as DIALECT_LIST
-from swinkit.weights.dialects import Dialect
+from tests.weights.naming import our_name
 
 CONFIG = {"embed_dim": 8, "depths": (2, 2), "num_heads": (2, 4), "img_size": 56}
 DIALECTS = ("microsoft", "timm", "torchvision", "huggingface", "openmmlab")
@@ -104,7 +103,7 @@ def test_a_lost_group(dialect: str, data: st.DataObject) -> None:
     parts = data.draw(st.sampled_from(sorted(whole))).split(".")
     group = ".".join(parts[: data.draw(st.integers(1, len(parts) - 1))]) + "."
     harmed = {name: tensor for name, tensor in whole.items() if not name.startswith(group)}
-    lost = {reader(dialect).to_ours(n.removeprefix("swin.")) for n in whole if n.startswith(group)}
+    lost = {our_name(name, dialect) for name in whole if name.startswith(group)}
     last_block = all(name.startswith(("layers.0.blocks.1.", "layers.1.blocks.1.")) for name in lost)
     patch_norm = dialect == "microsoft" and group == "patch_embed.norm."
     with tempfile.TemporaryDirectory() as folder:
@@ -116,7 +115,3 @@ def test_a_lost_group(dialect: str, data: st.DataObject) -> None:
                 config = (taken.backbone if isinstance(taken, Task) else taken).config
                 same = replace(config, fit="pad") == MODEL.backbone.config
                 assert same or last_block or patch_norm, (group, config)  # what no file can tell
-
-
-def reader(name: str) -> Dialect:
-    return next(dialect for dialect in DIALECT_LIST if dialect.name == name)

@@ -17,9 +17,9 @@ from torch import Tensor
 import swinkit
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.tasks.base import Task
-from swinkit.weights.dialects import DIALECTS
 from tests.parity.golden import load_golden
 from tests.parity.test_peers import stirred
+from tests.weights.naming import our_name
 
 CLOSE = {"atol": 2e-5, "rtol": 0.0}
 
@@ -91,9 +91,9 @@ def test_mmpretrain_classifier(tmp_path: Path) -> None:
     """norm3 alone is the final norm, and the rule is `pad`; here written from a Microsoft fixture."""
     golden = load_golden("ms_cls_w12")
     ours = swinkit.load(saved(golden.state, tmp_path), window=12, img_size=384)
-    theirs = {f"backbone.{k}" if not k.startswith("head") else k: v for k, v in
-              swinkit.to_dialect(ours, "openmmlab").items()}  # fmt: skip
-    theirs = {name.replace("backbone.norm.", "backbone.norm2."): tensor for name, tensor in theirs.items()}
+    theirs = swinkit.to_dialect(ours, "openmmlab")
+    assert {name.split(".")[0] for name in theirs} == {"backbone", "head"}
+    assert {"backbone.norm2.weight", "head.fc.weight"} <= theirs.keys()
     again = swinkit.load(saved({"state_dict": theirs, "meta": {}}, tmp_path, "mm.pth"))
     assert again.backbone.config.fit == "pad"
     x = golden.inputs["image"]
@@ -264,8 +264,7 @@ def test_groups_of_lost_keys_make_no_other_model(dialect: str, what: str, tmp_pa
     """Also where classes are new or the backbone alone is wanted, so that nothing else would notice."""
     lost = {name for name in state(microsoft()) if re.match(LOST[what], name)}
     whole = swinkit.to_dialect(microsoft(), dialect)
-    reader = next(d for d in DIALECTS if d.name == dialect)
-    gone = {n for n in whole if reader.to_ours(n.removeprefix("swin.")).replace("query", "qkv") in lost}
+    gone = {name for name in whole if our_name(name, dialect).replace("query", "qkv") in lost}
     path = saved({name: tensor for name, tensor in whole.items() if name not in gone}, tmp_path)
     assert gone
     for load in (swinkit.load, lambda p: swinkit.load(p, num_classes=3), swinkit.backbone):
@@ -318,8 +317,7 @@ def test_two_classifiers_are_one_too_many(tmp_path: Path) -> None:
 def test_averages_of_mmengine(tmp_path: Path) -> None:
     """Its hook swaps the two when saving: state_dict is the averaged one (mmengine's EMAHook)."""
     model = microsoft()
-    theirs = {f"backbone.{n}" if "head" not in n else n: t
-              for n, t in swinkit.to_dialect(model, "openmmlab").items()}  # fmt: skip
+    theirs = swinkit.to_dialect(model, "openmmlab")
     raw = {f"module.{name}": tensor * 0 for name, tensor in theirs.items()}
     content = {"state_dict": theirs, "ema_state_dict": {"steps": torch.tensor(7), **raw}}
     assert answers_alike(swinkit.load(saved(content, tmp_path)), model)

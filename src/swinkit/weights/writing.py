@@ -78,6 +78,10 @@ def spell(
     if name == "microsoft" and config.rank == 3:
         theirs = {f"backbone.{name}": tensor for name, tensor in theirs.items()}
         return theirs | {name.replace("head.", "cls_head.fc_cls."): t for name, t in head.items()}
+    if name == "openmmlab" and not dense:  # as mmpretrain spells classifiers
+        final = f"norm{config.stages - 1}."
+        named = ((f"{final}{n[5:]}" if n.startswith("norm.") else n, t) for n, t in theirs.items())
+        theirs = {f"backbone.{name}": tensor for name, tensor in named}
     if name == "huggingface" and not dense:
         theirs = {f"swin.{name}": tensor for name, tensor in theirs.items()}
     return theirs | renamed(head, dialect.to_theirs)
