@@ -16,7 +16,8 @@ from swinkit.errors import ConfigError, WeightsError
 from swinkit.labels import Labels
 from swinkit.weights.companions import check_settings, class_labels, preprocessing, trained_size
 from swinkit.weights.containers import Checkpoint, read_checkpoint
-from swinkit.weights.convert import convert, infer_config
+from swinkit.weights.convert import convert
+from swinkit.weights.infer import infer_config
 from swinkit.weights.store import FORMAT, HEADER, HEADER_KEY
 
 
