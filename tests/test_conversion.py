@@ -34,7 +34,10 @@ def same(one: Task, other: Task) -> bool:
     ("dialect", "name"),
     [
         ("microsoft", "x.pth"),
+        ("microsoft", "x.safetensors"),
         ("openmmlab", "x.pth"),
+        ("openmmlab", "x.safetensors"),
+        ("torchvision", "x.safetensors"),
         ("timm", "x.safetensors"),
         ("torchvision", "x.pt"),
         ("huggingface", "x"),

@@ -39,6 +39,10 @@ ModelLike = Task | str | Path
 
 def save(model: Task, path: str | Path) -> Path:
     """Write a model as one self-describing safetensors file; RunError where it cannot be written."""
+    if not isinstance(model, Task):
+        raise ConfigError(
+            f"A {type(model).__name__} is no whole model: swinkit.to_dialect gives its tensors."
+        )
     model.save(path)
     return Path(path)
 
@@ -48,6 +52,8 @@ def to_dialect(model: Task | SwinBackbone, dialect: str) -> dict[str, Tensor]:
 
     Raises ConfigError for a model that the other code cannot build, or would compute otherwise.
     """
+    if not isinstance(model, Task | SwinBackbone):
+        raise ConfigError(f"A {type(model).__name__} is no model of swinkit: load one.")
     if isinstance(model, SwinBackbone):
         return spell(model.state_dict(), model.config, dialect, dense=model.norms == "each")
     return spell(file_names(model.state_dict()), model.backbone.config, dialect)

@@ -46,7 +46,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
         temporary.replace(path)
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RunError(f"{path} cannot be written ({reason}): choose another place or make room.") from error
     finally:

@@ -84,13 +84,15 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
     Raises WeightsError for a file that is no Swin, is damaged, or does not fit whole; with `strict=False`
     what is missing starts fresh, and the report says so. Raises ConfigError for settings that cannot be.
     """
+    if task is not None and task not in list(TASKS):
+        raise ConfigError(f"task={task!r} is unknown to this swinkit: {nearest(str(task), TASKS)}")
     published = CATALOG.get(str(path))
     if task is None and published is not None and published.task not in TASKS:
         raise WeightsError(_only_a_backbone(str(path), OTHER_TASKS[published.task]))  # before it is fetched
     wanted = {"in_chans": in_chans, "window": window, "fit": fit}
     settings |= {key: value for key, value in wanted.items() if value is not None}
     return model_of(
-        open_named(path, window=window),
+        open_named(path, window=window, img_size=img_size),
         task=task,
         num_classes=num_classes,
         classes=classes,
@@ -121,7 +123,7 @@ def model_of(
     else:
         left += opened.others
     preprocessing = _preprocessing(opened, config, img_size)
-    options = opened.settings or {"head_drop": HEAD_DROP.get(task, 0.0)}
+    options = _options(opened) or {"head_drop": HEAD_DROP.get(task, 0.0)}
     model, report = adopt(
         lambda: TASKS[task](config, labels, preprocessing, **options),
         canonical_names(tensors),
@@ -225,7 +227,15 @@ def retarget(config: SwinConfig, task: str, settings: dict[str, Any]) -> SwinCon
 
 def find_file(path: str | Path) -> Path:
     """The weights behind a name, file, run or Hugging Face folder; WeightsError where there are none."""
-    path = Path(path)
+    if not isinstance(path, str | Path):
+        raise ConfigError(f"{path!r} is no model: give a name, a file or a folder.")
+    try:
+        return _find_file(Path(path))
+    except OSError as error:
+        raise WeightsError(f"{str(path)[:200]} cannot be read ({error.strerror or error}).") from error
+
+
+def _find_file(path: Path) -> Path:
     if path.is_dir():
         for name in ("best.safetensors", "last.safetensors"):
             if (path / name).is_file():
@@ -248,12 +258,12 @@ def find_file(path: str | Path) -> Path:
     raise WeightsError(f"There is no weights file or run folder {path}: check the path.")
 
 
-def open_named(name: str | Path, *, window: Any = None) -> Opened:
+def open_named(name: str | Path, *, window: Any = None, img_size: Any = None) -> Opened:
     """Open weights, and add what the catalogue knows of published ones: class names and licence.
 
-    `window` as in `open_weights`.
+    `window` and `img_size` as in `open_weights`.
     """
-    opened = open_weights(find_file(name), window=window)
+    opened = open_weights(find_file(name), window=window, img_size=img_size)
     published = CATALOG.get(str(name))
     if published is None:
         return opened
@@ -276,8 +286,6 @@ def _task(opened: Opened, wanted: str | None) -> str:
                 f"{opened.source} holds a model for the task {opened.task!r}, unknown to this swinkit."
             )
         return opened.task
-    if wanted not in TASKS:
-        raise ConfigError(f"task={wanted!r} is unknown to this swinkit: {nearest(str(wanted), TASKS)}")
     if wanted == "classify" and opened.config.rank == 3:
         raise ConfigError(f"{opened.source} is a video model: leave task out, or say task='video'.")
     return wanted
@@ -321,6 +329,14 @@ def _for_classifier(tensors: dict[str, Tensor], stages: int) -> tuple[dict[str, 
     return {re.sub(r"^norm\d\.", "norm.", name): tensor for name, tensor in kept.items()}, left
 
 
+def _options(opened: Opened) -> dict[str, Any]:
+    """Settings that our own file holds for its task; WeightsError for others than it has."""
+    settings = dict(opened.settings)
+    if not settings.keys() <= {"head_drop"} or not all(type(v) in (int, float) for v in settings.values()):
+        raise WeightsError(f"{opened.source} has a damaged header: its task has no settings {settings}.")
+    return settings
+
+
 def _preprocessing(opened: Opened, config: SwinConfig, img_size: int | Sequence[int] | None) -> Preprocessing:
     """The file's own preprocessing, at another size or for other channels where asked for."""
     stored = opened.preprocessing
@@ -347,8 +363,12 @@ def _finish(report: LoadReport, opened: Opened, resized: list[str]) -> LoadRepor
 
 def _labels(count: int | None, names: Sequence[str] | None) -> Labels:
     """Named classes, or numbered ones; ConfigError where there are none or the two disagree."""
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool)):
+        raise ConfigError(f"num_classes={count!r}: give a whole number.")
     if isinstance(names, str):
         names = class_names(names)
+    if names is not None and (not isinstance(names, Sequence) or not all(isinstance(n, str) for n in names)):
+        raise ConfigError(f"classes={names!r}: give a list of names, or the name of a list.")
     if names is None:
         names = [str(i) for i in range(count or 0)]
     if count not in (None, len(names)):

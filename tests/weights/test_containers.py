@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import pickle
 import sys
@@ -215,10 +216,27 @@ ZEROS = {name: tensor * 0 for name, tensor in STATE.items()}
         # mmengine swaps the two on saving
         {"state_dict": STATE, "ema_state_dict": {**ZEROS, "steps": torch.tensor(3)}},
         {"ema_state_dict": STATE},
+        {"state_dict": ZEROS, "ema_state_dict": STATE},
+        {"state_dict": ZEROS, "swa_state_dict": STATE},
+        {"model": ZEROS, "averaged_model": STATE},
+        {"last": ZEROS, "best": STATE},
         {"teacher": STATE, "student": ZEROS},
         {**STATE, "args": object},
     ],
-    ids=["stray tensor", "stray ema", "semantic", "ema", "mmengine", "only ema", "teacher", "beside"],
+    ids=[
+        "stray tensor",
+        "stray ema",
+        "semantic",
+        "ema",
+        "mmengine",
+        "only ema",
+        "ema beside",
+        "swa",
+        "averaged",
+        "best",
+        "teacher",
+        "beside",
+    ],
 )
 def test_the_right_tensors_are_found(content: dict[str, Any], tmp_path: Path) -> None:
     torch.save(content, tmp_path / "x.pth")
@@ -230,3 +248,55 @@ def test_numpy_arrays_are_refused_not_left_out(wrap: Any, tmp_path: Path) -> Non
     torch.save(wrap({**STATE, "absolute_pos_embed": np.ones(3)}), tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=r"stores absolute_pos_embed as numpy.*_reconstruct, which needs"):
         read_checkpoint(tmp_path / "x.pth")
+
+
+def test_another_copy_is_named_as_dropped(tmp_path: Path) -> None:
+    torch.save({"model": STATE, "model_ema": STATE}, tmp_path / "x.pth")
+    assert "model.* (2 tensors)" in read_checkpoint(tmp_path / "x.pth").dropped
+
+
+def test_a_pickle_cannot_change_trusted_classes(tmp_path: Path) -> None:
+    """BUILD on a class would set its attributes: here Counter.most_common becomes codecs.encode."""
+    build = b"\x80\x02}X\x01\0\0\0accollections\nCounter\nN}X\x0b\0\0\0most_commonc_codecs\nencode\ns\x86bs."
+    before = collections.Counter.most_common
+    members = {"archive/data.pkl": build.decode("latin1"), "archive/version": "3\n"}
+    path = zip_of(tmp_path / "x.pth", **members, **{"archive/byteorder": "little"})
+    with pytest.raises(WeightsError):
+        read_checkpoint(path)
+    assert collections.Counter.most_common is before
+
+
+def test_tensors_of_one_memory_are_parted(tmp_path: Path) -> None:
+    one = torch.ones(3)
+    torch.save({"a.weight": one, "b.weight": one, "c.weight": torch.ones(1).expand(3)}, tmp_path / "x.pth")
+    tensors = read_checkpoint(tmp_path / "x.pth").tensors
+    tensors["a.weight"][0] = tensors["c.weight"][0] = 5
+    assert tensors["b.weight"].tolist() == [1, 1, 1]
+    assert tensors["c.weight"].tolist() == [5, 1, 1]
+
+
+def test_any_changed_byte_ends_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    torch.save(STATE, path)
+    whole = path.read_bytes()
+    directory = whole.rindex(b"PK\x01\x02")
+    for place in range(directory, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with contextlib.suppress(WeightsError):
+            assert same(read_checkpoint(path).tensors)
+
+
+def test_plain_pickles_are_told(tmp_path: Path) -> None:
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps({"a": np.ones(3)}))
+    with pytest.raises(WeightsError, match=r"is a pickle that torch\.save did not write"):
+        read_checkpoint(tmp_path / "x.pkl")
+
+
+@pytest.mark.parametrize("name", ["x.safetensors.index.json", "config.json"])
+def test_odd_json(name: str, tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "pytorch_model.bin")
+    path = tmp_path / name
+    for text in ("[" * 100_000, json.dumps({"weight_map": {"a": path.name}})):
+        path.write_text(text)
+        with contextlib.suppress(WeightsError):
+            read_checkpoint(path if "index" in name else tmp_path)

@@ -236,14 +236,18 @@ def test_ours_through_each_dialect(dialect: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "dialect", "fault"),
     [
-        ({"window": (7, 7, 3), "img_size": 224}, "torchvision", "one window for all stages"),
-        ({"window": (7, 7, 3), "img_size": 224}, "timm", "one window for all stages"),
+        ({"window": (7, 7, 3), "img_size": 224}, "torchvision", "at 224×224 its windows are"),
+        ({"window": (7, 7, 3), "img_size": 224}, "timm", "at 224×224 its windows are"),
         ({"absolute_position": True}, "timm", "no absolute position"),
         ({"patch_norm": False}, "torchvision", "always normalises patches"),
         ({"qkv_bias": False}, "timm", "qkv has a bias"),
         ({"qk_scale": 0.1}, "huggingface", "scaled by"),
         ({"fit": "pad_shift"}, "torchvision", "computes fit='pad', not 'pad_shift'"),
         ({"window": (7, 5)}, "huggingface", "windows are square"),
+        ({"patch": (4, 2)}, "huggingface", "patches are square"),
+        ({"img_size": 56, "window": ((7, 7),) * 3}, "huggingface", "at 56×56 its windows are .*None"),
+        ({"img_size": 56, "window": ((7, 7),) * 3}, "timm", r"at 56×56 .*\(4, 4\)"),
+        ({"img_size": 56, "window": ((7, 7),) * 3}, "microsoft", r"at 56×56 .*\(4, 4\)"),
         ({}, "tim", "did you mean 'timm'"),
     ],
 )

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import swinkit
-from swinkit.errors import ConfigError, WeightsError
+from swinkit.errors import ConfigError, SwinkitError, WeightsError
 from swinkit.tasks.base import Task
 from tests.parity.golden import load_golden
 from tests.parity.test_peers import stirred
@@ -353,7 +353,8 @@ def test_a_tensor_without_axes(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [("config", None), ("labels", None), ("labels", [{"id": 0, "name": "a"}]), ("preprocessing", None),
-     ("config", {"embed_dims": 3}), ("lineage", 3), ("settings", None), ("format", "x")],
+     ("config", {"embed_dims": 3}), ("lineage", 3), ("settings", None), ("format", "x"),
+     ("settings", {"a": 1}), ("config", {"depths": [2, 1.5]})],
 )  # fmt: skip
 def test_a_damaged_header_is_named(key: str, value: object, tmp_path: Path) -> None:
     path = swinkit.save(microsoft(), tmp_path / "x.safetensors")
@@ -416,6 +417,10 @@ def test_what_stands_beside_a_transformers_model_is_used(tmp_path: Path) -> None
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": [1]}))
     with pytest.raises(WeightsError, match=r"The preprocessing in .* is not understood: .*mean has 1"):
         swinkit.load(tmp_path)
+    config = transformers.SwinConfig(embed_dim=16, depths=[2, 2], num_heads=[2, 2], image_size=[112, 28])
+    transformers.SwinForImageClassification(config).save_pretrained(tmp_path / "uneven")
+    with pytest.raises(WeightsError, match=r"was made for 112×28, where transformers shifts no window"):
+        swinkit.load(tmp_path / "uneven")
 
 
 def test_what_stands_beside_a_timm_model_is_used(tmp_path: Path) -> None:
@@ -428,3 +433,127 @@ def test_what_stands_beside_a_timm_model_is_used(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
     assert (model.preprocessing.crop, model.preprocessing.size) == (written["crop_pct"], 224)
     assert model.preprocessing.mean == tuple(written["mean"])
+
+
+@pytest.mark.parametrize("infix", ["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."])
+def test_words_of_wrappers_inside_of_names(infix: str, tmp_path: Path) -> None:
+    model = microsoft()
+    tensors = {name.replace("blocks.0.", f"blocks.0.{infix}"): t for name, t in state(model).items()}
+    assert answers_alike(swinkit.load(saved(tensors, tmp_path)), model)
+
+
+def test_averages_beside_the_others_in_one_mapping(tmp_path: Path) -> None:
+    """As Lightning saves a module that holds both."""
+    model = microsoft()
+    raw = {f"model.{name}": tensor * 0 for name, tensor in state(model).items()}
+    averaged = {f"ema_model.{name}": tensor for name, tensor in state(model).items()}
+    content = {"state_dict": {**raw, **averaged, "ema_model.decay": torch.tensor(0.9)}}
+    loaded = swinkit.load(saved(content, tmp_path))
+    assert answers_alike(loaded, model)
+    assert "model.head.weight" in loaded.load_report.dropped
+
+
+def test_maskformer_backbone(tmp_path: Path) -> None:
+    config = transformers.MaskFormerSwinConfig(
+        embed_dim=16, depths=[2, 2], num_heads=[2, 2], out_features=["stage1", "stage2"]
+    )
+    theirs = stirred(transformers.models.maskformer.modeling_maskformer_swin.MaskFormerSwinBackbone(config))
+    net = swinkit.backbone(saved(theirs.state_dict(), tmp_path))
+    assert net.load_report.initialised == ()
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        for ours, expected in zip(net(x), theirs(x).feature_maps, strict=True):
+            torch.testing.assert_close(ours, expected, **CLOSE)
+
+
+def test_a_detector_that_keeps_one_map(tmp_path: Path) -> None:
+    tensors = swinkit.to_dialect(swinkit.create("swin_t", 5, embed_dim=16, depths=(2, 2), num_heads=(2, 4)),
+                                 "openmmlab")  # fmt: skip
+    del tensors["head.fc.weight"], tensors["head.fc.bias"]
+    path = saved({**tensors, "bbox_head.fc_cls.weight": torch.zeros(3, 3)}, tmp_path)
+    net = swinkit.backbone(path)
+    assert net.out_indices == (1,)
+    assert net.load_report.initialised == ()
+
+
+def test_a_window_that_is_said_is_taken(tmp_path: Path) -> None:
+    model = microsoft(window=(2, 14), img_size=112)
+    path = saved({n: t for n, t in state(model).items() if "index" not in n}, tmp_path)
+    loaded = swinkit.load(path, window=(2, 14))
+    assert loaded.load_report.resized == ()
+    x = torch.randn(1, 3, 112, 112)
+    torch.testing.assert_close(loaded(x), model(x), **CLOSE)
+
+
+def test_a_clip_window_is_not_guessed(tmp_path: Path) -> None:
+    model = swinkit.create("swin3d_t", 2, embed_dim=8, depths=(1,), num_heads=(1,), window=(8, 7, 5))
+    tensors = {n: t for n, t in swinkit.to_dialect(model, "microsoft").items() if "index" not in n}
+    with pytest.raises(WeightsError, match=r"does not tell the window of stage 0"):
+        swinkit.load(saved(tensors, tmp_path))
+    assert swinkit.load(saved(tensors, tmp_path), window=(8, 7, 5)).backbone.config.windows == ((8, 7, 5),)
+
+
+def test_absolute_position_of_a_picture_that_is_not_square(tmp_path: Path) -> None:
+    model = microsoft(absolute_position=True, img_size=(112, 28), window=4)
+    loaded = swinkit.load(saved(state(model), tmp_path), img_size=(112, 28))
+    assert loaded.load_report.resized == ()
+    x = torch.randn(1, 3, 112, 28)
+    torch.testing.assert_close(loaded(x), model(x), **CLOSE)
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_kernels_change_in_single_precision(half: torch.dtype, tmp_path: Path) -> None:
+    tensors = {n: t.to(half) if t.is_floating_point() else t for n, t in state(microsoft()).items()}
+    model = swinkit.load(saved(tensors, tmp_path), in_chans=1)
+    exact = tensors["patch_embed.proj.weight"].float().sum(1, keepdim=True)
+    assert torch.equal(model.state_dict()["backbone.patch_embed.proj.weight"], exact)
+
+
+def test_an_mlp_ratio_that_is_rounded(tmp_path: Path) -> None:
+    model = microsoft(mlp_ratio=2.7, embed_dim=8)
+    assert answers_alike(swinkit.load(saved(state(model), tmp_path)), model)
+
+
+def test_meta_tensors_hold_nothing(tmp_path: Path) -> None:
+    tensors = {name: tensor.to("meta") for name, tensor in state(microsoft()).items()}
+    with pytest.raises(WeightsError, match="holds no numbers"):
+        swinkit.load(saved(tensors, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 7.5}, r"window=7\.5: give whole numbers"),
+        ({"window": ((7, 7), (7, "a"))}, "give whole numbers"),
+        ({"img_size": 224.5}, "img_size"),
+        ({"img_size": ("a", "b")}, "img_size"),
+        ({"in_chans": "3"}, "in_chans='3': give whole numbers"),
+        ({"in_chans": True}, "in_chans=True"),
+        ({"num_classes": "10"}, "num_classes='10': give a whole number"),
+        ({"num_classes": 2.5}, "num_classes=2.5"),
+        ({"classes": 5}, "classes=5: give a list of names"),
+        ({"task": []}, r"task=\[\] is unknown"),
+        ({"task": "segment"}, "task='segment' is unknown"),
+        ({"drop_path": "a"}, "drop_path='a': give a number"),
+        ({"qk_scale": "x"}, "qk_scale='x': give a number"),
+        ({"qkv_bias": 1}, "qkv_bias=1: give True or False"),
+    ],
+)
+def test_arguments_of_another_type(options: dict[str, object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        swinkit.load(saved(state(microsoft()), tmp_path), **options)
+
+
+def test_what_is_no_model_at_all(tmp_path: Path) -> None:
+    for call in (
+        lambda: swinkit.load(None),
+        lambda: swinkit.load("a" * 5000),
+        lambda: swinkit.backbone("swin_pico", out_indices=5),
+        lambda: swinkit.backbone("swin_pico", out_indices=[0.0]),
+        lambda: swinkit.to_dialect(torch.nn.Linear(2, 2), "timm"),
+        lambda: swinkit.to_dialect(microsoft(), None),
+        lambda: swinkit.save(swinkit.backbone("swin_pico"), tmp_path / "x"),
+        lambda: swinkit.save(microsoft(), "a\0b"),
+    ):
+        with pytest.raises(SwinkitError):
+            call()

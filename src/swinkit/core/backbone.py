@@ -224,7 +224,10 @@ class SwinBackbone(nn.Module):
 
 
 def _checked_indices(indices: Sequence[int] | None, stages: int) -> tuple[int, ...]:
-    chosen = tuple(range(stages)) if indices is None else tuple(indices)
+    listed = range(stages) if indices is None else indices
+    if not isinstance(listed, Sequence) or not all(isinstance(index, int) for index in listed):
+        raise ConfigError(f"out_indices={indices!r}: name stages from 0 to {stages - 1}, as (0, 1) does.")
+    chosen = tuple(listed)
     if not chosen or list(chosen) != sorted(set(chosen)) or not set(chosen) <= set(range(stages)):
         raise ConfigError(f"out_indices={chosen}: name stages from 0 to {stages - 1}, each once, rising.")
     return chosen

@@ -46,6 +46,7 @@ class SwinConfig:
     init_std: float | None = 0.02
 
     def __post_init__(self) -> None:
+        self._check_types()
         expand = object.__setattr__  # the instance is frozen
         for name in ("depths", "num_heads"):
             numbers = getattr(self, name)
@@ -133,6 +134,21 @@ class SwinConfig:
             return (tuple(flat),) * self.stages
         return tuple((side,) * self.rank for side in flat)
 
+    def _check_types(self) -> None:
+        """Whole numbers, numbers and truths where they belong; ConfigError names what is none."""
+        for name in ("embed_dim", "in_chans", "depths", "num_heads", "window", "patch", "img_size"):
+            value = getattr(self, name)
+            single = name in ("embed_dim", "in_chans")
+            if not (value is None and name == "img_size") and not _whole(value, deep=0 if single else 2):
+                raise ConfigError(f"{name}={value!r}: give whole numbers.")
+        for name in ("mlp_ratio", "drop", "attn_drop", "drop_path", "qk_scale", "init_std"):
+            value = getattr(self, name)
+            if not (value is None and name in ("qk_scale", "init_std")) and not _number(value):
+                raise ConfigError(f"{name}={value!r}: give a number.")
+        for name in ("qkv_bias", "patch_norm", "absolute_position", "prefix_index"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name}={getattr(self, name)!r}: give True or False.")
+
     def _check(self) -> None:
         if self.rank not in (2, 3):
             raise ConfigError(f"patch={self.patch} has {self.rank} axes: give 2 (image) or 3 (video).")
@@ -172,3 +188,14 @@ class SwinConfig:
             )
         if any(math.prod(window) <= 0 or min(window) <= 0 for window in self.windows):
             raise ConfigError(f"window={self.window}: every side must be positive.")
+
+
+def _whole(value: Any, *, deep: int) -> bool:
+    """Whether a value is a whole number, or up to `deep` levels of sequences of some."""
+    if isinstance(value, Sequence) and not isinstance(value, str) and deep:
+        return all(_whole(item, deep=deep - 1) for item in value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from swinkit.config import Preprocessing
@@ -33,6 +32,14 @@ def check_settings(checkpoint: Checkpoint, config: SwinConfig) -> None:
         if said != value:
             what = f"its tensors make {value!r}: is it whole?" if key in read else f"swinkit knows {value!r}."
             raise WeightsError(f"{checkpoint.source} says {key}={said!r} in config.json, but {what}")
+    grids = [config.grid(stage) or () for stage in range(config.stages)]
+    for grid, window in zip(grids, config.windows, strict=True):
+        if config.fit == "pad" and grid and min(grid) <= min(window) < max(grid):
+            size = "×".join(map(str, config.input_size or ()))
+            raise WeightsError(
+                f"{checkpoint.source} was made for {size}, where transformers shifts no window of a stage "
+                "with one short side; swinkit does, and would answer otherwise: it reads square ones."
+            )
 
 
 def class_labels(config: Mapping[str, Any], classes: int | None) -> list[str] | None:
@@ -46,18 +53,20 @@ def class_labels(config: Mapping[str, Any], classes: int | None) -> list[str] | 
     if names == [f"LABEL_{i}" for i in range(len(names))]:  # transformers' numbers
         return None
     times = Counter(map(str, names))
-    return [str(name) if times[str(name)] == 1 else f"{name} ({i})" for i, name in enumerate(names)]
+    own = [str(name) if times[str(name)] == 1 else f"{name} ({i})" for i, name in enumerate(names)]
+    return own if len(set(own)) == len(own) else None
 
 
-def trained_size(config: Mapping[str, Any], known: SwinConfig) -> SwinConfig:
-    """The architecture of an image model at the size that config.json names; windows stay as they are."""
+def trained_size(config: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Height and width that config.json names, if it does."""
     timm = config.get("pretrained_cfg")
-    sizes = (timm.get("input_size") or ())[-2:] if isinstance(timm, dict) else config.get("image_size", ())
-    sizes = [sizes, sizes] if isinstance(sizes, int) else sizes
-    plain = isinstance(sizes, list) and len(sizes) == 2 and all(isinstance(n, int) and n > 0 for n in sizes)
-    if not plain or known.rank != 2 or known.absolute_position:
-        return known
-    return replace(known, img_size=tuple(sizes))
+    said = timm.get("input_size") if isinstance(timm, dict) else config.get("image_size")
+    sizes = [said, said] if isinstance(said, int) else said
+    if not isinstance(sizes, list) or len(sizes) < 2:
+        return None
+    height, width = sizes[-2:]
+    plain = all(isinstance(side, int) and side > 0 for side in (height, width))
+    return (height, width) if plain else None
 
 
 def preprocessing(checkpoint: Checkpoint, config: SwinConfig) -> Preprocessing | None:
@@ -75,6 +84,9 @@ def preprocessing(checkpoint: Checkpoint, config: SwinConfig) -> Preprocessing |
     else:
         said = {"mean": [0.0] * config.in_chans, "std": [1.0] * config.in_chans}
     given = {key: value for key, value in said.items() if value is not None}
+    mean = given.get("mean")
+    if isinstance(mean, list) and len(mean) == 3 != config.in_chans:
+        return None  # the library's default for pictures, which these are not
     if not given or config.input_size is None:
         return None
     size = min(config.input_size[-2:])

@@ -11,12 +11,12 @@ import pickle
 import re
 import warnings
 import zipfile
-import zlib
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -30,7 +30,8 @@ FOLDER_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-WRAPPERS = ("state_dict", "model", "module", "teacher", "student")  # best first
+WRAPPERS = ("best", "state_dict", "model", "module", "teacher", "student")  # best first
+LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")  # how torch's older format begins
 
 
 @dataclass(frozen=True)
@@ -57,26 +58,29 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises WeightsError for what is missing, cut short, of another kind, or cannot be read without running
     code.
     """
-    if path.is_dir():
-        return _read_folder(path)
-    if not path.is_file():
-        raise WeightsError(f"There is no weights file {path}: check the path.")
-    if path.name.endswith(".index.json"):
-        return _read_shards(path)
-    if path.stat().st_size == 0:
-        raise WeightsError(f"{path} is empty: fetch it again.")
-    if path.suffix == ".safetensors" or _looks_like_safetensors(path):
-        return _read_safetensors(path)
-    return _peel(_unpickle(path), str(path))
+    try:
+        if path.is_dir():
+            return _read_folder(path)
+        if not path.is_file():
+            raise WeightsError(f"There is no weights file {path}: check the path.")
+        if path.name.endswith(".index.json"):
+            return _read_shards(path)
+        if path.stat().st_size == 0:
+            raise WeightsError(f"{path} is empty: fetch it again.")
+        if path.suffix == ".safetensors" or _looks_like_safetensors(path):
+            return _read_safetensors(path)
+        return _peel(_unpickle(path), str(path))
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
 def check_content(path: Path) -> None:
     """Refuse a file that cannot be weights, such as a web page, or whose checksums do not hold."""
     with path.open("rb") as file:
-        start = file.read(2)
-    if zipfile.is_zipfile(path):
+        start = file.read(len(LEGACY))
+    if _is_zip(path):
         _check_archive(path)
-    elif not start.startswith(b"\x80") and not _looks_like_safetensors(path):
+    elif start != LEGACY and not _looks_like_safetensors(path):
         raise _unreadable(path, ValueError("neither torch's nor safetensors"))
 
 
@@ -109,7 +113,7 @@ def _read_settings(path: Path) -> Mapping[str, Any]:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path} is damaged: it cannot be read as JSON ({error}).") from error
 
 
@@ -123,7 +127,7 @@ def _read_shards(index: Path) -> Checkpoint:
     dropped: list[str] = []
     for name in sorted(set(map(str, places.values()))):
         shard = index.parent / name
-        if Path(name).name != name:
+        if Path(name).name != name or name.endswith(".json"):
             raise WeightsError(f"{index} names {name!r}, which is not beside it: nothing was read.")
         if not shard.is_file():
             raise WeightsError(f"{shard} is missing, though {index.name} names it: fetch it too.")
@@ -156,8 +160,6 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise WeightsError(
             f"{path} is no readable safetensors file ({error}): it may be cut short or of another kind."
         ) from error
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
 class Foreign:
@@ -189,8 +191,15 @@ class Foreign:
         """Ignore entries, of set subclasses."""
 
 
-class _Unpickler(pickle.Unpickler):
-    """Finds what torch itself trusts with `weights_only=True`; all else becomes a `Foreign` class."""
+class _Unpickler(pickle._Unpickler):
+    """Finds what torch itself trusts with `weights_only=True`; all else becomes a `Foreign` class.
+
+    Python's own unpickler, not that in C, for there a file could set attributes of trusted classes and
+    functions (BUILD), and so change this process.
+    """
+
+    stack: list[Any]
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
         """Look up, import nothing."""
@@ -198,6 +207,15 @@ class _Unpickler(pickle.Unpickler):
         if trusted is not None:
             return trusted
         return type(name, (Foreign,), {"origin": f"{module}.{name}"})
+
+    def load_build(self) -> None:
+        """Give an object its state, where that is a plain dict's; `Foreign` ones go without."""
+        state = self.stack.pop()
+        owner = self.stack[-1]
+        if type(owner) is OrderedDict and isinstance(state, dict):
+            owner.__dict__.update(state)
+
+    dispatch[pickle.BUILD[0]] = load_build  # as the base class fills it
 
 
 def _trusted() -> dict[str, Any]:
@@ -217,7 +235,7 @@ _RESTRICTED = SimpleNamespace(__name__="restricted", Unpickler=_Unpickler, load=
 
 def _unpickle(path: Path) -> Any:
     """Content of a file written by torch.save; objects of foreign classes come back as `Foreign`."""
-    if zipfile.is_zipfile(path):
+    if _is_zip(path):
         _check_archive(path)
     try:
         return torch.load(path, weights_only=True, map_location="cpu")
@@ -233,12 +251,19 @@ def _unpickle(path: Path) -> Any:
         raise _unreadable(path, error) from error
 
 
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # one with changed bytes
+        return True
+
+
 def _check_archive(path: Path) -> None:
     """Refuse zip files of other things, and those whose checksums do not hold, for torch checks none."""
     try:
         with zipfile.ZipFile(path) as archive:
             names, broken = archive.namelist(), archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except Exception as error:
         raise _unreadable(path, error) from error
     if broken is not None:
         raise WeightsError(f"{path} is damaged (the checksum of {broken} does not hold): fetch it again.")
@@ -256,6 +281,10 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
     if start.lstrip().startswith((b"<", b"version https://git-lfs")):
         what = "a web page" if start.lstrip().startswith(b"<") else "a Git LFS pointer"
         return WeightsError(f"{path} is {what}, not weights: fetch the file itself.")
+    if start[:1] == b"\x80" and not start.startswith(LEGACY[: len(start)]):
+        return WeightsError(
+            f"{path} is a pickle that torch.save did not write: save its tensors with torch.save."
+        )
     if start[:2] == b"PK" or start[:1] == b"\x80":
         return WeightsError(f"{path} is damaged or cut short: fetch it again.")
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -276,7 +305,7 @@ def _peel(content: Any, source: str) -> Checkpoint:
         raise WeightsError(f"{source} holds no named tensors: {_kind(content)} with {_some(content)}.")
     most = max(_count(mapping) for _, mapping in found)
     whole = [pair for pair in found if 2 * _count(pair[1]) > most]  # not one with a stray tensor
-    keys, mapping = min(whole, key=lambda pair: (_rank(pair[0]), -_count(pair[1])))
+    keys, mapping = min(whole, key=lambda pair: (_rank(*pair), -_count(pair[1])))
     coded = [name for name, value in mapping.items() if _stands_for_tensor(name, value, wrapped=bool(keys))]
     if coded:
         raise WeightsError(
@@ -284,7 +313,22 @@ def _peel(content: Any, source: str) -> Checkpoint:
             "save plain tensors instead."
         )
     tensors = {name: value.detach() for name, value in mapping.items() if isinstance(value, Tensor)}
-    return Checkpoint(source, tensors, ".".join(keys), tuple(_foreign(content, ())))
+    others = [f"{'.'.join(other)}.* ({_count(m)} tensors)" for other, m in whole if other != keys]
+    dropped = (*others, *_foreign(content, ()))
+    return Checkpoint(source, _separate(tensors), ".".join(keys), dropped)
+
+
+def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that share no memory with each other: what is one in the file shall not be one when trained."""
+    seen: set[int] = set()
+    own = {}
+    for name, tensor in tensors.items():
+        plain = tensor.layout is torch.strided and not tensor.is_meta
+        place = tensor.untyped_storage().data_ptr() if plain else 0
+        shared = plain and (place in seen or not tensor.is_contiguous())
+        own[name] = tensor.clone(memory_format=torch.contiguous_format) if shared else tensor
+        seen.add(place)
+    return own
 
 
 def _stands_for_tensor(name: str, value: Any, *, wrapped: bool) -> bool:
@@ -310,12 +354,13 @@ def _mappings(content: Mapping[Any, Any], keys: tuple[str, ...]) -> Iterator[tup
                 yield from _mappings(value, (*keys, str(name)))
 
 
-def _rank(keys: tuple[str, ...]) -> int:
+def _rank(keys: tuple[str, ...], mapping: Mapping[str, Any]) -> int:
     """Averaged weights first, for they are what was measured; then the usual names.
 
-    mmengine swaps the two before it saves: its `ema_state_dict` holds the weights that were not averaged.
+    mmengine swaps the two before it saves: its `ema_state_dict`, which counts `steps`, holds the weights that
+    were not averaged.
     """
-    if "ema_state_dict" in keys:
+    if "ema_state_dict" in keys and "steps" in mapping:
         return len(WRAPPERS) + 2
     if any(is_average(key) for key in keys):
         return -1
@@ -325,7 +370,7 @@ def _rank(keys: tuple[str, ...]) -> int:
 
 def is_average(key: str) -> bool:
     """Whether a key speaks of averaged weights: "model_ema", not "semantic"."""
-    return re.search(r"(?<![a-z])ema(?![a-z])", key.lower()) is not None
+    return re.search(r"(?<![a-z])(ema|swa|avg|averaged?)(?![a-z])", key.lower()) is not None
 
 
 def _foreign(content: Any, keys: tuple[str, ...]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,7 @@ from swinkit.weights.store import RECOMPUTED
 INDEX, MASK = RECOMPUTED
 # buffers; the counts are those of mmengine's averaged models, the names without dots of mmcv's
 LEFT = re.compile(
-    rf"(?:.*\.)?({INDEX}|{MASK}|mask_token|num_batches_tracked|n_averaged|steps)|ema_[a-z0-9_]+"
+    rf"(?:.*\.)?({INDEX}|{MASK}|mask_token|num_batches_tracked|n_averaged|steps|decay)|ema_[a-z0-9_]+"
 )
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 HEAD = ("head.weight", "head.bias")
@@ -41,7 +41,7 @@ _OTHER_HEADS = (
     (r"(decode_head|auxiliary_head)\.", "a segmentation model"),
     (r"(rpn_head|roi_head|bbox_head|neck|rpn|roi_heads)\.", "a detector"),
     (r"(logit_scale$|text\w*\.|token_embedding\.)", "an image-text model"),
-    (r"(decoder|mask_token|encoder_k|projector|predictor)", "a pre-training model"),
+    (r"(decoder|mask_token|encoder_k|projector|predictor)", "a pre-training model, or one with a decoder,"),
 )
 
 
@@ -77,18 +77,16 @@ class Converted:
 
     def other_head(self) -> str | None:
         """What model the other tensors make of it, if they are known."""
-        for pattern, what in _OTHER_HEADS:
-            if any(re.match(pattern, name) for name in self.others):
-                return what
-        return None
+        return _other_head(self.others)
 
 
 def convert(checkpoint: Checkpoint) -> Converted:
     """Give a checkpoint our names and our order of numbers; WeightsError where it is no Swin."""
-    names = list(checkpoint.tensors)
+    stored = _unwrapped(checkpoint)
+    names = list(stored)
     dialect = recognise(names, checkpoint.source)
     prefix = dialect.prefix(names)
-    own, others, strange = _split(checkpoint.tensors, prefix)
+    own, others, strange = _split(stored, prefix, dialect.copies(names))
     left = [name for name in (*own, *others) if LEFT.fullmatch(name)]
     kept = {name: tensor for name, tensor in own.items() if name not in left}
     beside = {name: tensor for name, tensor in others.items() if _belongs(name, dialect.to_ours(name))}
@@ -98,22 +96,36 @@ def convert(checkpoint: Checkpoint) -> Converted:
         raise WeightsError(f"{checkpoint.source} holds {twice} twice, in two spellings: remove one of them.")
     read = dialect.reads(plain)
     ours = {name: tensor for name, tensor in read.items() if BODY.match(name) or name in HEAD}
-    _check_numbers(ours, checkpoint.source)
+    check_numbers(ours, checkpoint.source)
     rest = {name: tensor for name, tensor in read.items() if name not in ours}
     rest |= {name: tensor for name, tensor in others.items() if name not in (*beside, *left)}
+    held = {dialect.to_ours(name): own[name] for name in own if not own[name].is_meta}
     indices, masks = (
-        _by_stage({dialect.to_ours(n): own[n] for n in own if n.endswith(end)}) for end in RECOMPUTED
+        _by_stage({name: tensor for name, tensor in held.items() if name.endswith(end)}) for end in RECOMPUTED
     )
     return Converted(
         checkpoint.source,
         dialect,
-        _sole_norm(ours, dialect),
+        ours if _other_head(rest) else _sole_norm(ours, dialect),
         rest,
         converted=tuple(name for name, t in ours.items() if t is not plain.get(name)),
         dropped=(*sorted(left), *strange, *checkpoint.dropped),
         indices=indices,
         masks=masks,
     )
+
+
+def _unwrapped(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Tensors without the words that torch.compile, FSDP and checkpointing put into their names."""
+    words = r"(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
+    return {re.sub(words, "", name): tensor for name, tensor in checkpoint.tensors.items()}
+
+
+def _other_head(names: Iterable[str]) -> str | None:
+    for pattern, what in _OTHER_HEADS:
+        if any(re.match(pattern, name) for name in names):
+            return what
+    return None
 
 
 def recognise(names: Sequence[str], source: str) -> Dialect:
@@ -133,15 +145,19 @@ def recognise(names: Sequence[str], source: str) -> Dialect:
 
 
 def _split(
-    tensors: Mapping[str, Tensor], prefix: str
+    tensors: Mapping[str, Tensor], prefix: str, copies: Sequence[str]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], list[str]]:
-    """What stands below the backbone's prefix; what stands beside it, both without it; names elsewhere."""
+    """What stands below the backbone's prefix; what stands beside it, both without it; names elsewhere.
+
+    `copies` are the prefixes of all whole backbones: other ones than that taken stand elsewhere too.
+    """
     outer = prefix[: prefix.rstrip(".").rfind(".") + 1]
+    spare = tuple(copy for copy in copies if copy != prefix and not prefix.startswith(copy))
     own, others, strange = {}, {}, []
     for name, tensor in tensors.items():
         if name.startswith(prefix):
             own[name.removeprefix(prefix)] = tensor
-        elif name.startswith(outer):
+        elif name.startswith(outer) and not (spare and name.startswith(spare)):
             others[name.removeprefix(outer)] = tensor
         else:
             strange.append(name)
@@ -153,11 +169,16 @@ def _belongs(name: str, ours: str) -> bool:
     return ours in HEAD or (ours != name and BODY.match(ours) is not None)
 
 
-def _check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
+def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
     """Refuse what is no plain number, such as quantised weights, whose scale stands elsewhere."""
     for name, tensor in tensors.items():
+        if LEFT.fullmatch(name):
+            continue
+        if tensor.is_meta:
+            raise WeightsError(f"{source} holds no numbers for {name} (device meta): save the loaded model.")
         if tensor.dtype not in FLOATS or tensor.is_quantized or tensor.layout is not torch.strided:
-            kind = str(tensor.dtype).removeprefix("torch.")
+            plain = tensor.layout is torch.strided
+            kind = str(tensor.dtype if plain else tensor.layout).removeprefix("torch.")
             raise WeightsError(f"{source} stores {name} as {kind}: save it as floats, not quantised.")
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock
 from rich.console import Console
 
-from swinkit.errors import WeightsError
+from swinkit.errors import ConfigError, WeightsError
 from swinkit.files import make_folder, write_text
 from swinkit.progress import progress_bar
 from swinkit.weights.catalog import Published
@@ -34,7 +34,12 @@ def cache_folder() -> Path:
     """Where downloaded weights are kept."""
     home = os.environ.get("SWINKIT_HOME")
     if home:
-        return Path(home).expanduser()
+        try:
+            return Path(home).expanduser()
+        except RuntimeError as error:
+            raise ConfigError(
+                f"SWINKIT_HOME={home} names a home that is not there: give a folder."
+            ) from error
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "swinkit"
 
@@ -132,6 +137,8 @@ def _verify(file: Path, published: Published) -> None:
         return
     check_content(file)
     found: dict[str, Any] = {"url": published.url, "size": size, "sha256": _sha256(file)}
+    if not os.access(lock_file.parent, os.W_OK):
+        return  # a shared cache, filled by hand: there is no place to note it
     with FileLock(f"{lock_file}.lock"):  # others may note theirs
         lock = _read_lock(lock_file)
         known = lock.setdefault(published.file, found)
@@ -150,12 +157,15 @@ def _read_lock(path: Path) -> dict[str, Any]:
         read = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path} cannot be read ({error}): mend or remove it.") from error
-    keys = {"size", "sha256"}
-    if not isinstance(read, dict) or not all(isinstance(e, dict) and keys <= e.keys() for e in read.values()):
+    entries = read.values() if isinstance(read, dict) else [None]
+    if not all(
+        isinstance(e, dict) and isinstance(e.get("size"), int) and isinstance(e.get("sha256"), str)
+        for e in entries
+    ):
         raise WeightsError(f"{path} does not hold size and sha256 of each file: mend or remove it.")
-    return read
+    return dict(read)
 
 
 def _sha256(path: Path) -> str:

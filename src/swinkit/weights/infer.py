@@ -15,12 +15,14 @@ from swinkit.core.windows import relative_index
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.weights.convert import Converted
 
+LONGEST = 32  # frames of patches in a window: more is no guess to make
 
-def infer_config(given: Converted, window: Any = None) -> SwinConfig:
+
+def infer_config(given: Converted, window: Any = None, img_size: Any = None) -> SwinConfig:
     """Read the architecture off the tensors: widths, depths, heads, windows, patch, rank, position, fit.
 
-    `window` chooses where a bias table fits several. Raises WeightsError where the tensors disagree or do
-    not tell.
+    `window` chooses where a bias table fits several, `img_size` where an absolute position does. Raises
+    WeightsError where the tensors disagree or do not tell.
     """
     tensors, source = given.tensors, given.source
     depths = _depths(tensors, source)
@@ -36,7 +38,11 @@ def infer_config(given: Converted, window: Any = None) -> SwinConfig:
     if not heads:
         raise WeightsError(f"{source} holds no relative position bias tables: is it whole?")
     all_heads = [found[1] if found else heads << s >> first for s, found in enumerate(tables)]
-    hidden = _shape(tensors, r"layers\.0\.blocks\.\d+\.mlp\.fc1\.weight", (2,)) or (4 * width,)
+    ratios = [  # hidden widths are rounded down from it
+        found[0] / (width << s)
+        for s in range(len(depths))
+        if (found := _shape(tensors, rf"layers\.{s}\.blocks\.\d+\.mlp\.fc1\.weight", (2,)))
+    ]
     position = _shape(tensors, "absolute_pos_embed", (3,))
     dialect = given.dialect
     values: dict[str, Any] = {
@@ -46,7 +52,7 @@ def infer_config(given: Converted, window: Any = None) -> SwinConfig:
         "window": (7,) * rank,
         "patch": tuple(patch[2:]),
         "in_chans": patch[1],
-        "mlp_ratio": hidden[0] / width,
+        "mlp_ratio": max(ratios, default=4.0),
         "qkv_bias": not dialect.no_qkv_bias or any(name.endswith("attn.qkv.bias") for name in tensors),
         "patch_norm": not dialect.no_patch_norm or any(n.startswith("patch_embed.norm.") for n in tensors),
         "fit": "clamp" if rank == 3 else "pad_shift" if given.normed else "pad",
@@ -54,6 +60,9 @@ def infer_config(given: Converted, window: Any = None) -> SwinConfig:
     known = _config(values, source)
     windows = _windows(tables, given, known, window)
     size = _image_size(windows, patch[2:], position, given.masks.get(0, ()))
+    if position is not None and img_size is not None:
+        wanted = replace(known, img_size=img_size)
+        size = wanted.input_size if math.prod(wanted.grid(0) or ()) == position[1] else size
     return _config(
         values | {"window": windows, "absolute_position": position is not None, "img_size": size}, source
     )
@@ -119,9 +128,9 @@ def _windows(
 
 
 def _window(stage: int, rows: int, given: Converted, known: SwinConfig, wanted: Any) -> Axes:
-    """Window of a bias table: that of the stored relative index; else the one square in space.
+    """Window of a bias table: that of the stored relative index; else `wanted`; else the one square in space.
 
-    Where several fit, `wanted` decides, else WeightsError names them.
+    WeightsError names those that fit where none of these is found.
     """
     candidates = _windows_of(rows, known.rank)
     indices = given.indices.get(stage)
@@ -133,19 +142,27 @@ def _window(stage: int, rows: int, given: Converted, known: SwinConfig, wanted: 
                 f"agree with its relative position index of shape {tuple(indices[0].shape)}."
             )
         return fitting[0]
-    square = [window for window in candidates if window[-1] == window[-2]]
+    if not candidates:
+        raise WeightsError(f"{given.source} is damaged: no window has a bias table of {rows} rows.")
+    chosen = None if wanted is None else _chosen(stage, known, wanted)
+    if chosen in candidates:
+        return chosen
+    square = [w for w in candidates if w[-1] == w[-2] and (known.rank == 2 or w[0] <= LONGEST)]
     square = [window for window in square if window[-1] > 1] or square
     if len(square) == 1:
         return square[0]
-    if not candidates:
-        raise WeightsError(f"{given.source} is damaged: no window has a bias table of {rows} rows.")
-    chosen = None if wanted is None else replace(known, window=wanted).windows[stage]
-    if chosen in candidates:
-        return chosen
     raise WeightsError(
         f"{given.source} does not tell the window of stage {stage}: its bias table of {rows} rows fits "
         f"{', '.join(map(str, square or candidates))}; say which by window=."
     )
+
+
+def _chosen(stage: int, known: SwinConfig, wanted: Any) -> Axes | None:
+    """The window that a user names, where it is one for this rank: to inflate, it is not."""
+    try:
+        return replace(known, window=wanted).windows[stage]
+    except ConfigError:
+        return None
 
 
 def _is_index(index: Tensor, window: Axes) -> bool:

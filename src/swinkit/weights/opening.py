@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from swinkit.errors import ConfigError, WeightsError
 from swinkit.labels import Labels
 from swinkit.weights.companions import check_settings, class_labels, preprocessing, trained_size
 from swinkit.weights.containers import Checkpoint, read_checkpoint
-from swinkit.weights.convert import convert
+from swinkit.weights.convert import check_numbers, convert
 from swinkit.weights.infer import infer_config
 from swinkit.weights.store import FORMAT, HEADER, HEADER_KEY
 
@@ -48,20 +48,21 @@ class Opened:
     dropped: tuple[str, ...] = ()
 
 
-def open_weights(path: Path, *, window: Any = None) -> Opened:
+def open_weights(path: Path, *, window: Any = None, img_size: Any = None) -> Opened:
     """Open a file or a Hugging Face folder; WeightsError where it is unreadable or no Swin.
 
-    `window` tells the window of a foreign file where its tensors leave a choice.
+    `window` and `img_size` tell those of a foreign file where its tensors leave a choice.
     """
     checkpoint = read_checkpoint(path)
     if HEADER_KEY in checkpoint.metadata:
         return _open_ours(checkpoint)
-    return _open_foreign(checkpoint, window)
+    return _open_foreign(checkpoint, window, img_size)
 
 
 def _open_ours(checkpoint: Checkpoint) -> Opened:
     source = checkpoint.source
     header = _read_header(checkpoint)
+    check_numbers(checkpoint.tensors, source)
     try:
         return Opened(
             source,
@@ -87,7 +88,7 @@ def _read_header(checkpoint: Checkpoint) -> dict[str, Any]:
     try:
         header: dict[str, Any] = dict(json.loads(checkpoint.metadata[HEADER_KEY]))
         newer = int(header.get("format", FORMAT)) > FORMAT
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise WeightsError(f"{source} has a damaged header: its metadata is no JSON.") from error
     if newer:
         raise WeightsError(f"{source} was written by a newer swinkit: update with `pip install -U swinkit`.")
@@ -97,11 +98,13 @@ def _read_header(checkpoint: Checkpoint) -> dict[str, Any]:
     return header
 
 
-def _open_foreign(checkpoint: Checkpoint, window: Any) -> Opened:
+def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
     given = convert(checkpoint)
-    config = infer_config(given, window)
+    trained = trained_size(checkpoint.config)
+    config = infer_config(given, window, trained if img_size is None else img_size)
+    if trained is not None and config.rank == 2 and not config.absolute_position:
+        config = replace(config, img_size=trained)
     check_settings(checkpoint, config)
-    config = trained_size(checkpoint.config, config)
     names = class_labels(checkpoint.config, given.classes)
     lineage = {"file": checkpoint.source, "dialect": given.dialect.name}
     return Opened(

@@ -29,7 +29,7 @@ def adapt(
             stage = int(match[1])
             adapted[name] = resize_table(tensor, old.windows[stage], new.windows[stage])
         elif name == "patch_embed.proj.weight" and tensor.ndim in (4, 5):
-            adapted[name] = adapt_channels(inflate_patch(tensor, new.patch_size), new.in_chans)
+            adapted[name] = adapt_patch(tensor, new.patch_size, new.in_chans)
         elif name == "absolute_pos_embed" and old.grid(0) and new.grid(0):
             adapted[name] = resize_position(tensor, old.grid(0) or (), new.grid(0) or ())
     return adapted, [name for name, tensor in adapted.items() if tensor is not tensors[name]]
@@ -46,7 +46,8 @@ def resize_table(table: Tensor, old: Axes, new: Axes) -> Tensor:
     rows = 1
     for side in before:
         rows *= side
-    if before == after or len(before) > len(after) or len(table) != rows:
+    same = before == after[-len(before) :] and all(side == 1 for side in after[: -len(before)])
+    if same or len(before) > len(after) or len(table) != rows:
         return table
     planes = table.T.unflatten(1, before)  # (heads, *before)
     if len(before) == 2:
@@ -69,6 +70,13 @@ def resize_position(table: Tensor, old: Axes, new: Axes) -> Tensor:
         return table
     plane = F.interpolate(table.float().mT.unflatten(2, old), new, mode="bicubic")
     return plane.flatten(2).mT.contiguous()
+
+
+def adapt_patch(kernel: Tensor, patch: Axes, channels: int) -> Tensor:
+    """Patch convolution for video and for other channels, in single precision where it changes."""
+    if kernel.shape[1] == channels and (kernel.ndim == 5 or len(patch) == 2):
+        return kernel
+    return adapt_channels(inflate_patch(kernel.float(), patch), channels)
 
 
 def inflate_patch(kernel: Tensor, patch: Axes) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from swinkit.core.config import SwinConfig
+from swinkit.core.config import Axes, SwinConfig
 from swinkit.core.windows import relative_index
 from swinkit.errors import ConfigError, nearest
 from swinkit.files import make_folder, write_atomically, write_text
@@ -28,6 +29,28 @@ from swinkit.weights.dialects import (
 )
 from swinkit.weights.dialects.spelling import renamed
 
+Cut = Callable[[Axes, Axes], Axes | None]
+
+
+def _whole(window: Axes, grid: Axes) -> Axes:
+    """A small grid is padded."""
+    return window
+
+
+def _by_side(window: Axes, grid: Axes) -> Axes:
+    """The window shrinks to the shorter side of the grid."""
+    return (min(grid),) * 2 if min(grid) <= min(window) else window
+
+
+def _by_axis(window: Axes, grid: Axes) -> Axes:
+    """Each side of the window shrinks by itself."""
+    return tuple(map(min, window, grid))
+
+
+def _none_smaller(window: Axes, grid: Axes) -> Axes | None:
+    """No smaller grid can be computed."""
+    return window if min(grid) >= min(window) else None
+
 
 @dataclass(frozen=True)
 class Target:
@@ -36,8 +59,9 @@ class Target:
     dialect: Dialect
     ranks: tuple[int, ...] = (2,)
     dense: bool = True  # a norm for each map
-    cut_windows: bool = False  # a smaller window where a stage's grid is smaller
+    cut: Cut = _whole  # window of a stage's table where the grid is small
     uneven_windows: bool = False  # sides that differ
+    uneven_patches: bool = False
     position: bool = False
     index: bool = False
 
@@ -46,15 +70,23 @@ TARGETS = {
     "microsoft": Target(
         MICROSOFT,
         ranks=(2, 3),
-        cut_windows=True,
+        cut=_by_side,
         uneven_windows=True,
+        uneven_patches=True,
         position=True,
         index=True,
     ),
-    "openmmlab": Target(OPENMMLAB, index=True),
-    "timm": Target(TIMM, dense=False, cut_windows=True, uneven_windows=True),
-    "torchvision": Target(TORCHVISION, ranks=(2, 3), dense=False, uneven_windows=True, index=True),
-    "huggingface": Target(HUGGINGFACE, position=True),
+    "openmmlab": Target(OPENMMLAB, cut=_none_smaller, index=True),
+    "timm": Target(TIMM, dense=False, cut=_by_axis, uneven_windows=True, uneven_patches=True),
+    "torchvision": Target(
+        TORCHVISION,
+        ranks=(2, 3),
+        dense=False,
+        uneven_windows=True,
+        uneven_patches=True,
+        index=True,
+    ),
+    "huggingface": Target(HUGGINGFACE, cut=_none_smaller, position=True),
 }
 
 
@@ -64,10 +96,12 @@ def spell(
     """Tensors under Microsoft's names, a backbone's and perhaps `head`'s, under those of another dialect.
 
     `dense` says that each map has its own norm. Raises ConfigError for an unknown dialect, or a model that
-    its code cannot build.
+    its code cannot build. On the CPU the tensors are the model's own, as in a `state_dict`.
     """
     target = find_target(name)
     _check(target, name, config, dense=dense)
+    if name == "huggingface" and not dense and "norm.weight" not in tensors:
+        raise ConfigError("A backbone without a final norm cannot be written for transformers: it has one.")
     dialect = TORCHVISION_3D if name == "torchvision" and config.rank == 3 else target.dialect
     ours = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     if target.index:
@@ -90,7 +124,7 @@ def spell(
 def find_target(name: str) -> Target:
     """Look a dialect up; ConfigError names the nearest one."""
     if name not in TARGETS:
-        raise ConfigError(f"There is no dialect {name!r} to write: {nearest(name, TARGETS)}")
+        raise ConfigError(f"There is no dialect {name!r} to write: {nearest(str(name), TARGETS)}")
     return TARGETS[name]
 
 
@@ -128,7 +162,7 @@ def huggingface_config(
         "model_type": "swin",
         "architectures": [kind],
         **chosen,
-        "image_size": size[0],
+        "image_size": size[0] if len(set(size)) == 1 else list(size),
         "patch_size": config.patch_size[0],
         "num_channels": config.in_chans,
         "embed_dim": config.embed_dim,
@@ -151,24 +185,26 @@ def _indices(config: SwinConfig, *, flat: bool) -> dict[str, Tensor]:
     found = {}
     for stage, depth in enumerate(config.depths):
         window = config.windows[stage]
-        index = relative_index(window, window, torch.device("cpu")).clone()
-        for block in range(depth):
-            found[f"layers.{stage}.blocks.{block}.attn.{INDEX}"] = index.flatten() if flat else index
+        index = relative_index(window, window, torch.device("cpu"))
+        index = index.flatten() if flat else index
+        for block in range(depth):  # each its own, for safetensors takes no shared memory
+            found[f"layers.{stage}.blocks.{block}.attn.{INDEX}"] = index.clone()
     return found
 
 
 def _check(target: Target, name: str, config: SwinConfig, *, dense: bool) -> None:
     """Refuse what the target's code would compute otherwise, or not at all."""
     title = target.dialect.title
-    windows = set(config.windows)
+    size = "×".join(map(str, config.input_size or ())) or "any size"
+    tables = _tables(target, config, dense=dense)
     rule = "clamp" if config.rank == 3 else "pad_shift" if dense else "pad"
-    square = all(len(set(window[-2:])) == 1 for window in windows)
+    square = all(len(set(window[-2:])) == 1 for window in config.windows)
     faults = {
         f"it takes no {'video' if config.rank == 3 else 'images'}": config.rank not in target.ranks,
         "it has no norm for each map": dense and not target.dense,
         f"it computes fit={rule!r}, not {config.fit!r}": config.fit != rule,
-        f"it has one window for all stages, not {sorted(windows)}": len(windows) > 1
-        and not (target.cut_windows and windows_are_cut(config)),
+        f"at {size} its windows are {tables}, not {list(config.windows)}": tables != list(config.windows),
+        "its patches are square": len(set(config.patch_size[-2:])) > 1 and not target.uneven_patches,
         "its windows are square": not square and not target.uneven_windows,
         "it has no absolute position": config.absolute_position and not target.position,
         "it always normalises patches": not config.patch_norm and not target.dialect.no_patch_norm,
@@ -180,7 +216,9 @@ def _check(target: Target, name: str, config: SwinConfig, *, dense: bool) -> Non
             raise ConfigError(f"This model cannot be written in {title} spelling ({name}): {fault}.")
 
 
-def windows_are_cut(config: SwinConfig) -> bool:
-    """Whether windows differ only as Microsoft's rule cuts the first one to each stage's grid."""
-    values = config.to_dict() | {"window": max(min(window) for window in config.windows)}
-    return config.rank == 2 and SwinConfig.from_dict(values).windows == config.windows
+def _tables(target: Target, config: SwinConfig, *, dense: bool) -> list[Axes | None]:
+    """Windows of the tables that the target's code makes for this size; None where it cannot run."""
+    whole = tuple(map(max, zip(*config.windows, strict=True)))
+    if dense or config.rank == 3 or config.input_size is None:
+        return [whole] * config.stages
+    return [target.cut(whole, config.grid(stage) or whole) for stage in range(config.stages)]

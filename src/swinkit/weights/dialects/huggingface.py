@@ -46,6 +46,8 @@ HUGGINGFACE = Dialect(
         ("layernorm.", "norm."),
         ("classifier.", "head."),
     ),
+    # MaskFormer's own backbone
+    aliases=(("hidden_states_norms.{s}.", "norm{s}."),),
     # longer parts first: `output.dense` stands in both
     inner=(
         (".attention.output.dense.", ".attn.proj."),

@@ -7,6 +7,7 @@ Pairs are (theirs, ours); ours are Microsoft's names, FACTS §3.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -73,15 +74,19 @@ class Dialect:
 
     def prefix(self, names: Sequence[str]) -> str:
         """What stands before the backbone's names, as most of them have it: "module.backbone.", say."""
-        votes: dict[str, int] = {}
-        for name in names:
-            match = self._anywhere.search(name)
-            if match:
-                votes[name[: match.start()]] = votes.get(name[: match.start()], 0) + 1
-        most = max(votes.values(), default=0)
-        whole = [prefix for prefix, count in votes.items() if 2 * count > most]
+        votes = self._votes(names)
         # of averaged weights and the others the averaged ones; of a student and its slow copy the student
-        return max(whole, key=lambda prefix: (is_average(prefix), votes[prefix]), default="")
+        return max(self.copies(names), key=lambda prefix: (is_average(prefix), votes[prefix]), default="")
+
+    def copies(self, names: Sequence[str]) -> list[str]:
+        """The prefixes of all backbones that are whole, or nearly."""
+        votes = self._votes(names)
+        most = max(votes.values(), default=0)
+        return [prefix for prefix, count in votes.items() if 2 * count > most]
+
+    def _votes(self, names: Sequence[str]) -> dict[str, int]:
+        matches = (self._anywhere.search(name) for name in names)
+        return Counter(match.string[: match.start()] for match in matches if match)
 
     @cached_property
     def _anywhere(self) -> re.Pattern[str]:
