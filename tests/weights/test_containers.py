@@ -250,6 +250,12 @@ def test_numpy_arrays_are_refused_not_left_out(wrap: Any, tmp_path: Path) -> Non
         read_checkpoint(tmp_path / "x.pth")
 
 
+def test_arrays_alone_are_refused_by_name(tmp_path: Path) -> None:
+    torch.save({"model": {"a.weight": np.ones(3)}}, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=r"stores model\.a\.weight \(numpy.*\), which needs its code"):
+        read_checkpoint(tmp_path / "x.pth")
+
+
 def test_another_copy_is_named_as_dropped(tmp_path: Path) -> None:
     torch.save({"model": STATE, "model_ema": STATE}, tmp_path / "x.pth")
     assert "model.* (2 tensors)" in read_checkpoint(tmp_path / "x.pth").dropped

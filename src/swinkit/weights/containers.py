@@ -301,6 +301,11 @@ def _peel(content: Any, source: str) -> Checkpoint:
     if isinstance(content, Tensor) or not isinstance(content, Mapping):
         raise WeightsError(f"{source} holds {_kind(content)}, not named tensors: give a state_dict.")
     found = list(_mappings(content, ()))
+    coded = [] if found else [name for name in _foreign(content, ()) if "numpy" in name]
+    if coded:
+        raise WeightsError(
+            f"{source} stores {coded[0]}, which needs its code to be read: save plain tensors instead."
+        )
     if not found:
         raise WeightsError(f"{source} holds no named tensors: {_kind(content)} with {_some(content)}.")
     most = max(_count(mapping) for _, mapping in found)
