@@ -1,0 +1,155 @@
+"""RandAugment as the published recipes draw it: a few of fifteen changes, each of a drawn strength.
+
+Semantics are those of timm's `rand-m9-mstd0.5-inc1` (Cubuk et al. 2019 with a spread of the magnitude, and
+changes that all grow with it); torchvision's RandAugment has neither. Strengths run from 0 to 10.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image, ImageEnhance, ImageOps
+
+from swinkit.errors import ConfigError
+
+FULL = 10.0  # the largest strength
+PATTERN = re.compile(r"([a-z]+)(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What geometric changes need: the colour that comes in from outside, and the filter."""
+
+    fill: tuple[int, ...] | int
+    resample: Image.Resampling
+
+
+@dataclass(frozen=True)
+class RandAugment:
+    """Draws `layers` changes with replacement and applies each with probability `chance`.
+
+    The strength of each is normal around `magnitude` with deviation `spread`, cut to 0..10. With `increasing`
+    every change grows with its strength; without it the enhancements run from 0.1 to 1.9, and posterising and
+    solarising weaken. Draws from torch's global generator.
+    """
+
+    magnitude: float = FULL
+    layers: int = 2
+    chance: float = 0.5
+    spread: float = 0.0
+    increasing: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> RandAugment:
+        """Read timm's spelling, such as "rand-m9-mstd0.5-inc1"; ConfigError for what is not understood."""
+        first, *sections = text.split("-")
+        matches = [PATTERN.fullmatch(section) for section in sections]
+        values = {match[1]: float(match[2]) for match in matches if match}
+        known = {"m": "magnitude", "n": "layers", "p": "chance", "mstd": "spread", "inc": "increasing"}
+        if first != "rand" or None in matches or not values.keys() <= known.keys():
+            raise ConfigError(
+                f"randaugment={text!r} is not understood: write it as rand-m9-mstd0.5-inc1, with m the "
+                "magnitude (0 to 10), mstd its spread, inc1 for changes that grow with it, n the changes an "
+                "image, p the chance of each."
+            )
+        if values.get("m", 0) > FULL or values.get("p", 0) > 1:
+            raise ConfigError(f"randaugment={text!r}: m is at most 10, and p at most 1.")
+        typed = {"layers": int, "increasing": bool}
+        named = {known[key]: value for key, value in values.items()}
+        return cls(**{name: typed.get(name, float)(value) for name, value in named.items()})
+
+    def __call__(self, image: Image.Image, canvas: Canvas) -> Image.Image:
+        """Change an image of mode RGB or L."""
+        changes = GROWING if self.increasing else CHANGES
+        names = list(changes)
+        for place in torch.randint(len(names), (self.layers,)).tolist():
+            applied, sign, strength = torch.rand(2).tolist() + torch.randn(1).tolist()
+            if applied < self.chance:
+                level = min(FULL, max(0.0, self.magnitude + self.spread * strength))
+                image = changes[names[place]](image, level / FULL, -1 if sign < 0.5 else 1, canvas)
+        return image
+
+
+# of the image, its strength in 0..1, a drawn sign, and the canvas
+Change = Callable[[Image.Image, float, int, Canvas], Image.Image]
+
+
+def _affine(image: Image.Image, matrix: tuple[float, ...], canvas: Canvas) -> Image.Image:
+    return image.transform(
+        image.size, Image.Transform.AFFINE, matrix, resample=canvas.resample, fillcolor=canvas.fill
+    )
+
+
+def _rotate(image: Image.Image, strength: float, sign: int, canvas: Canvas) -> Image.Image:
+    return image.rotate(sign * 30 * strength, resample=canvas.resample, fillcolor=canvas.fill)
+
+
+def _shear_x(image: Image.Image, strength: float, sign: int, canvas: Canvas) -> Image.Image:
+    return _affine(image, (1, sign * 0.3 * strength, 0, 0, 1, 0), canvas)
+
+
+def _shear_y(image: Image.Image, strength: float, sign: int, canvas: Canvas) -> Image.Image:
+    return _affine(image, (1, 0, 0, sign * 0.3 * strength, 1, 0), canvas)
+
+
+def _translate_x(image: Image.Image, strength: float, sign: int, canvas: Canvas) -> Image.Image:
+    return _affine(image, (1, 0, sign * 0.45 * strength * image.width, 0, 1, 0), canvas)
+
+
+def _translate_y(image: Image.Image, strength: float, sign: int, canvas: Canvas) -> Image.Image:
+    return _affine(image, (1, 0, 0, 0, 1, sign * 0.45 * strength * image.height), canvas)
+
+
+def _solarize_add(image: Image.Image, strength: float, *_: object) -> Image.Image:
+    added = min(128, int(110 * strength))
+    table = [min(255, value + added) if value < 128 else value for value in range(256)]
+    return image.point(table * len(image.getbands()))
+
+
+def _enhance(kind: Any, *, growing: bool) -> Change:
+    """Brightness, contrast, colour or sharpness: away from 1 by up to 0.9 with a sign, or 0.1 to 1.9."""
+
+    def change(image: Image.Image, strength: float, sign: int, canvas: Canvas) -> Image.Image:
+        factor = max(0.1, 1 + sign * 0.9 * strength) if growing else 1.8 * strength + 0.1
+        changed: Image.Image = kind(image).enhance(factor)
+        return changed
+
+    return change
+
+
+def _changes(*, growing: bool) -> dict[str, Change]:
+    """The fifteen changes in timm's order."""
+
+    def posterize(image: Image.Image, strength: float, *_: object) -> Image.Image:
+        bits = 4 - int(4 * strength) if growing else int(4 * strength)
+        # no bits give black, as in the Pillow of the time; today's refuses
+        return ImageOps.posterize(image, bits) if bits else image.point([0] * 256 * len(image.getbands()))
+
+    def solarize(image: Image.Image, strength: float, *_: object) -> Image.Image:
+        threshold = min(256, int(256 * strength))
+        return ImageOps.solarize(image, 256 - threshold if growing else threshold)
+
+    return {
+        "autocontrast": lambda image, *_: ImageOps.autocontrast(image),
+        "equalize": lambda image, *_: ImageOps.equalize(image),
+        "invert": lambda image, *_: ImageOps.invert(image),
+        "rotate": _rotate,
+        "posterize": posterize,
+        "solarize": solarize,
+        "solarize_add": _solarize_add,
+        "color": _enhance(ImageEnhance.Color, growing=growing),
+        "contrast": _enhance(ImageEnhance.Contrast, growing=growing),
+        "brightness": _enhance(ImageEnhance.Brightness, growing=growing),
+        "sharpness": _enhance(ImageEnhance.Sharpness, growing=growing),
+        "shear_x": _shear_x,
+        "shear_y": _shear_y,
+        "translate_x": _translate_x,
+        "translate_y": _translate_y,
+    }
+
+
+CHANGES, GROWING = _changes(growing=False), _changes(growing=True)
