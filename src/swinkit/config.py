@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from swinkit.errors import ConfigError, nearest
 
@@ -78,6 +78,11 @@ class Augmentation(Settings):
         default=(3 / 4, 4 / 3), description="Narrowest and widest width over height of the cut."
     )
     hflip: float = Field(default=0.5, ge=0, le=1, description="Chance of a left-right flip.")
+    randaugment: str | None = Field(
+        default=None,
+        description="RandAugment in timm's spelling, rand-m9-mstd0.5-inc1 as published; takes the place of "
+        "colour jitter.",
+    )
     color_jitter: float = Field(
         default=0.2, ge=0, le=1, description="Largest relative change of brightness, contrast and saturation."
     )
@@ -89,6 +94,15 @@ class Augmentation(Settings):
     label_smoothing: float = Field(
         default=0.1, ge=0, lt=1, description="Share of the target that is spread over all classes."
     )
+
+    @field_validator("randaugment")
+    @classmethod
+    def _check_randaugment(cls, text: str | None) -> str | None:
+        from swinkit.data.randaugment import RandAugment  # here, for it imports torch
+
+        if text is not None:
+            RandAugment.parse(text)
+        return text
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -164,6 +178,22 @@ class TrainOptions(Compute):
         gt=0,
         description="Peak learning rate; by default by batch size, lower when fine-tuning.",
     )
+    base_lr: float | None = Field(
+        default=None,
+        gt=0,
+        description="Learning rate for 512 images a step, as published recipes give it; lr is then "
+        "base_lr × images / 512.",
+    )
+    layer_decay: float = Field(
+        default=1.0, gt=0, le=1, description="Factor of the learning rate for each layer below the head."
+    )
+    lr_start: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of the peak where warm-up begins; by default a step's.",
+    )
+    lr_end: float = Field(default=0.01, ge=0, le=1, description="Share of the peak where the cosine ends.")
     weight_decay: float = Field(
         default=0.05, ge=0, description="AdamW's; none on biases, norms, bias tables, absolute position."
     )

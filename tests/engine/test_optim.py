@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from timm.scheduler import CosineLRScheduler
 
 import swinkit
 from swinkit.engine.callbacks import Ema
-from swinkit.engine.optim import cosine_with_warmup, default_lr, parameter_groups
+from swinkit.engine.optim import cosine_with_warmup, default_lr, layer_of, parameter_groups
 from swinkit.engine.train import check_loaded
 from swinkit.errors import ConfigError, RunError
 from swinkit.hardware import pick_batch_size, pick_device, pick_precision
@@ -34,6 +35,39 @@ def test_what_decays_and_what_does_not() -> None:
     assert "backbone.layers.0.blocks.0.attn.relative_position_bias_table" in free
 
 
+def test_layers_are_numbered_from_the_patches_to_the_head() -> None:
+    """By hand, from the rule in microsoft/SimMIM: merging belongs to the stage that it closes."""
+    expected = {
+        "backbone.patch_embed.proj.weight": 0,
+        "backbone.absolute_pos_embed": 0,
+        "backbone.layers.0.blocks.0.norm1.weight": 1,
+        "backbone.layers.0.blocks.1.mlp.fc1.bias": 2,
+        "backbone.layers.0.downsample.reduction.weight": 2,
+        "backbone.layers.1.blocks.0.attn.qkv.weight": 3,
+        "backbone.layers.2.blocks.5.attn.proj.weight": 10,
+        "backbone.layers.2.downsample.norm.bias": 10,
+        "backbone.layers.3.blocks.1.norm2.bias": 12,
+        "backbone.norm.weight": 13,
+        "head.weight": 13,
+    }
+    assert {name: layer_of(name, (2, 2, 6, 2)) for name in expected} == expected
+
+
+def test_layer_decay_scales_each_layer() -> None:
+    model = swinkit.create("swin_pico", num_classes=2, **TINY)
+    depths = model.backbone.config.depths
+    groups = parameter_groups(model, 0.07, layer_decay=0.5, depths=depths)
+    own = {id(p): name for name, p in model.named_parameters()}
+    held = {own[id(p)]: group for group in groups for p in group["params"]}
+    assert held.keys() == dict(model.named_parameters()).keys()
+    for name, group in held.items():
+        assert group["scale"] == 0.5 ** (sum(depths) + 1 - layer_of(name, depths))
+        assert group["name"].endswith(f".{layer_of(name, depths)}")
+        assert group["weight_decay"] == (0.07 if group["name"].startswith("decay") else 0.0)
+    assert held["head.weight"]["scale"] == 1.0
+    assert held["backbone.patch_embed.proj.weight"]["scale"] == 0.5 ** (sum(depths) + 1)
+
+
 def test_frozen_parameters_are_in_no_group() -> None:
     model = swinkit.create("swin_pico", num_classes=2, **TINY)
     model.backbone.freeze(2)
@@ -56,6 +90,23 @@ def test_schedule_rises_linearly_then_falls_as_a_cosine() -> None:
     assert factor(500) == pytest.approx(0.01)
     assert cosine_with_warmup(10, 0)(0) == 1.0
     assert 0 < cosine_with_warmup(1, 1)(1) <= 1
+
+
+def test_schedule_is_that_of_the_published_recipe() -> None:
+    """timm's scheduler as Microsoft sets it: from a thousandth over the warm-up, then to a hundredth."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    theirs = CosineLRScheduler(
+        torch.optim.SGD([parameter], lr=1.0),
+        t_initial=280,
+        lr_min=0.01,
+        warmup_t=20,
+        warmup_lr_init=0.001,
+        warmup_prefix=True,
+        t_in_epochs=False,
+    )
+    factor = cosine_with_warmup(300, 20, start=0.001, floor=0.01)
+    for step in range(300):
+        assert factor(step) == pytest.approx(theirs._get_lr(step)[0], abs=1e-12)
 
 
 def test_learning_rate_grows_with_the_root_of_the_batch() -> None:

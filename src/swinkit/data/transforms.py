@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from swinkit.config import Augmentation, Preprocessing
+from swinkit.data.randaugment import Canvas, RandAugment
 
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -31,7 +32,7 @@ def evaluation_transform(preprocessing: Preprocessing) -> ImageTransform:
 
 
 def training_transform(preprocessing: Preprocessing, augmentation: Augmentation) -> ImageTransform:
-    """Give the transform of training: random crop, flip, colour jitter, normalise, random erasing.
+    """Give the transform of training: crop, flip, RandAugment or colour jitter, normalise, random erasing.
 
     image of mode `preprocessing.mode` -> (C, size, size), float32. Draws from torch's global generator.
     Small inputs are shifted by whole pixels instead of cropped at random (`Augmentation.shift`).
@@ -46,6 +47,7 @@ def training_transform(preprocessing: Preprocessing, augmentation: Augmentation)
         augmentation,
         transforms.RandomResizedCrop.get_params,
         transforms.RandomErasing.get_params,
+        None if augmentation.randaugment is None else RandAugment.parse(augmentation.randaugment),
     )
 
 
@@ -91,6 +93,7 @@ class _TrainingTransform:
     augmentation: Augmentation
     draw_crop: Callable[..., tuple[int, int, int, int]]
     draw_erasing: Callable[..., tuple[int, int, int, int, Tensor]]
+    randaugment: RandAugment | None
 
     def __call__(self, image: Image.Image) -> Tensor:
         pre, aug = self.preprocessing, self.augmentation
@@ -102,7 +105,9 @@ class _TrainingTransform:
         flip, erase = torch.rand(2).tolist()
         if flip < aug.hflip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        if aug.color_jitter > 0:
+        if self.randaugment is not None:
+            image = self.randaugment(image, _canvas(pre))
+        elif aug.color_jitter > 0:
             image = _jitter(image, aug.color_jitter)
         tensor = _normalise(image, pre)
         if erase < aug.erasing:
@@ -119,6 +124,12 @@ class _TrainingTransform:
             return (0, 0, image.width, image.height)  # nothing to draw, which is the slow part
         top, left, height, width = self.draw_crop(image, scale, ratio)
         return (left, top, left + width, top + height)
+
+
+def _canvas(pre: Preprocessing) -> Canvas:
+    """What RandAugment fills with: the mean, as timm has it."""
+    mean = tuple(min(255, round(255 * value)) for value in pre.mean)
+    return Canvas(mean if len(mean) > 1 else mean[0], _FILTERS[pre.interpolation])
 
 
 def _central_square(image: Image.Image, pre: Preprocessing) -> Image.Image:

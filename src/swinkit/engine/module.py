@@ -21,7 +21,9 @@ class TrainingModule(LightningModule):
     def __init__(self, task: Task, config: TrainConfig, *, batch_size: int, from_scratch: bool) -> None:
         super().__init__()
         self.task, self.config = task, config
-        self.lr = config.lr or default_lr(batch_size * config.accumulate, from_scratch=from_scratch)
+        images = batch_size * config.accumulate
+        published = None if config.base_lr is None else config.base_lr * images / 512
+        self.lr = config.lr or published or default_lr(images, from_scratch=from_scratch)
         self.mix = task.mixing(config.augmentation)
         self.metric = task.metric()
         self.unreadable: dict[str, None] = {}  # messages, in order, each once
@@ -61,14 +63,24 @@ class TrainingModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with decay groups, cosine with warm-up by step."""
-        groups = parameter_groups(self.task, self.config.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=self.lr)
+        config = self.config
+        groups = parameter_groups(
+            self.task,
+            config.weight_decay,
+            layer_decay=config.layer_decay,
+            depths=self.task.backbone.config.depths,
+        )
+        optimizer = torch.optim.AdamW([{**group, "lr": self.lr * group["scale"]} for group in groups])
         steps = int(self.trainer.estimated_stepping_batches)
-        epochs = self.config.epochs
-        warmup_epochs = self.config.warmup_epochs
-        if warmup_epochs is None:
-            warmup_epochs = min(20.0, epochs / 10)
-        factor = cosine_with_warmup(steps, round(steps * min(1.0, warmup_epochs / epochs)))
+        epochs = config.warmup_epochs
+        if epochs is None:
+            epochs = min(20.0, config.epochs / 10)
+        factor = cosine_with_warmup(
+            steps,
+            round(steps * min(1.0, epochs / config.epochs)),
+            start=config.lr_start,
+            floor=config.lr_end,
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

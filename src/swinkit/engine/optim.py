@@ -1,43 +1,76 @@
-"""Optimiser groups and learning-rate schedule (FACTS: the published recipe's shape)."""
+"""Optimiser groups and learning-rate schedule of the published recipes (FACTS §4)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
 
 NO_DECAY = ("relative_position_bias_table", "absolute_pos_embed")
-FLOOR = 0.01  # of the peak; the published recipe ends at a hundredth
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two AdamW groups of the trainable parameters, named `decay` and `no_decay`.
+def parameter_groups(
+    model: nn.Module, weight_decay: float, *, layer_decay: float = 1.0, depths: Sequence[int] = ()
+) -> list[dict[str, Any]]:
+    """AdamW groups of the trainable parameters, named `decay` and `no_decay`.
 
     Biases, norms (all vectors), bias tables and absolute position are free of decay, as in Microsoft's
-    `optimizer.py`.
+    `optimizer.py`. With a `layer_decay` below 1 each layer has groups of its own, `decay.3` say, whose
+    `scale` shrinks by that factor for every layer below the head (microsoft/SimMIM, `optimizer.py`);
+    `depths` are the backbone's.
     """
-    decay: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+    last = sum(depths) + 1
+    groups: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            (free if parameter.ndim <= 1 or name.endswith(NO_DECAY) else decay).append(parameter)
-    groups = [
-        {"name": "decay", "params": decay, "weight_decay": weight_decay},
-        {"name": "no_decay", "params": free, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+        if not parameter.requires_grad:
+            continue
+        free = parameter.ndim <= 1 or name.endswith(NO_DECAY)
+        layer = last if layer_decay == 1 else layer_of(name, depths)
+        kind = "no_decay" if free else "decay"
+        key = kind if layer_decay == 1 else f"{kind}.{layer}"
+        group = groups.setdefault(
+            key,
+            {
+                "name": key,
+                "params": [],
+                "weight_decay": 0.0 if free else weight_decay,
+                "scale": layer_decay ** (last - layer),
+            },
+        )
+        group["params"].append(parameter)
+    return sorted(groups.values(), key=lambda group: (-group["scale"], group["name"]))
 
 
-def cosine_with_warmup(steps: int, warmup: int) -> Callable[[int], float]:
-    """Factor of the peak learning rate at each step: linear up over `warmup`, then cosine to 1 %."""
+def layer_of(name: str, depths: Sequence[int]) -> int:
+    """Number of a parameter's layer from 0, the patch embedding, over the blocks to the norm and head."""
+    name = name.removeprefix("backbone.")
+    if name.startswith(("patch_embed.", "absolute_pos_embed")):
+        return 0
+    block = re.match(r"layers\.(\d+)\.(?:blocks\.(\d+)|downsample)\.", name)
+    if block is None:
+        return sum(depths) + 1
+    stage = int(block[1])
+    # merging closes its stage
+    return sum(depths[:stage]) + (int(block[2]) + 1 if block[2] else depths[stage])
+
+
+def cosine_with_warmup(
+    steps: int, warmup: int, *, start: float | None = None, floor: float = 0.01
+) -> Callable[[int], float]:
+    """Factor of the peak learning rate by step: linear from `start` over `warmup`, then cosine to `floor`.
+
+    `start` is by default that of a line from 0 at the step before the first.
+    """
+    first = 1 / (warmup + 1) if start is None else start
 
     def factor(step: int) -> float:
         if step < warmup:
-            return (step + 1) / (warmup + 1)
+            return first + (1 - first) * step / warmup
         progress = min(1.0, (step - warmup) / max(1, steps - warmup))
-        return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
+        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
     return factor
 
