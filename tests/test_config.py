@@ -16,7 +16,10 @@ from swinkit.config import (
     PredictConfig,
     Preprocessing,
     TrainConfig,
+    merged,
+    read_recipe,
     read_yaml,
+    recipes,
     to_yaml,
 )
 from swinkit.errors import ConfigError, nearest
@@ -141,3 +144,72 @@ def test_schema_imports_no_torch() -> None:
 def test_nearest() -> None:
     assert nearest("epoch", ["epochs", "model"]) == "did you mean 'epochs'?"
     assert nearest("qqq", ["b", "a"]) == "choose from a, b."
+
+
+# FACTS §4, by model: epochs, images a step, peak learning rate there, first, last, warm-up, decay, drop path
+PUBLISHED = {
+    ("in1k_300e", "swin_t"): (300, 1024, 1e-3, 1e-6, 1e-5, 20, 0.05, 0.2),
+    ("in1k_300e", "swin_s"): (300, 1024, 1e-3, 1e-6, 1e-5, 20, 0.05, 0.3),
+    ("in1k_300e", "swin_b"): (300, 1024, 1e-3, 1e-6, 1e-5, 20, 0.05, 0.5),
+    ("in22k_90e", "swin_t"): (90, 4096, 1e-3, 1e-6, 1e-5, 5, 0.05, 0.1),
+    ("in22k_90e", "swin_l"): (90, 4096, 1e-3, 1e-6, 1e-5, 5, 0.05, 0.2),
+    ("in22k_to_in1k_30e", "swin_t.in22k"): (30, 1024, 4e-5, 4e-8, 4e-7, 5, 1e-8, 0.1),
+    ("in22k_to_in1k_30e", "swin_b.in22k"): (30, 1024, 4e-5, 4e-8, 4e-7, 5, 1e-8, 0.2),
+    ("finetune_384", "swin_b.in1k"): (30, 1024, 4e-5, 4e-8, 4e-7, 5, 1e-8, 0.5),
+    ("finetune_384", "swin_l.in22k"): (30, 1024, 4e-5, 4e-8, 4e-7, 5, 1e-8, 0.2),
+}
+
+
+@pytest.mark.parametrize(("name", "model"), PUBLISHED)
+def test_recipes_are_the_published_ones(name: str, model: str) -> None:
+    config = TrainConfig.checked({**read_recipe(name, model), "data": "x"})
+    assert config.base_lr
+    assert config.lr_start
+    assert config.global_batch
+    peak = config.base_lr * config.global_batch / 512
+    found = (config.epochs, config.global_batch, peak, peak * config.lr_start, peak * config.lr_end,
+             config.warmup_epochs, config.weight_decay, config.drop_path)  # fmt: skip
+    assert found == pytest.approx(PUBLISHED[name, model])
+    aug = config.augmentation
+    assert (aug.randaugment, aug.erasing, aug.mixup, aug.cutmix) == ("rand-m9-mstd0.5-inc1", 0.25, 0.8, 1.0)
+    assert (aug.mix_prob, aug.switch_prob, aug.label_smoothing, aug.crop_scale) == (
+        1.0,
+        0.5,
+        0.1,
+        (0.08, 1.0),
+    )
+    assert (config.clip, config.ema, config.recipe) == (5.0, False, name)
+    assert (config.img_size, config.window) == ((384, 12) if name == "finetune_384" else (None, None))
+
+
+def test_every_recipe_is_valid() -> None:
+    assert {"small_data", "linear_probe"} <= set(recipes())
+    for name in recipes():
+        assert TrainConfig.checked({**read_recipe(name, "swin_t"), "data": "x"}).recipe == name
+
+
+def test_an_unknown_recipe_gets_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"no recipe 'in1k_300'.*did you mean 'in1k_300e'"):
+        read_recipe("in1k_300", "swin_t")
+
+
+def test_groups_of_options_are_merged() -> None:
+    base = {"epochs": 3, "augmentation": {"mixup": 0.8, "cutmix": 1.0}}
+    given = {"augmentation": Augmentation(mixup=0.1)}
+    assert merged(base, given) == {"epochs": 3, "augmentation": {"mixup": 0.1, "cutmix": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lr": 1e-3, "base_lr": 1e-3}, "lr and base_lr are both given"),
+        ({"accumulate": 2, "global_batch": 64}, "global_batch and accumulate are both given"),
+        ({"sam": 0.05, "accumulate": 2}, "sam takes two passes"),
+        ({"augmentation": {"randaugment": "m9"}}, "randaugment='m9' .*write it as rand-m9-mstd0.5-inc1"),
+        ({"freeze": "some"}, "freeze"),
+        ({"freeze": -1}, "freeze"),
+    ],
+)
+def test_options_that_exclude_each_other(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig.checked({"data": "x", **options})

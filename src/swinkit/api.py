@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig
+from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig, merged, read_recipe
 from swinkit.core.backbone import SwinBackbone
 from swinkit.data.batching import check_headers, make_loader
 from swinkit.data.folders import ClassData, open_classes, save_split
@@ -74,8 +74,20 @@ def train(data: str | Path | None = None, *, resume: str | Path | None = None, *
         return _train(config, folder)
     if data is None:
         raise ConfigError("Training needs data: give a folder of class folders or a CSV file.")
+    return _train(_train_config(data, options), None)
+
+
+def _train_config(data: str | Path, options: dict[str, Any]) -> TrainConfig:
+    """Settings from options, over those of a recipe where one is named."""
     texts = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
-    return _train(TrainConfig.checked({**texts, "data": str(data)}), None)
+    if texts.get("recipe") is not None:
+        model = str(texts.get("model", TrainConfig.model_fields["model"].default))
+        recipe = read_recipe(str(texts["recipe"]), model)
+        for given, published in (("lr", "base_lr"), ("accumulate", "global_batch")):
+            if texts.get(given) is not None:  # two ways to say the same
+                recipe.pop(published, None)
+        texts = merged(recipe, texts)
+    return TrainConfig.checked({**texts, "data": str(data)})
 
 
 def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, float]:
@@ -210,10 +222,13 @@ def start_model(config: TrainConfig, classes: tuple[str, ...]) -> Task:
     """The model that training starts from: a variant with random weights, or a file."""
     if config.model in VARIANTS:
         rate = 0.1 if config.drop_path is None else config.drop_path
-        size = {} if config.img_size is None else {"img_size": config.img_size}
-        return create(config.model, classes=classes, drop_path=rate, **size)
-    own: dict[str, Any] = {} if config.drop_path is None else {"drop_path": config.drop_path}
-    return load(config.model, classes=classes, img_size=config.img_size, **own)
+        return create(config.model, classes=classes, drop_path=rate, **_given(config, "img_size", "window"))
+    return load(config.model, classes=classes, **_given(config, "img_size", "window", "drop_path"))
+
+
+def _given(config: TrainConfig, *names: str) -> dict[str, Any]:
+    """Those of the options that have a value."""
+    return {name: value for name in names if (value := getattr(config, name)) is not None}
 
 
 def _readable(data: ClassData) -> ClassData:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from swinkit.errors import ConfigError, nearest
 
+_RECIPES = files("swinkit.recipes")
 _IMAGENET = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0.226,))}
 
 
@@ -162,10 +172,16 @@ class TrainOptions(Compute):
     model: str = Field(
         default="swin_t", description="A variant (random weights), or a file or run folder to start from."
     )
+    recipe: str | None = Field(
+        default=None, description="Published recipe or preset whose options hold where none are given."
+    )
     out: str | None = Field(default=None, description="Run folder; by default runs/MODEL-N.")
     epochs: int = Field(default=30, ge=1, description="Passes over the training images.")
     img_size: int | None = Field(
         default=None, ge=4, description="Side of the model's input in pixels; by default the model's own."
+    )
+    window: int | None = Field(
+        default=None, ge=1, description="Side of the windows; a file's bias tables are resized."
     )
     val_fraction: float = Field(
         default=0.2,
@@ -202,8 +218,20 @@ class TrainOptions(Compute):
     )
     clip: float = Field(default=5.0, ge=0, description="Largest norm of the gradient; 0 turns clipping off.")
     accumulate: int = Field(default=1, ge=1, description="Batches whose gradients are summed to one step.")
+    global_batch: int | None = Field(
+        default=None, ge=1, description="Images a step in all; accumulate then follows from batch_size."
+    )
+    repeats: int = Field(
+        default=1, ge=1, description="Repeated augmentation: times that a drawn image stands in an epoch."
+    )
+    sam: float = Field(
+        default=0.0, ge=0, description="Radius of sharpness-aware minimisation, 0.05 say; 0 turns it off."
+    )
     ema: bool = Field(
         default=True, description="Evaluate and save an exponential moving average of the weights."
+    )
+    ema_decay: float | None = Field(
+        default=None, gt=0, lt=1, description="Of the average; by default over a twentieth of the run."
     )
     drop_path: float | None = Field(
         default=None,
@@ -211,9 +239,10 @@ class TrainOptions(Compute):
         le=1,
         description="Stochastic depth of the last block; by default the model's, or 0.1 from random weights.",
     )
-    freeze: int | None = Field(
-        default=None, ge=0, description="Freeze the patch embedding and this many stages."
+    freeze: NonNegativeInt | Literal["all"] | None = Field(
+        default=None, description="Freeze the patch embedding and this many stages, or all of the backbone."
     )
+    freeze_epochs: int = Field(default=0, ge=0, description="First epochs, in which the head alone learns.")
     checkpointing: bool = Field(
         default=False,
         description="Recompute activations in the backward pass: less memory, a third more time.",
@@ -229,6 +258,16 @@ class TrainOptions(Compute):
     )
     augmentation: Augmentation = Field(default=Augmentation(), description="What training varies.")
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.lr is not None and self.base_lr is not None:
+            raise ValueError("lr and base_lr are both given; give one of them")
+        if self.global_batch is not None and self.accumulate != 1:
+            raise ValueError("global_batch and accumulate are both given; give one of them")
+        if self.sam and (self.accumulate != 1 or self.global_batch is not None or self.precision == "fp16"):
+            raise ValueError("sam takes two passes a step; give no accumulate, global_batch or fp16 with it")
+        return self
+
 
 class TrainConfig(TrainOptions):
     """Data and options: enough to repeat a run."""
@@ -236,6 +275,38 @@ class TrainConfig(TrainOptions):
     data: str = Field(
         description="Folder of class folders, with or without train/val/test, or CSV with path,label[,split]."
     )
+
+
+def recipes() -> list[str]:
+    """Names of the recipes that come along."""
+    return sorted(Path(entry.name).stem for entry in _RECIPES.iterdir() if entry.name.endswith(".yaml"))
+
+
+def read_recipe(name: str, model: str) -> dict[str, Any]:
+    """Options of a recipe for a model; ConfigError for an unknown one.
+
+    `like` in its file names the recipe that it changes. `by_model` holds options for some models, by the
+    name of the variant or, before that, of the published weights.
+    """
+    if name not in recipes():
+        raise ConfigError(f"There is no recipe {name!r}: {nearest(name, recipes())}")
+    values = read_yaml(Path(str(_RECIPES / f"{name}.yaml")))
+    special = values.pop("by_model", {})
+    like = values.pop("like", None)
+    if like is not None:
+        values = merged(read_recipe(like, ""), values)
+    own = special.get(model) or special.get(model.split(".")[0]) or {}
+    return {**merged(values, own), "recipe": name}
+
+
+def merged(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The base with given options over it, group by group."""
+    result = dict(base)
+    for key, value in given.items():
+        old = result.get(key)
+        values = value.model_dump(exclude_unset=True) if isinstance(value, Settings) else value
+        result[key] = merged(old, values) if isinstance(old, dict) and isinstance(values, dict) else value
+    return result
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

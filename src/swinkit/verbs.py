@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swinkit.config import EvaluateConfig, PredictConfig, TrainOptions, read_yaml
+from swinkit.config import EvaluateConfig, PredictConfig, TrainOptions, merged, read_yaml
 from swinkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def train(
         run = swinkit.train(resume=resume)
     else:
         base = {} if config is None else {k: v for k, v in read_yaml(config).items() if k != "out"}
-        settings = _merged(base, given)
+        settings = merged(base, given)
         source = data or settings.pop("data", None)
         settings.pop("data", None)
         run = swinkit.train(source, **settings)
@@ -195,15 +195,6 @@ def _short(params: int, macs: int) -> tuple[str, str]:
 
 def _say(line: str) -> None:
     screen.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """The base with given options over it, group by group."""
-    merged = dict(base)
-    for key, value in given.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
 
 
 def _print_figures(figures: dict[str, float]) -> None:

@@ -94,6 +94,16 @@ def test_set_epoch_continues_a_run(samples: list[Sample]) -> None:
     assert sorted(draw.place for draw in epochs[0]) == list(range(20))
 
 
+def test_repeated_augmentation(samples: list[Sample]) -> None:
+    """Each drawn image thrice in a row, varied anew; as many items as without, of a third of the images."""
+    draws = list(SeededSampler(20, shuffle=True, seed=3, repeats=3))
+    places = [draw.place for draw in draws]
+    assert len(draws) == 20
+    assert places[:18:3] == places[1:18:3] == places[2:18:3]
+    assert len(set(places)) == 7
+    assert len({draw.seed for draw in draws}) == 20
+
+
 def test_reading_leaves_the_generator_of_the_model_alone(samples: list[Sample]) -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)

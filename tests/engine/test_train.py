@@ -17,10 +17,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import swinkit
-from swinkit.config import read_yaml
+from swinkit.config import TrainConfig, read_yaml
 from swinkit.engine.callbacks import Checkpoint, ModelFiles, StopOnSignal
 from swinkit.engine.module import TrainingModule
 from swinkit.engine.run import Run, RunFolder, next_free
+from swinkit.engine.train import prepare
 from swinkit.errors import ConfigError, DataError, InterruptedRunError, RunError, WeightsError
 from tests.conftest import CLASSES, QUICK, make_set
 
@@ -418,6 +419,79 @@ def test_freeze(fit: Callable[..., Run], tiny_file: Path) -> None:
     before, after = load_file(tiny_file), weights(fit(freeze=1, ema=False).path)
     kept = {name for name in before if torch.equal(before[name], after[name])}
     assert kept == {name for name in before if name.startswith(("patch_embed.", "layers.0."))}
+
+
+def test_freeze_all_trains_the_head_alone(fit: Callable[..., Run], tiny_file: Path) -> None:
+    before, after = load_file(tiny_file), weights(fit(recipe="linear_probe", epochs=1).path)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"head.weight", "head.bias"}
+
+
+def test_the_backbone_thaws_after_its_epochs(fit: Callable[..., Run], tiny_file: Path) -> None:
+    before = load_file(tiny_file)
+    done = fit(epochs=2, freeze_epochs=1, freeze=1, ema=False)
+    state = torch.load(done.path / "last.ckpt", weights_only=True)
+    first, last = load_file(done.path / "last.safetensors"), state["state_dict"]
+    assert state["epoch"] == 1
+    changed = {name for name in before if not torch.equal(before[name], first[name])}
+    assert {"head.weight", "layers.1.blocks.0.mlp.fc1.weight", "norm.weight"} <= changed
+    assert not [name for name in changed if name.startswith(("patch_embed.", "layers.0."))]  # frozen for good
+    assert torch.equal(last["task.head.weight"], first["head.weight"])
+    one = fit("one", epochs=2, freeze_epochs=2, ema=False)
+    only = {name for name in before if not torch.equal(before[name], weights(one.path)[name])}
+    assert only == {"head.weight", "head.bias"}
+
+
+def test_sharpness_aware_steps(fit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The update is AdamW's with the gradient at the weights moved by rho along the first gradient."""
+    options = {"sam": 0.05, "ema": False, "clip": 0, "accumulate": 1}
+    seen: list[float] = []
+    real = TrainingModule.training_step
+
+    def watched(self: TrainingModule, batch: Any, batch_idx: int) -> Any:
+        flat = torch.cat([p.detach().flatten() for p in self.task.parameters()])
+        seen.append(flat)
+        return real(self, batch, batch_idx)
+
+    monkeypatch.setattr(TrainingModule, "training_step", watched)
+    done = fit("sam", **options)
+    assert len(seen) == 2 * 3  # two passes for each of three steps
+    for first, second in zip(seen[::2], seen[1::2], strict=True):
+        assert (second - first).norm().item() == pytest.approx(0.05, rel=1e-3)
+    assert not same(weights(done.path), weights(fit("plain", **{**options, "sam": 0}).path))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"global_batch": 24, "batch_size": 8}, (8, 3)),
+        ({"global_batch": 20, "batch_size": None}, (5, 4)),  # 8 fit these few images
+        ({"global_batch": 7, "batch_size": None}, (7, 1)),
+        ({"batch_size": 8, "accumulate": 2}, (8, 2)),
+    ],
+)
+def test_batch_arithmetic(tiny_file: Path, options: dict[str, Any], expected: tuple[int, int]) -> None:
+    config = TrainConfig.checked({**FAST, **options, "data": "x"})
+    plan = prepare(swinkit.load(tiny_file), 48, config)
+    assert (plan.batch_size, plan.accumulate) == expected
+
+
+def test_a_global_batch_that_does_not_divide(fit: Callable[..., Run]) -> None:
+    with pytest.raises(ConfigError, match="global_batch=20 is no multiple of batch_size=16"):
+        fit(global_batch=20)
+
+
+def test_a_recipe_gives_way_to_options(fit: Callable[..., Run]) -> None:
+    done = fit(recipe="in1k_300e", lr=2e-3, accumulate=1, warmup_epochs=0, augmentation={"mixup": 0.5})
+    values = read_yaml(done.path / "config.yaml")
+    assert (values["recipe"], values["lr"], values["base_lr"], values["epochs"]) == (
+        "in1k_300e",
+        2e-3,
+        None,
+        1,
+    )
+    assert values["augmentation"]["mixup"] == 0.5
+    assert values["augmentation"]["randaugment"] == "rand-m9-mstd0.5-inc1"
 
 
 def test_checkpointing_changes_no_number(fit: Callable[..., Run]) -> None:

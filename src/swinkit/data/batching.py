@@ -140,11 +140,14 @@ class SeededSampler(Sampler[Draw]):
     """The order of an epoch and the seed of each of its items, both from (seed, epoch) alone.
 
     The epoch counts up by itself; `set_epoch`, which Lightning calls, continues a run at any epoch.
+    With `repeats` an image stands so often in a row, each time varied otherwise, and an epoch holds
+    accordingly fewer of them (repeated augmentation, Hoffer et al. 2020).
     """
 
-    def __init__(self, length: int, *, shuffle: bool, seed: int) -> None:
+    def __init__(self, length: int, *, shuffle: bool, seed: int, repeats: int = 1) -> None:
         self.length = length
         self.shuffle = shuffle
+        self.repeats = repeats
         self.seed = seed
         self.epoch = 0
 
@@ -158,7 +161,7 @@ class SeededSampler(Sampler[Draw]):
         seeds = torch.randint(2**62, (self.length,), generator=generator).tolist()
         places = range(self.length)
         order = torch.randperm(self.length, generator=generator).tolist() if self.shuffle else places
-        return map(Draw, order, seeds)
+        return map(Draw, (place for place in order for _ in range(self.repeats)), seeds)
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next pass that of `epoch`, counted from 0."""
@@ -173,12 +176,13 @@ def make_loader(
     workers: int,
     seed: int,
     drop_last: bool = False,
+    repeats: int = 1,
 ) -> DataLoader[Item | ImageError]:
     """Give a loader of `Batch`: for one seed the same order and augmentations, however many the workers."""
     return DataLoader(
         dataset,
         batch_size=batch_size,
-        sampler=SeededSampler(len(dataset), shuffle=shuffle, seed=seed),
+        sampler=SeededSampler(len(dataset), shuffle=shuffle, seed=seed, repeats=repeats),
         num_workers=workers,
         collate_fn=dataset.collate,
         drop_last=drop_last,

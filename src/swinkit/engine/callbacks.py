@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
+from torch.nn import Parameter
 
 from swinkit.engine.module import TrainingModule
 from swinkit.engine.run import RunFolder
@@ -22,12 +23,15 @@ from swinkit.files import write_atomically
 
 
 class Ema(WeightAveraging):
-    """Moving average over about a twentieth of the run, with a warm-up; validated and saved in its place."""
+    """Moving average with a warm-up, validated and saved in place of the weights.
 
-    def __init__(self, steps: int, device: torch.device) -> None:
+    It runs over about a twentieth of the run's steps unless `decay` is given.
+    """
+
+    def __init__(self, steps: int, device: torch.device, decay: float | None = None) -> None:
         # the device is named, for Lightning makes the average while the model is still on the CPU
         super().__init__(device, multi_avg_fn=self._average)
-        self.decay = min(0.9999, max(0.9, 1 - 20 / max(steps, 1)))
+        self.decay = decay or min(0.9999, max(0.9, 1 - 20 / max(steps, 1)))
         self.step = 0
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
@@ -52,6 +56,24 @@ class Reseed(Callback):
         """Seed torch's generators."""
         digest = hashlib.sha256(f"{self.seed}/{trainer.current_epoch}".encode()).digest()
         torch.manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+class Thaw(Callback):
+    """Let the head alone learn in the first epochs; then what was trainable of the backbone too."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+        self.frozen: list[Parameter] = []
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
+        """Freeze, or set free again."""
+        backbone = pl_module.task.backbone
+        early = trainer.current_epoch < self.epochs
+        if early and not self.frozen:
+            self.frozen = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+        for parameter in self.frozen:
+            parameter.requires_grad_(not early)
+        backbone.train(not early)
 
 
 class ModelFiles(Callback):

@@ -11,17 +11,16 @@ from torch import Tensor
 
 from swinkit.config import TrainConfig
 from swinkit.data.batching import Batch
-from swinkit.engine.optim import cosine_with_warmup, default_lr, parameter_groups
+from swinkit.engine.optim import cosine_with_warmup, default_lr, make_optimizer, parameter_groups
 from swinkit.tasks.base import Task
 
 
 class TrainingModule(LightningModule):
-    """Wraps a task for Lightning; the task itself stays plain PyTorch."""
+    """Wraps a task for Lightning; the task itself stays plain PyTorch. `images` are those of a step."""
 
-    def __init__(self, task: Task, config: TrainConfig, *, batch_size: int, from_scratch: bool) -> None:
+    def __init__(self, task: Task, config: TrainConfig, *, images: int, from_scratch: bool) -> None:
         super().__init__()
         self.task, self.config = task, config
-        images = batch_size * config.accumulate
         published = None if config.base_lr is None else config.base_lr * images / 512
         self.lr = config.lr or published or default_lr(images, from_scratch=from_scratch)
         self.mix = task.mixing(config.augmentation)
@@ -70,7 +69,7 @@ class TrainingModule(LightningModule):
             layer_decay=config.layer_decay,
             depths=self.task.backbone.config.depths,
         )
-        optimizer = torch.optim.AdamW([{**group, "lr": self.lr * group["scale"]} for group in groups])
+        optimizer = make_optimizer(groups, self.lr, sam=config.sam)
         steps = int(self.trainer.estimated_stepping_batches)
         epochs = config.warmup_epochs
         if epochs is None:

@@ -7,7 +7,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import nn
+
+from swinkit.errors import ConfigError
 
 NO_DECAY = ("relative_position_bias_table", "absolute_pos_embed")
 
@@ -73,6 +76,32 @@ def cosine_with_warmup(
         return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
     return factor
+
+
+def make_optimizer(groups: Sequence[dict[str, Any]], lr: float, *, sam: float) -> torch.optim.Optimizer:
+    """AdamW over `parameter_groups` as published; with `sam` the radius of sharpness-aware minimisation.
+
+    Raises ConfigError where the library for that is not installed.
+    """
+    scaled = [{**group, "lr": lr * group["scale"]} for group in groups]
+    if not sam:
+        return torch.optim.AdamW(scaled, lr=lr)
+    try:
+        from pytorch_optimizer import SAM
+    except ImportError as error:
+        raise ConfigError("sam needs a library more: `pip install swinkit[sam]`.") from error
+
+    class ClosureSam(SAM):  # type: ignore[misc, unused-ignore]
+        """SAM for loops that hand over the closure alone, as Lightning's does."""
+
+        def step(self, closure: Any = None) -> Any:
+            """Both gradients of the same draws: mixing, dropout and drop path."""
+            with torch.enable_grad(), torch.random.fork_rng():
+                loss = closure()
+            super().step(closure)
+            return loss
+
+    return ClosureSam(scaled, torch.optim.AdamW, rho=sam, lr=lr)  # type: ignore[no-any-return, unused-ignore]
 
 
 def default_lr(batch: int, *, from_scratch: bool) -> float:

@@ -28,11 +28,12 @@ from swinkit.engine.callbacks import (
     ModelFiles,
     Reseed,
     StopOnSignal,
+    Thaw,
 )
 from swinkit.engine.module import TrainingModule
 from swinkit.engine.progress import TrainingProgress
 from swinkit.engine.run import RunFolder
-from swinkit.errors import RunError
+from swinkit.errors import ConfigError, RunError
 from swinkit.files import write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_precision, pick_workers
 from swinkit.progress import remark
@@ -48,7 +49,13 @@ class Plan:
     device: torch.device
     precision: str
     batch_size: int
+    accumulate: int
     workers: int
+
+    @property
+    def step(self) -> int:
+        """Images whose gradients make one step."""
+        return self.batch_size * self.accumulate
 
 
 def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
@@ -57,14 +64,31 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
     Raises ConfigError or RunError for what cannot be trained, before anything is written.
     """
     check_loaded(task)
+    if config.freeze == "all":
+        task.backbone.requires_grad_(False)
     if config.freeze is not None:
-        task.backbone.freeze(config.freeze)
+        task.backbone.freeze(task.backbone.config.stages if config.freeze == "all" else config.freeze)
     task.backbone.set_checkpointing(config.checkpointing)
     device = pick_device(config.device)
     size = task.preprocessing.size
-    batch_size = pick_batch_size(config.batch_size, images=images, size=size, device=device)
+    batch_size = min(pick_batch_size(config.batch_size, images=images, size=size, device=device), images)
+    accumulate = config.accumulate
+    if config.global_batch is not None:
+        batch_size, accumulate = share_batch(
+            config.global_batch, batch_size, exactly=config.batch_size is not None
+        )
     workers = pick_workers(config.workers, images=images, device=device)
-    return Plan(device, pick_precision(config.precision, device), min(batch_size, images), workers)
+    return Plan(device, pick_precision(config.precision, device), batch_size, accumulate, workers)
+
+
+def share_batch(images: int, at_most: int, *, exactly: bool) -> tuple[int, int]:
+    """Batch size and accumulation that give so many images a step; ConfigError where `exactly` cannot be."""
+    batch_size = next(size for size in range(min(at_most, images), 0, -1) if images % size == 0)
+    if exactly and batch_size != at_most:
+        raise ConfigError(
+            f"global_batch={images} is no multiple of batch_size={at_most}: change one of them."
+        )
+    return batch_size, images // batch_size
 
 
 def fit(
@@ -82,9 +106,9 @@ def fit(
     """
     training, validation = loaders(task, splits, config, chosen)
     from_scratch = task.load_report is None
-    module = TrainingModule(task, config, batch_size=chosen.batch_size, from_scratch=from_scratch)
+    module = TrainingModule(task, config, images=chosen.step, from_scratch=from_scratch)
     lineage = {"data": config.data, "epochs": config.epochs, "seed": config.seed}
-    steps = len(training) * config.epochs // config.accumulate
+    steps = len(training) * config.epochs // chosen.accumulate
     with StopOnSignal(run) as stop, quiet_lightning():
         callbacks: list[Callback] = [
             TrainingProgress(task.monitor, console, enabled=config.progress),
@@ -92,7 +116,8 @@ def fit(
             Reseed(config.seed),
             ModelFiles(run, lineage),
             History(run, task.monitor),
-            *([Ema(steps, chosen.device)] if config.ema else []),
+            *([Thaw(config.freeze_epochs)] if config.freeze_epochs else []),
+            *([Ema(steps, chosen.device, config.ema_decay)] if config.ema else []),
             *([early_stopping(task, config.patience)] if config.patience else []),
             Checkpoint(run),
         ]
@@ -133,7 +158,7 @@ def make_trainer(config: TrainConfig, chosen: Plan, run: RunFolder, callbacks: l
         precision=chosen.precision,  # type: ignore[arg-type]
         max_epochs=config.epochs,
         gradient_clip_val=config.clip or None,
-        accumulate_grad_batches=config.accumulate,
+        accumulate_grad_batches=chosen.accumulate,
         callbacks=callbacks,
         logger=TensorBoardLogger(run.path, name="", version=""),
         default_root_dir=run.path,
@@ -157,6 +182,7 @@ def loaders(
         workers=chosen.workers,
         seed=config.seed,
         drop_last=len(splits["train"]) >= 2 * chosen.batch_size,
+        repeats=config.repeats,
     )
     validation = make_loader(
         task.dataset(splits["val"]),

@@ -1,0 +1,1 @@
+"""Published recipes and presets: options of training, one YAML file each."""
