@@ -440,3 +440,26 @@ def test_demo(swin: Swin, tmp_path: Path) -> None:
     again = swin("demo", "--out", tmp_path / "demo", "--epochs", 1)
     assert again.code == 0
     assert len(list((tmp_path / "demo").glob("run-*"))) == 2
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(
+    swin: Swin, dataset: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    code, text, _ = swin(
+        "train", dataset, "--model", tiny_file, "--recipe", "small_data", "--global-batch", "24", "--dry-run",
+        "--out", out,
+    )  # fmt: skip
+    assert code == 0
+    for words in (
+        "decay.4",
+        "no_decay.0",
+        "48 images",
+        "= 24 a step",
+        "30 epochs = 60 steps, 6 of them",
+        "█",
+    ):
+        assert words in text
+    assert not out.exists()
+    code, _, err = swin("train", dataset, "--recipe", "smal_data", "--dry-run")
+    assert (code, "did you mean 'small_data'?" in err) == (2, True)

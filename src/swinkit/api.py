@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from rich.console import Console
@@ -30,7 +30,9 @@ from swinkit.weights.store import file_names
 from swinkit.weights.writing import spell
 
 if TYPE_CHECKING:
+    from swinkit.engine.outline import Outline
     from swinkit.engine.run import Run, RunFolder
+    from swinkit.engine.train import Plan
 
 __all__ = ["backbone", "create", "evaluate", "load", "predict", "save", "to_dialect", "train"]
 
@@ -169,10 +171,18 @@ def _predict(
             yield result
 
 
-def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
-    """Open data and model, then fit; the run folder is made last, so that a mistake leaves no litter."""
-    from swinkit.engine.run import Run, RunFolder
-    from swinkit.engine.train import fit, prepare
+def outline_training(data: str | Path, **options: Any) -> Outline:
+    """What `train` would do with the same options: groups, batches, schedule. Writes nothing."""
+    from swinkit.engine.outline import outline
+
+    config = _train_config(data, options)
+    _, model, chosen = _prepare(config, None)
+    return outline(model, chosen.batches, config, from_scratch=model.load_report is None)
+
+
+def _prepare(config: TrainConfig, resumed: RunFolder | None) -> tuple[_Opened, Task, Plan]:
+    """Data, model, and what was chosen for this machine; nothing is written."""
+    from swinkit.engine.train import prepare
 
     pick_device(config.device)  # a device that is not there shall not cost a scan of the data
     split_file = resumed.split_file if resumed else None
@@ -182,7 +192,22 @@ def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
     data = _readable(opened)
     torch.manual_seed(config.seed)
     model = start_model(config, data.classes)
-    chosen = prepare(model, len(data.splits["train"]), config)
+    return _Opened(opened, data), model, prepare(model, len(data.splits["train"]), config)
+
+
+class _Opened(NamedTuple):
+    """A data set as it lies there, and without files that cannot be read."""
+
+    whole: ClassData
+    readable: ClassData
+
+
+def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
+    """Open data and model, then fit; the run folder is made last, so that a mistake leaves no litter."""
+    from swinkit.engine.run import Run, RunFolder
+    from swinkit.engine.train import fit
+
+    (opened, data), model, chosen = _prepare(config, resumed)
     folder = resumed or RunFolder.create(config)
     if resumed is None:
         save_split(opened, folder.split_file)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -32,6 +32,9 @@ def train(
     *,
     config: Annotated[Path | None, Parameter(help="config.yaml of a run to repeat; options win.")] = None,
     resume: Annotated[Path | None, Parameter(help="Run folder to continue.")] = None,
+    dry_run: Annotated[
+        bool, Parameter(help="Show groups, batches and schedule, and train nothing.", negative="")
+    ] = False,
     options: Annotated[TrainOptions, Options] = TrainOptions(),  # noqa: B008, frozen
 ) -> None:
     import swinkit
@@ -46,9 +49,12 @@ def train(
         settings = merged(base, given)
         source = data or settings.pop("data", None)
         settings.pop("data", None)
+        if dry_run:
+            return _print_outline(source, settings)
         run = swinkit.train(source, **settings)
     _print_figures(run.metrics)
     _say(f"Run folder: {run.path}  (best.safetensors predicts; curves.png, predictions.png show)")
+    return None
 
 
 def evaluate(
@@ -195,6 +201,31 @@ def _short(params: int, macs: int) -> tuple[str, str]:
 
 def _say(line: str) -> None:
     screen.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_outline(data: str | None, settings: dict[str, Any]) -> None:
+    from swinkit.api import outline_training
+    from swinkit.explain.terminal import block_chart
+
+    if data is None:
+        raise ConfigError("A dry run needs data: give a folder of class folders or a CSV file.")
+    plan = outline_training(data, **settings)
+    rows: list[tuple[object, ...]] = [
+        (group.name, group.tensors, f"{group.parameters:,}", f"{group.lr:.3g}", f"{group.weight_decay:g}")
+        for group in plan.groups
+    ]
+    if plan.frozen:
+        rows.append(("frozen", "", f"{plan.frozen:,}", "", ""))
+    screen.print(_table(("group", "tensors", "parameters", "peak lr", "weight decay"), rows, title="Groups"))
+    batches = plan.batches
+    _say(
+        f"{batches.images} images; {batches.batch_size} a batch × {batches.accumulate} accumulated = "
+        f"{batches.step} a step; {batches.an_epoch} batches an epoch × {batches.epochs} epochs = "
+        f"{batches.steps} steps, {plan.warmup} of them warm-up"
+    )
+    _say(f"Learning rate of the head, 0 to {max(plan.rates):.3g}:")
+    for line in block_chart(plan.rates):
+        _say(f"  {line}")
 
 
 def _print_figures(figures: dict[str, float]) -> None:

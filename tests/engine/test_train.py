@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import swinkit
+from swinkit.api import outline_training
 from swinkit.config import TrainConfig, read_yaml
 from swinkit.engine.callbacks import Checkpoint, ModelFiles, StopOnSignal
 from swinkit.engine.module import TrainingModule
@@ -473,7 +474,23 @@ def test_sharpness_aware_steps(fit: Callable[..., Run], monkeypatch: pytest.Monk
 def test_batch_arithmetic(tiny_file: Path, options: dict[str, Any], expected: tuple[int, int]) -> None:
     config = TrainConfig.checked({**FAST, **options, "data": "x"})
     plan = prepare(swinkit.load(tiny_file), 48, config)
-    assert (plan.batch_size, plan.accumulate) == expected
+    assert (plan.batches.batch_size, plan.batches.accumulate) == expected
+
+
+@pytest.mark.parametrize("options", [{}, {"accumulate": 2}, {"batch_size": 20}, {"batch_size": 48}])
+def test_an_outline_counts_the_steps_that_training_makes(
+    fit: Callable[..., Run], dataset: Path, tiny_file: Path, options: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = {**FAST, "epochs": 2, "model": tiny_file, **options}
+    plan = outline_training(dataset, **settings, out=tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+    done = fit(**{"epochs": 2, **options})
+    assert float(rows(done.path)[-1]["step"]) == plan.batches.steps == len(plan.rates)
+    assert float(rows(done.path)[-1]["lr"]) == pytest.approx(3e-3 * 0.01, rel=0.9)
+    assert max(plan.rates) == pytest.approx(3e-3)
+    assert sum(group.parameters for group in plan.groups) + plan.frozen == sum(
+        parameter.numel() for parameter in done.model.parameters()
+    )
 
 
 def test_a_global_batch_that_does_not_divide(fit: Callable[..., Run]) -> None:

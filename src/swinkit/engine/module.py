@@ -11,7 +11,7 @@ from torch import Tensor
 
 from swinkit.config import TrainConfig
 from swinkit.data.batching import Batch
-from swinkit.engine.optim import cosine_with_warmup, default_lr, make_optimizer, parameter_groups
+from swinkit.engine.optim import make_optimizer, parameter_groups, peak_lr, warmup_schedule
 from swinkit.tasks.base import Task
 
 
@@ -21,8 +21,7 @@ class TrainingModule(LightningModule):
     def __init__(self, task: Task, config: TrainConfig, *, images: int, from_scratch: bool) -> None:
         super().__init__()
         self.task, self.config = task, config
-        published = None if config.base_lr is None else config.base_lr * images / 512
-        self.lr = config.lr or published or default_lr(images, from_scratch=from_scratch)
+        self.lr = peak_lr(config, images, from_scratch=from_scratch)
         self.mix = task.mixing(config.augmentation)
         self.metric = task.metric()
         self.unreadable: dict[str, None] = {}  # messages, in order, each once
@@ -71,15 +70,7 @@ class TrainingModule(LightningModule):
         )
         optimizer = make_optimizer(groups, self.lr, sam=config.sam)
         steps = int(self.trainer.estimated_stepping_batches)
-        epochs = config.warmup_epochs
-        if epochs is None:
-            epochs = min(20.0, config.epochs / 10)
-        factor = cosine_with_warmup(
-            steps,
-            round(steps * min(1.0, epochs / config.epochs)),
-            start=config.lr_start,
-            floor=config.lr_end,
-        )
+        _, factor = warmup_schedule(config, steps)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

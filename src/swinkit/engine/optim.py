@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from swinkit.config import TrainConfig
 from swinkit.errors import ConfigError
 
 NO_DECAY = ("relative_position_bias_table", "absolute_pos_embed")
@@ -102,6 +103,21 @@ def make_optimizer(groups: Sequence[dict[str, Any]], lr: float, *, sam: float) -
             return loss
 
     return ClosureSam(scaled, torch.optim.AdamW, rho=sam, lr=lr)  # type: ignore[no-any-return, unused-ignore]
+
+
+def warmup_schedule(config: TrainConfig, steps: int) -> tuple[int, Callable[[int], float]]:
+    """Steps of warm-up, by default a tenth of the run and at most 20 epochs; and the factor of each step."""
+    epochs = config.warmup_epochs
+    if epochs is None:
+        epochs = min(20.0, config.epochs / 10)
+    warmup = round(steps * min(1.0, epochs / config.epochs))
+    return warmup, cosine_with_warmup(steps, warmup, start=config.lr_start, floor=config.lr_end)
+
+
+def peak_lr(config: TrainConfig, images: int, *, from_scratch: bool) -> float:
+    """Peak learning rate for so many images a step: as given, by `base_lr`, or `default_lr`."""
+    published = None if config.base_lr is None else config.base_lr * images / 512
+    return config.lr or published or default_lr(images, from_scratch=from_scratch)
 
 
 def default_lr(batch: int, *, from_scratch: bool) -> float:

@@ -31,6 +31,7 @@ from swinkit.engine.callbacks import (
     Thaw,
 )
 from swinkit.engine.module import TrainingModule
+from swinkit.engine.outline import Batches
 from swinkit.engine.progress import TrainingProgress
 from swinkit.engine.run import RunFolder
 from swinkit.errors import ConfigError, RunError
@@ -48,14 +49,8 @@ class Plan:
 
     device: torch.device
     precision: str
-    batch_size: int
-    accumulate: int
+    batches: Batches
     workers: int
-
-    @property
-    def step(self) -> int:
-        """Images whose gradients make one step."""
-        return self.batch_size * self.accumulate
 
 
 def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
@@ -78,7 +73,8 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
             config.global_batch, batch_size, exactly=config.batch_size is not None
         )
     workers = pick_workers(config.workers, images=images, device=device)
-    return Plan(device, pick_precision(config.precision, device), batch_size, accumulate, workers)
+    batches = Batches(images, batch_size, accumulate, config.epochs)
+    return Plan(device, pick_precision(config.precision, device), batches, workers)
 
 
 def share_batch(images: int, at_most: int, *, exactly: bool) -> tuple[int, int]:
@@ -106,9 +102,8 @@ def fit(
     """
     training, validation = loaders(task, splits, config, chosen)
     from_scratch = task.load_report is None
-    module = TrainingModule(task, config, images=chosen.step, from_scratch=from_scratch)
+    module = TrainingModule(task, config, images=chosen.batches.step, from_scratch=from_scratch)
     lineage = {"data": config.data, "epochs": config.epochs, "seed": config.seed}
-    steps = len(training) * config.epochs // chosen.accumulate
     with StopOnSignal(run) as stop, quiet_lightning():
         callbacks: list[Callback] = [
             TrainingProgress(task.monitor, console, enabled=config.progress),
@@ -117,7 +112,7 @@ def fit(
             ModelFiles(run, lineage),
             History(run, task.monitor),
             *([Thaw(config.freeze_epochs)] if config.freeze_epochs else []),
-            *([Ema(steps, chosen.device, config.ema_decay)] if config.ema else []),
+            *([Ema(chosen.batches.steps, chosen.device, config.ema_decay)] if config.ema else []),
             *([early_stopping(task, config.patience)] if config.patience else []),
             Checkpoint(run),
         ]
@@ -158,7 +153,7 @@ def make_trainer(config: TrainConfig, chosen: Plan, run: RunFolder, callbacks: l
         precision=chosen.precision,  # type: ignore[arg-type]
         max_epochs=config.epochs,
         gradient_clip_val=config.clip or None,
-        accumulate_grad_batches=chosen.accumulate,
+        accumulate_grad_batches=chosen.batches.accumulate,
         callbacks=callbacks,
         logger=TensorBoardLogger(run.path, name="", version=""),
         default_root_dir=run.path,
@@ -177,16 +172,16 @@ def loaders(
     images.room = KEPT // max(1, chosen.workers)
     training = make_loader(
         images,
-        batch_size=chosen.batch_size,
+        batch_size=chosen.batches.batch_size,
         shuffle=True,
         workers=chosen.workers,
         seed=config.seed,
-        drop_last=len(splits["train"]) >= 2 * chosen.batch_size,
+        drop_last=chosen.batches.drop_last,
         repeats=config.repeats,
     )
     validation = make_loader(
         task.dataset(splits["val"]),
-        batch_size=chosen.batch_size,
+        batch_size=chosen.batches.batch_size,
         shuffle=False,
         workers=min(chosen.workers, 2),
         seed=config.seed,

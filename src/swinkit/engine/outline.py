@@ -1,0 +1,91 @@
+"""What a training run would do, without doing it: groups, batches, schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from swinkit.config import TrainConfig
+from swinkit.engine.optim import parameter_groups, peak_lr, warmup_schedule
+from swinkit.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Group:
+    """One optimiser group; `lr` is its peak."""
+
+    name: str
+    tensors: int
+    parameters: int
+    lr: float
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class Batches:
+    """How many images make a step, and how many steps a run, on one device.
+
+    A last batch that is not full is left out of an epoch of two batches or more.
+    """
+
+    images: int
+    batch_size: int
+    accumulate: int
+    epochs: int
+
+    @property
+    def step(self) -> int:
+        """Images whose gradients make one step."""
+        return self.batch_size * self.accumulate
+
+    @property
+    def drop_last(self) -> bool:
+        """Whether a last batch that is not full is left out."""
+        return self.images >= 2 * self.batch_size
+
+    @property
+    def an_epoch(self) -> int:
+        """Batches an epoch."""
+        whole = self.images / self.batch_size
+        return int(whole) if self.drop_last else math.ceil(whole)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run; what is left of an epoch makes a step too."""
+        return math.ceil(self.an_epoch / self.accumulate) * self.epochs
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A run in numbers: `rates` is the learning rate of the head at each step."""
+
+    groups: tuple[Group, ...]
+    frozen: int
+    batches: Batches
+    warmup: int
+    rates: tuple[float, ...]
+
+
+def outline(task: Task, batches: Batches, config: TrainConfig, *, from_scratch: bool) -> Outline:
+    """The outline of training a task that has been set up by `prepare`."""
+    peak = peak_lr(config, batches.step, from_scratch=from_scratch)
+    groups = parameter_groups(
+        task, config.weight_decay, layer_decay=config.layer_decay, depths=task.backbone.config.depths
+    )
+    warmup, factor = warmup_schedule(config, batches.steps)
+    return Outline(
+        tuple(
+            Group(
+                group["name"],
+                len(group["params"]),
+                sum(parameter.numel() for parameter in group["params"]),
+                peak * group["scale"],
+                group["weight_decay"],
+            )
+            for group in groups
+        ),
+        frozen=sum(p.numel() for p in task.parameters() if not p.requires_grad),
+        batches=batches,
+        warmup=warmup,
+        rates=tuple(peak * factor(step) for step in range(batches.steps)),
+    )
