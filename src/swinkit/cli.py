@@ -44,7 +44,7 @@ def main() -> None:
     except ConfigError as error:
         _fail(str(error), MISUSED)
     except InterruptedRunError as error:
-        _fail(str(error), INTERRUPTED)
+        _fail(str(error), 128 + error.signal)  # as shells count
     except KeyboardInterrupt:
         _fail("Stopped.", INTERRUPTED)
     except SwinkitError as error:

@@ -247,6 +247,9 @@ class TrainOptions(Compute):
         default=False,
         description="Recompute activations in the backward pass: less memory, a third more time.",
     )
+    save_minutes: float = Field(
+        default=10.0, ge=0, description="Minutes between savings of the training state within an epoch."
+    )
     patience: int | None = Field(
         default=None, ge=1, description="Stop after this many epochs without a better validation figure."
     )

@@ -31,7 +31,11 @@ class RunError(SwinkitError, RuntimeError):
 
 
 class InterruptedRunError(RunError):
-    """Ctrl-C or SIGTERM ended a run at the end of a batch; what was saved before stays."""
+    """Ctrl-C or SIGTERM ended a run at the end of a batch, where it goes on; `signal` is the number."""
+
+    def __init__(self, message: str, signal: int = 2) -> None:
+        super().__init__(message)
+        self.signal = signal
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

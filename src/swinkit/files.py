@@ -31,8 +31,11 @@ def check_writable(folder: Path) -> Path:
         raise RunError(f"{folder} cannot be written to ({error.strerror}): choose another place.") from error
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place; RunError where it cannot."""
+def write_atomically(path: Path, write: Callable[[Path], object], *, keep: Path | None = None) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place; RunError where it cannot.
+
+    With `keep` the file that was there before gets that name.
+    """
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +48,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
+        if keep is not None and path.exists():
+            path.replace(keep)
         temporary.replace(path)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)

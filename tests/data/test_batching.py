@@ -94,6 +94,19 @@ def test_set_epoch_continues_a_run(samples: list[Sample]) -> None:
     assert sorted(draw.place for draw in epochs[0]) == list(range(20))
 
 
+def test_a_loader_goes_on_within_an_epoch(samples: list[Sample]) -> None:
+    dataset = ImageDataset(samples, PRE, evaluation_transform(PRE))
+    loader, later = (
+        make_loader(dataset, batch_size=3, shuffle=True, workers=0, seed=5, drop_last=True) for _ in range(2)
+    )
+    epochs = [[batch.paths for batch in loader] for _ in range(3)]
+    later.load_state_dict({"epoch": 1, "batches": 2})
+    assert [batch.paths for batch in later] == epochs[1][2:]
+    assert [batch.paths for batch in later] == epochs[2]
+    assert len(later) == len(loader)
+    assert later.state_dict() == {"epoch": 1, "batches": 2}
+
+
 def test_repeated_augmentation(samples: list[Sample]) -> None:
     """Each drawn image thrice in a row, varied anew; as many items as without, of a third of the images."""
     draws = list(SeededSampler(20, shuffle=True, seed=3, repeats=3))

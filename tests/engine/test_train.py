@@ -208,9 +208,11 @@ def send_at(
 
 
 PLACES: dict[str, tuple[type, str, Callable[[Any], bool], int]] = {
-    "in the first epoch": (StopOnSignal, "on_train_batch_end", lambda t: t.global_step == 1, 0),
+    "in the first epoch": (ModelFiles, "on_train_batch_end", lambda t: t.global_step == 1, 0),
+    "at the last batch of epoch 1": (ModelFiles, "on_train_batch_end", lambda t: t.global_step == 3, 0),
     "after epoch 1": (Checkpoint, "on_train_epoch_end", lambda t: t.current_epoch == 0, 1),
-    "in epoch 2": (StopOnSignal, "on_train_batch_end", lambda t: t.global_step == 4, 1),
+    "in epoch 2": (ModelFiles, "on_train_batch_end", lambda t: t.global_step == 5, 1),
+    "at the last batch of all": (ModelFiles, "on_train_batch_end", lambda t: t.global_step == 9, 2),
     "in the validation of epoch 2": (
         StopOnSignal,
         "on_validation_batch_end",
@@ -240,7 +242,7 @@ def test_a_resumed_run_equals_an_unbroken_one(
     text = str(error.value)
     assert f"continue with `swin train --resume {out}`" in text
     assert "\n" not in text
-    assert ("its settings are kept" if kept == 0 else f"epochs 1 to {kept} are kept") in text
+    assert f"the run is kept in {out}" in text
     if kept:
         assert len(rows(out)) == kept
         assert swinkit.load(out).classes == CLASSES
@@ -250,6 +252,88 @@ def test_a_resumed_run_equals_an_unbroken_one(
     assert resumed.metrics == unbroken.metrics
     timeless = [[{**row, "seconds": ""} for row in rows(path)] for path in (out, unbroken.path)]
     assert timeless[0] == timeless[1]
+
+
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The pictures of every training batch, from now on."""
+    batches: list[tuple[str, ...]] = []
+    original = TrainingModule.training_step
+
+    def noting(self: Any, batch: Any, batch_idx: int) -> Any:
+        batches.append(batch.paths)
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(TrainingModule, "training_step", noting)
+    return batches
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"workers": 2},
+        {"batch_size": 8, "accumulate": 2},
+        {"batch_size": 10, "accumulate": 3, "repeats": 2},
+        {"ema": False, "freeze_epochs": 1, "precision": "bf16"},
+        {"sam": 0.05},
+    ],
+    ids=["workers", "accumulate", "uneven", "frozen", "sam"],
+)
+def test_within_an_epoch_no_picture_is_repeated_or_missed(
+    fit: Callable[..., Run], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"epochs": 2, "drop_path": 0.3, **options}
+    batches = seen(monkeypatch)
+    whole = fit("whole", **settings)
+    expected, batches[:] = list(batches), []
+    run = whole.path.parent / "run"
+    for step in (1, 2, 3):
+        with pytest.MonkeyPatch.context() as patch:
+            send_at(patch, ModelFiles, "on_train_batch_end", lambda t, step=step: t.global_step == step)
+            with pytest.raises(InterruptedRunError):
+                fit(**settings) if step == 1 else swinkit.train(resume=run)
+    resumed = swinkit.train(resume=run)
+    assert batches == expected
+    assert same(weights(resumed.path), weights(whole.path))
+
+
+def test_a_torn_state_falls_back_on_the_one_before(
+    fit: Callable[..., Run], unbroken: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        send_at(patch, ModelFiles, "on_train_batch_end", lambda t: t.global_step == 5)
+        with pytest.raises(InterruptedRunError):
+            fit(epochs=3, drop_path=0.3)
+    newest = tmp_path / "run" / "last.ckpt"
+    torn = bytearray(newest.read_bytes())
+    torn[len(torn) // 2] ^= 0xFF
+    newest.write_bytes(torn)
+    resumed = swinkit.train(resume=tmp_path / "run")
+    assert "last.ckpt is damaged: the run goes on from" in " ".join(capsys.readouterr().err.split())
+    assert same(weights(resumed.path), weights(unbroken.path))
+
+
+def test_the_state_is_saved_within_an_epoch_too(
+    fit: Callable[..., Run], unbroken: Run, tmp_path: Path
+) -> None:
+    """As after kill -9: nothing of the process is left, and the run goes on from the last saved step."""
+    calls = 0
+    original = TrainingModule.training_step
+
+    def dying(self: Any, batch: Any, batch_idx: int) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise MemoryError("killed")
+        return original(self, batch, batch_idx)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingModule, "training_step", dying)
+        with pytest.raises(MemoryError):
+            fit(epochs=3, drop_path=0.3, save_minutes=0)
+    state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == 5
+    resumed = swinkit.train(resume=tmp_path / "run")
+    assert same(weights(resumed.path), weights(unbroken.path))
 
 
 def exit_of(call: Callable[[], object]) -> BaseException | None:

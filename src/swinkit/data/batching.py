@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,7 +142,8 @@ class SeededSampler(Sampler[Draw]):
 
     The epoch counts up by itself; `set_epoch`, which Lightning calls, continues a run at any epoch.
     With `repeats` an image stands so often in a row, each time varied otherwise, and an epoch holds
-    accordingly fewer of them (repeated augmentation, Hoffer et al. 2020).
+    accordingly fewer of them (repeated augmentation, Hoffer et al. 2020). `begin`, an epoch and a
+    count, leaves out so many items of that epoch: those before a run was broken off.
     """
 
     def __init__(self, length: int, *, shuffle: bool, seed: int, repeats: int = 1) -> None:
@@ -150,6 +152,7 @@ class SeededSampler(Sampler[Draw]):
         self.repeats = repeats
         self.seed = seed
         self.epoch = 0
+        self.begin = (0, 0)
 
     def __len__(self) -> int:
         return self.length
@@ -157,15 +160,39 @@ class SeededSampler(Sampler[Draw]):
     def __iter__(self) -> Iterator[Draw]:
         mixed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0])
         generator = torch.Generator().manual_seed(mixed >> 1)
+        skipped = self.begin[1] if self.begin[0] == self.epoch else 0
         self.epoch += 1
         seeds = torch.randint(2**62, (self.length,), generator=generator).tolist()
         places = range(self.length)
         order = torch.randperm(self.length, generator=generator).tolist() if self.shuffle else places
-        return map(Draw, (place for place in order for _ in range(self.repeats)), seeds)
+        draws = map(Draw, (place for place in order for _ in range(self.repeats)), seeds)
+        return islice(draws, skipped, None)
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next pass that of `epoch`, counted from 0."""
         self.epoch = epoch
+
+
+class ResumableLoader(DataLoader[Item | ImageError]):
+    """A loader of `Batch` that goes on within an epoch, at the batch after the last that was used.
+
+    `position` is that place, (epoch, batches): whoever trains keeps it, for batches are read ahead. Lightning
+    saves `state_dict` and gives it back before the first batch is read.
+    """
+
+    position = (0, 0)
+
+    def state_dict(self) -> dict[str, int]:
+        """The place, for a checkpoint."""
+        return {"epoch": self.position[0], "batches": self.position[1]}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on there."""
+        self.position = state["epoch"], state["batches"]
+        sampler = self.sampler
+        assert isinstance(sampler, SeededSampler)
+        sampler.set_epoch(state["epoch"])
+        sampler.begin = state["epoch"], state["batches"] * (self.batch_size or 1)
 
 
 def make_loader(
@@ -177,9 +204,9 @@ def make_loader(
     seed: int,
     drop_last: bool = False,
     repeats: int = 1,
-) -> DataLoader[Item | ImageError]:
+) -> ResumableLoader:
     """Give a loader of `Batch`: for one seed the same order and augmentations, however many the workers."""
-    return DataLoader(
+    return ResumableLoader(
         dataset,
         batch_size=batch_size,
         sampler=SeededSampler(len(dataset), shuffle=shuffle, seed=seed, repeats=repeats),

@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 from torch.nn import Parameter
 
+from swinkit.data.batching import ResumableLoader
 from swinkit.engine.module import TrainingModule
 from swinkit.engine.run import RunFolder
 from swinkit.errors import InterruptedRunError
@@ -65,6 +66,10 @@ class Thaw(Callback):
         self.epochs = epochs
         self.frozen: list[Parameter] = []
 
+    def on_train_start(self, trainer: Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
+        """Freeze where a run goes on within such an epoch."""
+        self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
         """Freeze, or set free again."""
         backbone = pl_module.task.backbone
@@ -106,14 +111,74 @@ class ModelFiles(Callback):
 
 
 class Checkpoint(Callback):
-    """Write the training state after each epoch, whole or not at all. Stands last: it saves the others."""
+    """Write the training state: after each epoch, `every` so many seconds, and before a stop on a signal.
 
-    def __init__(self, run: RunFolder) -> None:
-        self.run = run
+    Stands last: it saves the others. A state within an epoch holds the place of the loader and the
+    generators, and is taken only where a step has been made, so that no gradient is lost.
+    """
+
+    def __init__(self, run: RunFolder, stop: StopOnSignal, *, every: float) -> None:
+        self.run, self.stop, self.every = run, stop, every
+        self.saved = time.monotonic()
+        self.generators: dict[str, Any] | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the generators back where the run was broken off."""
+        if self.generators is not None:
+            torch.set_rng_state(self.generators["cpu"])
+            for device, state in enumerate(self.generators["cuda"]):
+                torch.cuda.set_rng_state(state, device)
+            self.generators = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the place; save where it is time, and stop where asked to."""
+        loader = trainer.train_dataloader
+        assert isinstance(loader, ResumableLoader)
+        loader.position = trainer.current_epoch, batch_idx + 1
+        last = batch_idx + 1 == trainer.num_training_batches  # validation follows, and saves
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if stepped and not last and (self.stop.signal is not None or self._due(self.every)):
+            self.save(trainer)
+        if stepped and not last:
+            self.stop.check()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what an epoch has taught before it is measured, where that took long; stop where asked to."""
+        if self.stop.signal is not None or self._due(min(60.0, self.every)):
+            self.save(trainer)
+        self.stop.check()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Replace last.ckpt."""
-        write_atomically(self.run.checkpoint, trainer.save_checkpoint)
+        """Save the epoch."""
+        loader = trainer.train_dataloader
+        assert isinstance(loader, ResumableLoader)
+        loader.position = trainer.current_epoch + 1, 0
+        self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Replace last.ckpt, whole or not at all; what it held becomes previous.ckpt."""
+        write_atomically(self.run.checkpoint, trainer.save_checkpoint, keep=self.run.previous_checkpoint)
+        self.saved = time.monotonic()
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: Any) -> None:
+        """Before validation, say so: else Lightning would take it for done."""
+        if trainer.validating:
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+            progress["total"] |= {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of torch's generators."""
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep them until training starts."""
+        self.generators = state_dict
+
+    def _due(self, seconds: float) -> bool:
+        return time.monotonic() - self.saved >= seconds
 
 
 class History(Callback):
@@ -122,7 +187,7 @@ class History(Callback):
     def __init__(self, run: RunFolder, monitor: str) -> None:
         self.run, self.monitor = run, monitor
         self.rows: list[dict[str, float]] = []
-        self.started = self.drawn = 0.0
+        self.started, self.drawn = time.perf_counter(), 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -176,25 +241,25 @@ class StopOnSignal(Callback):
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
+    def on_train_start(self, trainer: Trainer, *_: Any) -> None:
         """Remember the epoch, for the message."""
         self.epoch = trainer.current_epoch
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Stop if asked to."""
-        self._stop()
+    def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
+        """Remember it."""
+        self.epoch = trainer.current_epoch
 
     def on_validation_batch_end(self, *_: Any) -> None:
-        """Stop if asked to."""
-        self._stop()
+        """Stop if asked to: the epoch has been saved before, or goes on from where it was saved."""
+        self.check()
 
     def error(self, number: int) -> InterruptedRunError:
         """What to tell the user."""
         name = signal.Signals(number).name
-        kept = f"epochs 1 to {self.epoch} are kept" if self.epoch else "its settings are kept"
         return InterruptedRunError(
-            f"Stopped by {name} in epoch {self.epoch + 1}; {kept} in {self.run.path}: "
-            f"continue with `swin train --resume {self.run.path}`."
+            f"Stopped by {name} in epoch {self.epoch + 1}; the run is kept in {self.run.path}: "
+            f"continue with `swin train --resume {self.run.path}`.",
+            number,
         )
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
@@ -202,6 +267,7 @@ class StopOnSignal(Callback):
             raise self.error(number)
         self.signal = number
 
-    def _stop(self) -> None:
+    def check(self) -> None:
+        """Stop if asked to."""
         if self.signal is not None:
             raise self.error(self.signal)

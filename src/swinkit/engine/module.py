@@ -12,19 +12,21 @@ from torch import Tensor
 from swinkit.config import TrainConfig
 from swinkit.data.batching import Batch
 from swinkit.engine.optim import make_optimizer, parameter_groups, peak_lr, warmup_schedule
+from swinkit.engine.outline import Batches
 from swinkit.tasks.base import Task
 
 
 class TrainingModule(LightningModule):
-    """Wraps a task for Lightning; the task itself stays plain PyTorch. `images` are those of a step."""
+    """Wraps a task for Lightning; the task itself stays plain PyTorch."""
 
-    def __init__(self, task: Task, config: TrainConfig, *, images: int, from_scratch: bool) -> None:
+    def __init__(self, task: Task, config: TrainConfig, batches: Batches, *, from_scratch: bool) -> None:
         super().__init__()
-        self.task, self.config = task, config
-        self.lr = peak_lr(config, images, from_scratch=from_scratch)
+        self.task, self.config, self.batches = task, config, batches
+        self.lr = peak_lr(config, batches.step, from_scratch=from_scratch)
         self.mix = task.mixing(config.augmentation)
         self.metric = task.metric()
         self.unreadable: dict[str, None] = {}  # messages, in order, each once
+        self.losses = torch.zeros(2)  # of the epoch: their sum over images, and how many
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch."""
@@ -38,8 +40,21 @@ class TrainingModule(LightningModule):
         assert batch.targets is not None
         images, targets = self.mix(batch.images, batch.targets)
         loss = _total(self.task.loss(replace(batch, images=images, targets=targets)))
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        self.losses[0] += len(batch) * loss.detach()
+        self.losses[1] += len(batch)
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Start the mean loss anew; not where an epoch goes on."""
+        self.losses = torch.zeros(2, device=self.device)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the losses of an epoch that is broken off."""
+        checkpoint["losses"] = self.losses
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take them back."""
+        self.losses = checkpoint["losses"].to(self.device)
 
     def on_validation_epoch_start(self) -> None:
         """Start the figures anew."""
@@ -55,7 +70,8 @@ class TrainingModule(LightningModule):
         self.log("val_loss", _total(self.task.loss(batch, raw)), batch_size=len(batch))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the figures as val_NAME."""
+        """Log the figures as val_NAME, and the epoch's mean loss."""
+        self.log("train_loss", self.losses[0] / self.losses[1])
         for name, value in self.metric.compute().items():
             self.log(f"val_{name}", value)
 
@@ -69,8 +85,8 @@ class TrainingModule(LightningModule):
             depths=self.task.backbone.config.depths,
         )
         optimizer = make_optimizer(groups, self.lr, sam=config.sam)
-        steps = int(self.trainer.estimated_stepping_batches)
-        _, factor = warmup_schedule(config, steps)
+        # not counted by Lightning, which would begin to read before it knows where a run goes on
+        _, factor = warmup_schedule(config, self.batches.steps)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -28,6 +28,7 @@ class TrainingProgress(LightningProgress):
         """Show the bar."""
         per_epoch, epochs = int(trainer.num_training_batches), trainer.max_epochs or 1
         done = trainer.current_epoch * per_epoch
+        self.images, self.started = 0, time.perf_counter()
         self.task = self.bar.add_task("", total=per_epoch * epochs, completed=done, speed="")
         self.bar.start()
 

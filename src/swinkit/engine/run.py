@@ -42,8 +42,13 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Training state after the last whole epoch."""
+        """The newest training state."""
         return self.path / "last.ckpt"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        """The training state before that, for the case that the newest is damaged."""
+        return self.path / "previous.ckpt"
 
     @property
     def last(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ def fit(
     """
     training, validation = loaders(task, splits, config, chosen)
     from_scratch = task.load_report is None
-    module = TrainingModule(task, config, images=chosen.batches.step, from_scratch=from_scratch)
+    module = TrainingModule(task, config, chosen.batches, from_scratch=from_scratch)
     lineage = {"data": config.data, "epochs": config.epochs, "seed": config.seed}
     with StopOnSignal(run) as stop, quiet_lightning():
         callbacks: list[Callback] = [
@@ -114,11 +115,12 @@ def fit(
             *([Thaw(config.freeze_epochs)] if config.freeze_epochs else []),
             *([Ema(chosen.batches.steps, chosen.device, config.ema_decay)] if config.ema else []),
             *([early_stopping(task, config.patience)] if config.patience else []),
-            Checkpoint(run),
+            Checkpoint(run, stop, every=60 * config.save_minutes),
         ]
         trainer = make_trainer(config, chosen, run, callbacks)
         try:
-            trainer.fit(module, training, validation, ckpt_path=checked_checkpoint(run), weights_only=True)
+            state = checked_checkpoint(run, console)
+            trainer.fit(module, training, validation, ckpt_path=state, weights_only=True)
         except SIGTERMException as error:  # Lightning's own, between batches
             raise stop.error(signal.SIGTERM) from error
     report_unreadable(list(module.unreadable), run, console)
@@ -129,18 +131,32 @@ def early_stopping(task: Task, patience: int) -> EarlyStopping:
     return EarlyStopping(f"val_{task.monitor}", patience=patience, mode="max")
 
 
-def checked_checkpoint(run: RunFolder) -> Path | None:
-    """The training state to continue, if there is one; RunError where it is damaged."""
-    if not run.checkpoint.exists():
-        return None
-    try:
-        torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
+def checked_checkpoint(run: RunFolder, console: Console) -> Path | None:
+    """The newest training state that is whole, if there is any; RunError where all are damaged."""
+    there = [path for path in (run.checkpoint, run.previous_checkpoint) if path.exists()]
+    for path in there:
+        if is_whole(path):
+            if path != there[0]:
+                remark(console, f"{there[0]} is damaged: the run goes on from {path}.")
+            return path
+    if there:
         raise RunError(
-            f"{run.checkpoint} cannot be read, it may be cut short: delete it to start the run anew, "
+            f"{there[0]} cannot be read, it may be cut short: delete it to start the run anew, "
             f"or train from {run.last} as --model."
-        ) from error
-    return run.checkpoint
+        )
+    return None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a training state can be read and its checksums hold."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                return False
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # noqa: BLE001, of any kind where bytes are damaged
+        return False
+    return True
 
 
 def make_trainer(config: TrainConfig, chosen: Plan, run: RunFolder, callbacks: list[Callback]) -> Trainer:
