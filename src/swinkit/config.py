@@ -247,6 +247,9 @@ class TrainOptions(Compute):
         default=False,
         description="Recompute activations in the backward pass: less memory, a third more time.",
     )
+    on_nan: Literal["stop", "skip"] = Field(
+        default="stop", description="What to do where the loss is no finite number: stop, or skip the batch."
+    )
     save_minutes: float = Field(
         default=10.0, ge=0, description="Minutes between savings of the training state within an epoch."
     )

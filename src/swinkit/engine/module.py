@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from swinkit.config import TrainConfig
 from swinkit.data.batching import Batch
+from swinkit.engine.faults import blow_up, has_blown_up
 from swinkit.engine.optim import make_optimizer, parameter_groups, peak_lr, warmup_schedule
 from swinkit.engine.outline import Batches
+from swinkit.errors import RunError
 from swinkit.tasks.base import Task
 
 
@@ -26,6 +29,7 @@ class TrainingModule(LightningModule):
         self.mix = task.mixing(config.augmentation)
         self.metric = task.metric()
         self.unreadable: dict[str, None] = {}  # messages, in order, each once
+        self.skipped: list[str] = []  # batches whose loss was no number
         self.losses = torch.zeros(2)  # of the epoch: their sum over images, and how many
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
@@ -39,7 +43,11 @@ class TrainingModule(LightningModule):
             return None
         assert batch.targets is not None
         images, targets = self.mix(batch.images, batch.targets)
-        loss = _total(self.task.loss(replace(batch, images=images, targets=targets)))
+        mixed = replace(batch, images=images, targets=targets)
+        loss = _total(self.task.loss(mixed))
+        if has_blown_up(loss):
+            self._blown_up(mixed, loss, batch_idx)
+            return None
         self.losses[0] += len(batch) * loss.detach()
         self.losses[1] += len(batch)
         return loss
@@ -89,6 +97,17 @@ class TrainingModule(LightningModule):
         _, factor = warmup_schedule(config, self.batches.steps)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _blown_up(self, batch: Batch, loss: Tensor, batch_idx: int) -> None:
+        """Stop with RunError, or remember that the batch was skipped."""
+        folder = Path(self.trainer.default_root_dir)
+        text = blow_up(self.task, batch, loss, folder, epoch=self.trainer.current_epoch, batch_idx=batch_idx)
+        if self.config.on_nan == "stop":
+            raise RunError(
+                f"{text} Lower --lr, train in fp32 or bf16, or skip such batches by --on-nan skip; the run "
+                f"is kept: `swin train --resume {folder}`."
+            )
+        self.skipped.append(text)
 
     def _note(self, batch: Batch) -> None:
         self.unreadable.update(dict.fromkeys(batch.unreadable))

@@ -31,6 +31,7 @@ from swinkit.engine.callbacks import (
     StopOnSignal,
     Thaw,
 )
+from swinkit.engine.faults import told
 from swinkit.engine.module import TrainingModule
 from swinkit.engine.outline import Batches
 from swinkit.engine.progress import TrainingProgress
@@ -123,7 +124,13 @@ def fit(
             trainer.fit(module, training, validation, ckpt_path=state, weights_only=True)
         except SIGTERMException as error:  # Lightning's own, between batches
             raise stop.error(signal.SIGTERM) from error
+        except RuntimeError as error:
+            batches = chosen.batches
+            known = told(error, batch_size=batches.batch_size, accumulate=batches.accumulate, folder=run.path)
+            raise known or error from error
     report_unreadable(list(module.unreadable), run, console)
+    if module.skipped:
+        remark(console, f"{len(module.skipped)} batches were skipped. {module.skipped[0]}")
 
 
 def early_stopping(task: Task, patience: int) -> EarlyStopping:

@@ -1,0 +1,94 @@
+"""What goes wrong within a step, told so that a user can mend it: overflow, memory, dead loaders."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from swinkit.data.batching import Batch
+from swinkit.errors import RunError
+from swinkit.files import write_atomically
+from swinkit.tasks.base import Task
+
+LARGEST = 1e4  # no loss of a run that learns
+
+
+def has_blown_up(loss: Tensor) -> bool:
+    """Whether a loss is no number, or absurd."""
+    return not bool(loss.detach().abs() < LARGEST)
+
+
+class _FoundError(Exception):
+    """Ends a forward pass at the layer that was looked for."""
+
+
+def first_overflow(task: Task, images: Tensor) -> str | None:
+    """Name of the first layer whose output holds what is no finite number, if any."""
+    found: list[str] = []
+
+    def watch(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            tensors = output if isinstance(output, list | tuple) else [output]
+            if any(isinstance(t, Tensor) and not bool(torch.isfinite(t).all()) for t in tensors):
+                found.append(name)
+                raise _FoundError
+
+        return hook
+
+    leaves = [(name, module) for name, module in task.named_modules() if not list(module.children())]
+    handles = [module.register_forward_hook(watch(name)) for name, module in leaves]
+    try:
+        with torch.no_grad(), suppress(_FoundError):
+            task(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else None
+
+
+def save_repro(path: Path, task: Task, batch: Batch, loss: Tensor) -> None:
+    """Write the batch as the model saw it, and the weights: `torch.load(path, weights_only=True)`."""
+    content = {
+        "images": batch.images.cpu(),
+        "targets": None if batch.targets is None else batch.targets.cpu(),
+        "paths": list(batch.paths),
+        "loss": loss.detach().cpu(),
+        "state_dict": {name: tensor.cpu() for name, tensor in task.state_dict().items()},
+    }
+    write_atomically(path, lambda temporary: torch.save(content, temporary))
+
+
+def blow_up(task: Task, batch: Batch, loss: Tensor, folder: Path, *, epoch: int, batch_idx: int) -> str:
+    """Save what is needed to look into it, and say what happened where."""
+    path = folder / f"nan-{epoch + 1}-{batch_idx}.pt"
+    layer = first_overflow(task, batch.images)
+    save_repro(path, task, batch, loss)
+    where = f"; the first layer that overflows is {layer}" if layer else ""
+    shown = ", ".join(batch.paths[:3])
+    return (
+        f"The loss is {loss.item():.3g} in epoch {epoch + 1}, batch {batch_idx} ({shown} …){where}; batch "
+        f"and weights are in {path}."
+    )
+
+
+def told(error: BaseException, *, batch_size: int, accumulate: int, folder: Path) -> RunError | None:
+    """What to tell of an error of torch; None for one that is not known."""
+    text = str(error)
+    resume = f"`swin train --resume {folder}`"
+    if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in text:
+        smaller = max(1, batch_size // 2)
+        more = accumulate * batch_size // smaller
+        return RunError(
+            f"Memory does not suffice for {batch_size} images a batch: start anew with --batch-size "
+            f"{smaller} --accumulate {more}, the same images a step, or with --checkpointing."
+        )
+    if "DataLoader worker" in text:
+        return RunError(
+            f"A loader process died ({text.splitlines()[0][:120]}): memory may be short, so give fewer "
+            f"--workers; the run is kept: continue with {resume}."
+        )
+    return None
