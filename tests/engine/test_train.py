@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from safetensors.torch import load_file
 import swinkit
 from swinkit.api import outline_training
 from swinkit.config import TrainConfig, read_yaml
+from swinkit.data.batching import ImageDataset
 from swinkit.engine.callbacks import Checkpoint, ModelFiles, StopOnSignal
 from swinkit.engine.module import TrainingModule
 from swinkit.engine.run import Run, RunFolder, next_free
@@ -460,6 +462,28 @@ def test_disk_full_in_an_epoch_keeps_the_last_one(
     assert len(rows(tmp_path / "run")) == 1
     assert swinkit.load(tmp_path / "run").classes == CLASSES
     assert len(rows(swinkit.train(resume=tmp_path / "run").path)) == 2
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_a_loader_that_is_too_slow_is_named(
+    fit: Callable[..., Run], slow: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("swinkit.engine.progress.LONG", 0.0)
+    read = ImageDataset.__getitem__
+
+    def slowly(self: ImageDataset, key: Any) -> Any:
+        time.sleep(0.02)
+        return read(self, key)
+
+    if slow:
+        monkeypatch.setattr(ImageDataset, "__getitem__", slowly)
+    else:
+        monkeypatch.setattr("swinkit.engine.progress.BOUND", 0.9)
+    fit(progress=True, epochs=2)
+    shown = " ".join(capsys.readouterr().err.split())
+    assert ("Loader-bound: training waits for pictures" in shown) == slow
+    assert shown.count("Loader-bound") == slow
+    assert "wait" in shown
 
 
 # --- options -------------------------------------------------------------------------------------------

@@ -13,37 +13,57 @@ from rich.console import Console
 from swinkit.data.batching import Batch
 from swinkit.progress import progress_bar
 
+BOUND = 1 / 3  # share of waiting above which the loader decides the speed
+LONG = 5.0  # seconds of an epoch below which this says nothing
+
 
 class TrainingProgress(LightningProgress):
-    """Bar over all batches of the run; after each epoch a line with its figures."""
+    """Bar over all batches of the run; after each epoch a line with its figures.
+
+    `wait` is the share of the time in which training waited for the loader; above a third it is said plainly.
+    """
 
     def __init__(self, monitor: str, console: Console, *, enabled: bool) -> None:
         super().__init__()
         self.monitor, self.console, self.enabled = monitor, console, enabled
         self.bar = progress_bar(console, enabled=enabled)
+        self.told = False
         self.images = 0
-        self.seconds = 0.0
+        self.seconds = self.waited = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
         per_epoch, epochs = int(trainer.num_training_batches), trainer.max_epochs or 1
         done = trainer.current_epoch * per_epoch
-        self.images, self.started = 0, time.perf_counter()
+        self._reset()
         self.task = self.bar.add_task("", total=per_epoch * epochs, completed=done, speed="")
         self.bar.start()
 
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
         """Name the epoch."""
-        self.images, self.started = 0, time.perf_counter()
+        self._reset()
         self.bar.update(self.task, description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """The batch has come."""
+        self.waited += time.perf_counter() - self.ended
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Move on."""
         self.images += len(batch)
-        self.seconds = time.perf_counter() - self.started  # without validation
-        self.bar.update(self.task, advance=1, speed=f"{self._speed():.0f} images/s")
+        self.ended = time.perf_counter()
+        self.seconds = self.ended - self.started  # without validation
+        if self.bar.disable:
+            return  # the loss would have to come from the device
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        loss = float("nan") if not isinstance(outputs, dict) else float(outputs["loss"])
+        self.bar.update(
+            self.task,
+            advance=1,
+            speed=f"{self._speed():.0f} images/s  loss {loss:.3f}  lr {rate:.2g}  wait {self._wait():.0%}",
+        )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the epoch's figures."""
@@ -57,9 +77,16 @@ class TrainingProgress(LightningProgress):
         eta = timedelta(seconds=round(left * (time.perf_counter() - self.started)))
         self.bar.console.print(
             f"epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}  loss {loss:.3f}{shown}  "
-            f"{self._speed():.0f} images/s  ETA {eta}",
+            f"{self._speed():.0f} images/s  wait {self._wait():.0%}  ETA {eta}",
             highlight=False,
         )
+        if self._wait() > BOUND and self.seconds > LONG and not self.told:
+            self.told = True
+            self.bar.console.print(
+                f"Loader-bound: training waits for pictures {self._wait():.0%} of the time; give more "
+                "--workers, smaller files or a faster disk.",
+                highlight=False,
+            )
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Clear the bar."""
@@ -68,6 +95,13 @@ class TrainingProgress(LightningProgress):
     def on_exception(self, *_: Any) -> None:
         """Clear the bar, for nothing is torn down after an error."""
         self.bar.stop()
+
+    def _reset(self) -> None:
+        self.images, self.waited = 0, 0.0
+        self.started = self.ended = time.perf_counter()
+
+    def _wait(self) -> float:
+        return self.waited / self.seconds if self.seconds else 0.0
 
     def _speed(self) -> float:
         return self.images / self.seconds if self.seconds else 0.0
