@@ -22,7 +22,7 @@ from swinkit.explain.annotate import Annotator
 from swinkit.files import check_writable, write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.models import backbone, create, load
-from swinkit.progress import remark, show_report
+from swinkit.progress import progress_bar, remark, show_report
 from swinkit.results import Failure, Result
 from swinkit.tasks.base import Task
 from swinkit.variants import VARIANTS
@@ -30,6 +30,7 @@ from swinkit.weights.store import file_names
 from swinkit.weights.writing import spell
 
 if TYPE_CHECKING:
+    from swinkit.data.check import DataReport
     from swinkit.engine.outline import Outline
     from swinkit.engine.run import Run, RunFolder
     from swinkit.engine.train import Plan
@@ -90,6 +91,17 @@ def _train_config(data: str | Path, options: dict[str, Any]) -> TrainConfig:
                 recipe.pop(published, None)
         texts = merged(recipe, texts)
     return TrainConfig.checked({**texts, "data": str(data)})
+
+
+def check_data(data: str | Path, *, progress: bool = True) -> DataReport:
+    """Read every picture of a data set: what is broken, what stands twice, how it is made up."""
+    from swinkit.data.check import check_classes
+
+    opened = open_classes(data, val_fraction=0, min_classes=1)
+    _print_notes(opened.notes)
+    with progress_bar(_console(), enabled=progress) as bar:
+        step = bar.add_task("check", total=sum(map(len, opened.splits.values())), speed="")
+        return check_classes(opened, advance=lambda count: bar.advance(step, count))
 
 
 def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, float]:

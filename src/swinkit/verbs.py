@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -168,6 +170,50 @@ def inspect(
     from swinkit.conversion import describe_file
 
     screen.print(_table(("", ""), describe_file(source)))
+
+
+def data_check(
+    source: Annotated[str, Parameter(help="Folder of class folders, or CSV with path,label[,split].")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Contact sheet to write.")] = Path("data-check.png"),
+    fix_list: Annotated[Path | None, Parameter(help="Write the files to drop, one a line.")] = None,
+) -> int:
+    from swinkit.api import check_data
+    from swinkit.explain.datasheet import draw_data
+    from swinkit.files import write_text
+
+    report = check_data(source)
+    splits = list(report.counts)
+    rows: list[tuple[object, ...]] = [
+        (label, name, *(report.counts[split][label] for split in splits))
+        for label, name in enumerate(report.data.classes)
+    ]
+    rows.append(("", "all", *(sum(report.counts[split]) for split in splits)))
+    screen.print(_table(("id", "class", *splits), rows, title="Pictures"))
+    screen.print(_table(("short side", "pictures", ""), _size_rows(report.sizes), title="Sizes"))
+    _say("Stored as " + ", ".join(f"{mode} ({count})" for mode, count in report.modes.items()))
+    kinds = Counter(problem.kind for problem in report.problems)
+    if kinds:
+        first = {problem.kind: problem for problem in reversed(report.problems)}
+        found = [(kind, n, first[kind].line()) for kind, n in kinds.items()]
+        screen.print(_table(("problem", "files", "the first"), found, title="Problems"))
+    draw_data(report, out)
+    _say(f"Contact sheet: {out}")
+    if fix_list is not None:
+        write_text(fix_list, "".join(f"{path}\n" for path in report.to_drop()))
+        _say(f"Files to drop: {fix_list} ({len(report.to_drop())})")
+    _say("Broken: mend it before training." if report.broken else "Nothing is broken.")
+    return int(report.broken)
+
+
+def _size_rows(sizes: Sequence[tuple[int, int]]) -> list[tuple[object, ...]]:
+    """How many pictures have a short side below each limit, with bars."""
+    limits = (32, 64, 128, 224, 384, 768, 1536)
+    counts = Counter(sum(min(size) >= limit for limit in limits) for size in sizes)
+    names = ["below 32", *(f"{a} to {b - 1}" for a, b in pairwise(limits)), f"{limits[-1]} and more"]
+    most = max(counts.values(), default=1)
+    return [(names[i], counts[i], "█" * round(40 * counts[i] / most)) for i in sorted(counts)]
 
 
 def demo(

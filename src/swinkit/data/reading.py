@@ -109,6 +109,16 @@ def check_header(path: str | Path) -> None:
         raise _explain(path, error) from error
 
 
+def stored_mode(path: str | Path) -> str:
+    """How a file stores its pixels, by Pillow's name (RGB, L, CMYK, I;16 …); ImageError as `read_image`."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file, _open(file, path) as image:
+            return image.mode
+    except Exception as error:
+        raise _explain(path, error) from error
+
+
 def find_images(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     """List the images behind files, folders (with all below them) and patterns like `photos/*.jpg`.
 

@@ -1,0 +1,123 @@
+"""Look through a data set before training: what cannot be read, what stands twice, how it is made up."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from swinkit.data.folders import ClassData, Sample
+from swinkit.data.reading import read_sized, stored_mode
+from swinkit.errors import ImageError
+
+SLICE = 4096  # files at once in the pool: a future for each of a million would fill the memory
+
+
+class Seen(NamedTuple):
+    """One file that could be read: the mode it is stored in, (height, width), and a digest of its pixels."""
+
+    mode: str
+    size: tuple[int, int]
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something about one file; `broken` where training or its figures would be wrong."""
+
+    kind: str
+    path: Path
+    text: str
+    broken: bool
+    drop: bool
+
+    def line(self) -> str:
+        """File and text, the file once."""
+        return self.text if str(self.path) in self.text else f"{self.path}: {self.text}"
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What a data set is made of. `counts` has the number of pictures by split and class."""
+
+    data: ClassData
+    counts: dict[str, list[int]]
+    sizes: tuple[tuple[int, int], ...]
+    modes: dict[str, int]
+    problems: tuple[Problem, ...]
+
+    @property
+    def broken(self) -> bool:
+        """Whether something must be mended before training."""
+        return any(problem.broken for problem in self.problems)
+
+    def to_drop(self) -> list[Path]:
+        """Files without which nothing is broken and nothing stands twice, in order, each once."""
+        return list(dict.fromkeys(problem.path for problem in self.problems if problem.drop))
+
+
+def check_classes(data: ClassData, *, advance: Callable[[int], None] = lambda _: None) -> DataReport:
+    """Read every picture of a class data set in full; `advance` is told how many more are done."""
+    places = [(split, sample) for split, samples in data.splits.items() for sample in samples]
+    seen: list[Seen | ImageError] = []
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(places), SLICE):
+            some = [sample.path for _, sample in places[start : start + SLICE]]
+            for result in pool.map(_look, some):
+                seen.append(result)
+                advance(1)
+    read = [(split, sample, found) for (split, sample), found in zip(places, seen, strict=True)]
+    sound = [(split, sample, found) for split, sample, found in read if isinstance(found, Seen)]
+    unreadable = (
+        Problem("unreadable", sample.path, str(found), broken=True, drop=True)
+        for _, sample, found in read
+        if isinstance(found, ImageError)
+    )
+    return DataReport(
+        data,
+        {split: _per_class(samples, len(data.classes)) for split, samples in data.splits.items()},
+        tuple(found.size for _, _, found in sound),
+        dict(Counter(found.mode for _, _, found in sound).most_common()),
+        (*unreadable, *_repeated(sound, data.classes)),
+    )
+
+
+def _look(path: Path) -> Seen | ImageError:
+    try:
+        image, size = read_sized(path)
+        return Seen(stored_mode(path), size, hashlib.sha256(f"{size}".encode() + image.tobytes()).digest())
+    except ImageError as error:
+        return error
+
+
+def _per_class(samples: Iterable[Sample], classes: int) -> list[int]:
+    counts = Counter(sample.label for sample in samples)
+    return [counts[label] for label in range(classes)]
+
+
+def _repeated(sound: list[tuple[str, Sample, Seen]], classes: tuple[str, ...]) -> Iterator[Problem]:
+    """Pictures with the same pixels: in two classes, in training and elsewhere, or twice in one place."""
+    groups: dict[bytes, list[tuple[str, Sample]]] = defaultdict(list)
+    for split, sample, found in sound:
+        groups[found.digest].append((split, sample))
+    for group in groups.values():
+        labels = sorted({sample.label for _, sample in group})
+        if len(labels) > 1:
+            names = " and ".join(classes[label] for label in labels)
+            for _, sample in group:
+                yield Problem(
+                    "two classes", sample.path, f"the same pixels as {names}", broken=True, drop=True
+                )
+            continue
+        elsewhere = [sample.path for split, sample in group if split != "train"]
+        for number, (split, sample) in enumerate(group):
+            if split == "train" and elsewhere:
+                text = f"the same pixels as {elsewhere[0]}"
+                yield Problem("in two parts", sample.path, text, broken=True, drop=True)
+            elif number and (split, sample.label) == (group[0][0], group[0][1].label):
+                text = f"the same pixels as {group[0][1].path}"
+                yield Problem("twice", sample.path, text, broken=False, drop=True)

@@ -1,0 +1,29 @@
+"""A page that shows a data set: its problems first, then pictures of each class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from swinkit.data.check import DataReport
+from swinkit.explain.sheets import COLUMNS, Tile, draw_sheet
+
+PROBLEMS, CLASSES = 24, 40  # tiles of problems; classes that are shown
+
+
+def draw_data(report: DataReport, path: Path) -> None:
+    """Draw up to 24 files with problems, and six pictures of each of up to 40 classes, as PNG."""
+    problems = [
+        Tile(str(problem.path), [problem.kind, problem.path.name], right=False)
+        for problem in report.problems[:PROBLEMS]
+    ]
+    groups = {f"Problems ({len(report.problems)})": problems}
+    bad = {problem.path for problem in report.problems}
+    for label, name in enumerate(report.data.classes[:CLASSES]):
+        shown: list[Tile] = []
+        for split, samples in report.data.splits.items():
+            own = [sample.path for sample in samples if sample.label == label and sample.path not in bad]
+            shown += [Tile(str(place), [place.name, split], right=True) for place in own]
+        total = sum(counts[label] for counts in report.counts.values())
+        step = max(1, len(shown) // COLUMNS)
+        groups[f"{label}  {name} ({total})"] = shown[::step][:COLUMNS]
+    draw_sheet(groups, path)
