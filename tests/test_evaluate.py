@@ -13,6 +13,7 @@ from PIL import Image
 
 import swinkit
 from swinkit.data.batching import Batch
+from swinkit.engine.evaluate import answer_views
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError, RunError, WeightsError
 from swinkit.explain.charts import draw_confusion
@@ -54,7 +55,11 @@ def test_figures_by_hand() -> None:
     confusion = np.zeros((7, 7), int)
     np.add.at(confusion, (targets, order[:, 0]), 1)
     figures = metric.compute()
-    assert figures.keys() == {"top1", "top5", "mean_class", "images"}
+    assert figures.keys() == {"top1", "top5", "mean_class", "ece", "images"}
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    sure, bins = shares.max(1), np.minimum((shares.max(1) * 15).astype(int), 14)
+    ece = sum(abs(sure[bins == b].mean() - hit[bins == b].mean()) * (bins == b).mean() for b in set(bins))
+    assert figures["ece"] == pytest.approx(100 * ece, abs=1e-3)
     assert figures["top1"] == pytest.approx(100 * hit.mean(), abs=1e-4)
     assert figures["top5"] == pytest.approx(100 * (order[:, :5] == targets[:, None]).any(1).mean(), abs=1e-4)
     seen = [value for value in per_class if value is not None]
@@ -67,7 +72,7 @@ def test_figures_by_hand() -> None:
         for i, value in enumerate(per_class)
     }
     metric.reset()
-    assert metric.compute() == {"top1": 0.0, "mean_class": 0.0, "images": 0.0}
+    assert metric.compute() == {"top1": 0.0, "mean_class": 0.0, "ece": 0.0, "images": 0.0}
 
 
 def test_few_classes_have_no_top5() -> None:
@@ -75,6 +80,7 @@ def test_few_classes_have_no_top5() -> None:
     assert metric.compute() == {
         "top1": pytest.approx(200 / 3, abs=1e-4),
         "mean_class": pytest.approx(75.0, abs=1e-4),
+        "ece": pytest.approx(100 * abs(np.e / (np.e + 2) - 2 / 3), abs=1e-4),
         "images": 3.0,
     }
 
@@ -261,3 +267,38 @@ def test_mistakes(run: Run, dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
         swinkit.evaluate(run.path, dataset, out=str(tmp_path / "file" / "out"), **OPTIONS)
+
+
+# --- several views -------------------------------------------------------------------------------------
+
+
+def test_mirror_images_and_crops_are_averaged(run: Run, dataset: Path) -> None:
+    """By hand: the mean of the probabilities of each view."""
+    model = swinkit.load(run.path)
+    size = model.preprocessing.size
+    x = torch.randn(3, 3, size + 4, size + 4, generator=torch.Generator().manual_seed(0))
+    views = [x[..., i : i + size, j : j + size] for i, j in ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2))]
+    with torch.no_grad():
+        expected = torch.stack([model(v).softmax(-1) for view in views for v in (view, view.flip(-1))]).mean(
+            0
+        )
+        found = answer_views(model, x, crops=5, flip=True)
+        torch.testing.assert_close(found.exp(), expected, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(answer_views(model, views[0], crops=1, flip=False), model(views[0]))
+
+
+def test_views_change_the_scores_and_are_noted(run: Run, dataset: Path, tmp_path: Path) -> None:
+    plain = swinkit.evaluate(run.path, dataset, out=tmp_path / "a", **OPTIONS)
+    flipped = swinkit.evaluate(run.path, dataset, out=tmp_path / "b", flip=True, **OPTIONS)
+    assert flipped["ece"] != plain["ece"]
+    assert (report_of(tmp_path / "b")["flip"], report_of(tmp_path / "b")["crops"]) == (True, 1)
+    with pytest.raises(ConfigError, match=r"crops needs a margin, but the model takes whole pictures of 28"):
+        swinkit.evaluate(run.path, dataset, crops=5, **OPTIONS)
+
+
+def test_five_crops_of_a_model_with_a_margin(run: Run, dataset: Path) -> None:
+    model = swinkit.load(run.path)
+    model.preprocessing = model.preprocessing.model_copy(update={"crop": 0.875})
+    figures = swinkit.evaluate(model, dataset, crops=5, flip=True, **OPTIONS)
+    assert figures["images"] == 18
+    assert figures["top1"] > 50

@@ -82,15 +82,14 @@ def train(data: str | Path | None = None, *, resume: str | Path | None = None, *
 
 def _train_config(data: str | Path, options: dict[str, Any]) -> TrainConfig:
     """Settings from options, over those of a recipe where one is named."""
-    texts = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
-    if texts.get("recipe") is not None:
-        model = str(texts.get("model", TrainConfig.model_fields["model"].default))
-        recipe = read_recipe(str(texts["recipe"]), model)
+    if options.get("recipe") is not None:
+        model = str(options.get("model", TrainConfig.model_fields["model"].default))
+        recipe = read_recipe(str(options["recipe"]), model)
         for given, published in (("lr", "base_lr"), ("accumulate", "global_batch")):
-            if texts.get(given) is not None:  # two ways to say the same
+            if options.get(given) is not None:  # two ways to say the same
                 recipe.pop(published, None)
-        texts = merged(recipe, texts)
-    return TrainConfig.checked({**texts, "data": str(data)})
+        options = merged(recipe, options)
+    return TrainConfig.checked({**options, "data": str(data)})
 
 
 def check_data(data: str | Path, *, progress: bool = True) -> DataReport:
@@ -110,6 +109,11 @@ def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, fl
     Saved with pictures as evaluation.json in `out`, by default in the run folder that `model` names. Where
     the data are those of the model's run, its own split is used: no training picture counts.
     """
+    return evaluate_in_full(model, data, **options)["metrics"]  # type: ignore[no-any-return]
+
+
+def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict[str, Any]:
+    """What evaluation.json holds: the figures as `metrics`, and the task's details, such as `per_class`."""
     from swinkit.engine.evaluate import evaluate_split
     from swinkit.engine.run import RunFolder
 
@@ -121,7 +125,13 @@ def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, fl
     split = _pick_split(opened, config.split)
     _print_notes(opened.notes)
     out = _place(config.out, run.path if run and not isinstance(model, Task) else None)
-    source = {"data": str(data), "split": split, "model": "" if isinstance(model, Task) else str(model)}
+    source = {
+        "data": str(data),
+        "split": split,
+        "model": "" if isinstance(model, Task) else str(model),
+        "crops": config.crops,
+        "flip": config.flip,
+    }
     return evaluate_split(task, opened.splits[split], config, out=out, source=source, console=_console())
 
 
@@ -251,7 +261,7 @@ def _final_figures(best: Task, data: ClassData, config: TrainConfig, folder: Run
             source={"data": config.data, "split": part, "model": str(folder.best)},
             console=_console(),
         )
-        figures |= {f"{prefix}{name}": value for name, value in values.items()}
+        figures |= {f"{prefix}{name}": value for name, value in values["metrics"].items()}
     return figures
 
 

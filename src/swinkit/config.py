@@ -30,9 +30,9 @@ class Settings(BaseModel):
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:
-        """Build from values; ConfigError names the key at fault and the nearest right one."""
+        """Build from values, paths as text; ConfigError names the key at fault and the nearest right one."""
         try:
-            return cls(**values)
+            return cls(**{k: str(value) if isinstance(value, Path) else value for k, value in values.items()})
         except ValidationError as error:
             raise ConfigError(explain(error, cls)) from error
 
@@ -159,6 +159,10 @@ class EvaluateConfig(Compute):
 
     split: Literal["train", "val", "test"] | None = Field(
         default=None, description="Part of the data; by default val, else test, else all."
+    )
+    flip: bool = Field(default=False, description="Answer each picture and its mirror image; mean of both.")
+    crops: Literal[1, 5] = Field(
+        default=1, description="5: centre and corners of the whole central square; mean of all."
     )
     out: str | None = Field(
         default=None,

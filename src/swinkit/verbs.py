@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from swinkit.results import Result
 
 Options = Parameter(name="*")
+LONGEST = 100  # classes that are listed one by one
 # in a file or a pipe a row stays on its line
 screen = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 messages = Console(stderr=True)
@@ -66,9 +67,14 @@ def evaluate(
     *,
     options: Annotated[EvaluateConfig, Options] = EvaluateConfig(),  # noqa: B008, frozen
 ) -> None:
-    import swinkit
+    from swinkit.api import evaluate_in_full
 
-    _print_figures(swinkit.evaluate(model, data, **options.model_dump(exclude_unset=True)))
+    report = evaluate_in_full(model, data, **options.model_dump(exclude_unset=True))
+    per_class = report.get("per_class", {})
+    if len(per_class) <= LONGEST:
+        rows = [(name, "" if share is None else f"{share:.2f} %") for name, share in per_class.items()]
+        screen.print(_table(("class", "top1"), rows))
+    _print_figures(report["metrics"])
 
 
 def predict(

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from torch import Tensor
 
-from swinkit.config import Compute
+from swinkit.config import Compute, EvaluateConfig
 from swinkit.data.batching import make_loader
 from swinkit.errors import DataError
 from swinkit.files import write_text
@@ -25,23 +26,22 @@ def evaluate_split(
     config: Compute,
     *,
     out: Path | None,
-    source: dict[str, str],
+    source: dict[str, Any],
     console: Console,
-) -> dict[str, float]:
-    """Figures of a task on samples; with `out`, evaluation.json and the task's pictures are written there.
+) -> dict[str, Any]:
+    """Figures of a task on samples and their details; with `out`, also as evaluation.json, with pictures.
 
-    `source` says in the JSON what was evaluated. Raises DataError where no file could be read.
+    `source` says what was evaluated. Raises DataError where no file could be read.
     """
     metric, unreadable = run_metric(task, samples, config, console=console)
-    figures = metric.compute()
+    report = {**source, "metrics": metric.compute(), **metric.details(), "unreadable": unreadable}
     if unreadable:
         remark(console, f"{len(unreadable)} files could not be read and do not count: {unreadable[0]}")
     if out is not None:
-        report = {**source, "metrics": figures, **metric.details(), "unreadable": unreadable}
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
         write_text(out / "evaluation.json", text)
         metric.draw(out)
-    return figures
+    return report
 
 
 @torch.inference_mode()
@@ -55,17 +55,39 @@ def run_metric(
     device = pick_device(config.device)
     size = pick_batch_size(config.batch_size, size=task.preprocessing.size, device=device)
     workers = pick_workers(config.workers, images=len(samples), device=device)
-    loader = make_loader(task.dataset(samples), batch_size=size, shuffle=False, workers=workers, seed=0)
+    crops, flip = (config.crops, config.flip) if isinstance(config, EvaluateConfig) else (1, False)
+    samples_read = task.dataset(samples, whole=crops > 1)
+    loader = make_loader(samples_read, batch_size=size, shuffle=False, workers=workers, seed=0)
     metric, unreadable, seen = task.metric(), [], 0
     task.to(device).eval()
     with progress_bar(console, enabled=config.progress) as bar:
         step = bar.add_task("evaluate", total=len(samples), speed="")
         for batch in loader:
             if len(batch):
-                metric.update(task(batch.images.to(device, task.dtype)), batch)
+                images = batch.images.to(device, task.dtype)
+                metric.update(answer_views(task, images, crops=crops, flip=flip), batch)
             seen += len(batch)
             unreadable += batch.unreadable
             bar.update(step, advance=len(batch) + len(batch.unreadable))
     if not seen:
         raise DataError(f"None of the {len(samples)} images could be read: {unreadable[0]}")
     return metric, unreadable
+
+
+def answer_views(task: Task, images: Tensor, *, crops: int, flip: bool) -> Tensor:
+    """Raw output for images; with several views of each, the logarithm of their mean probability.
+
+    Five crops are the corners and the centre, of the model's size, of (B, C, S, S).
+    """
+    size = task.preprocessing.size
+    views = [images]
+    if crops > 1:
+        rest = images.shape[-1] - size
+        corners = [(0, 0), (0, rest), (rest, 0), (rest, rest), (rest // 2, rest // 2)]
+        views = [images[..., top : top + size, left : left + size] for top, left in corners]
+    if flip:
+        views += [view.flip(-1) for view in views]
+    if len(views) == 1:
+        raw: Tensor = task(images)
+        return raw
+    return torch.stack([task(view).float().softmax(-1) for view in views]).mean(0).log()

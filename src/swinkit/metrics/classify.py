@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassCalibrationError,
+    MulticlassConfusionMatrix,
+)
 
 from swinkit.data.batching import Batch
 from swinkit.explain.charts import draw_confusion
@@ -38,6 +42,8 @@ class ClassificationMetric:
             f"top{k}": MulticlassAccuracy(classes, top_k=k, average="micro") for k in (1, 5) if k <= classes
         }
         self.per_class = MulticlassAccuracy(classes, average="none")
+        # of the surest class, over 15 bins of equal width (Guo et al. 2017)
+        self.calibration = MulticlassCalibrationError(classes, n_bins=15, norm="l1")
         self.confusion = MulticlassConfusionMatrix(classes) if classes <= LARGEST_CONFUSION else None
         self.reset()
 
@@ -55,10 +61,11 @@ class ClassificationMetric:
             return
         assert batch.targets is not None
         raw, targets = raw.detach().float().cpu(), batch.targets.cpu()
+        probabilities = raw.softmax(-1)
         for metric in self._metrics():
-            metric.update(raw, targets)
+            metric.update(probabilities, targets)
         self.count += len(batch)
-        scores, predicted = raw.softmax(-1).max(-1)
+        scores, predicted = probabilities.max(-1)
         rows = zip(scores.tolist(), batch.paths, predicted.tolist(), targets.tolist(), strict=True)
         for score, path, guess, truth in rows:
             judged = Judged(score, path, self.labels.names[guess], self.labels.names[truth])
@@ -68,13 +75,17 @@ class ClassificationMetric:
                 _keep(self.misses, judged, KEPT)  # confident mistakes teach most
 
     def compute(self) -> dict[str, float]:
-        """`top1`, `top5` (where there are five classes) and `mean_class`, all in percent; `images`."""
+        """`top1`, `top5` (of five classes or more), `mean_class`, `ece` in percent; `images`.
+
+        `ece` is the expected calibration error: how far a score is, on average, from the share of hits.
+        """
         if not self.count:
-            return {"top1": 0.0, "mean_class": 0.0, "images": 0.0}
+            return {"top1": 0.0, "mean_class": 0.0, "ece": 0.0, "images": 0.0}
         figures = {name: 100 * metric.compute().item() for name, metric in self.tops.items()}
         present = self.present()
         mean_class = 100 * self.per_class.compute()[present].mean().item()
-        return {**figures, "mean_class": mean_class, "images": float(self.count)}
+        ece = 100 * self.calibration.compute().item()
+        return {**figures, "mean_class": mean_class, "ece": ece, "images": float(self.count)}
 
     def present(self) -> Tensor:
         """Which classes had any picture: (classes,) bool."""
@@ -113,7 +124,7 @@ class ClassificationMetric:
 
     def _metrics(self) -> list[Any]:
         confusion = [] if self.confusion is None else [self.confusion]
-        return [*self.tops.values(), self.per_class, *confusion]
+        return [*self.tops.values(), self.per_class, self.calibration, *confusion]
 
 
 def _keep(surest: list[Judged], judged: Judged, room: int) -> None:

@@ -118,8 +118,13 @@ class Task(nn.Module, ABC):
         """A fresh metric."""
 
     @abstractmethod
-    def dataset(self, samples: Sequence[Any], augmentation: Augmentation | None = None) -> ImageDataset:
-        """Samples, or bare paths, as this model takes them; with `augmentation` for training."""
+    def dataset(
+        self, samples: Sequence[Any], augmentation: Augmentation | None = None, *, whole: bool = False
+    ) -> ImageDataset:
+        """Samples, or bare paths, as this model takes them; with `augmentation` for training.
+
+        `whole` gives all that crops may be taken of.
+        """
 
     @abstractmethod
     def mixing(self, augmentation: Augmentation) -> Mix:

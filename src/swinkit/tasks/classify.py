@@ -18,6 +18,7 @@ from swinkit.data.batching import Batch, ImageDataset, Item
 from swinkit.data.folders import Sample
 from swinkit.data.reading import clean, read_sized
 from swinkit.data.transforms import evaluation_transform, mix_batch, training_transform
+from swinkit.errors import ConfigError
 from swinkit.heads.classify import PooledLinear
 from swinkit.labels import Labels
 from swinkit.results import Classes, Result
@@ -96,10 +97,21 @@ class Classifier(Task):
         return ClassificationMetric(self.labels)
 
     def dataset(
-        self, samples: Sequence[Sample | Path], augmentation: Augmentation | None = None
+        self,
+        samples: Sequence[Sample | Path],
+        augmentation: Augmentation | None = None,
+        *,
+        whole: bool = False,
     ) -> ImageDataset:
-        """Samples, or bare paths, as this model takes them; with `augmentation` for training."""
+        """Samples, or bare paths, as this model takes them; with `augmentation` for training.
+
+        `whole` gives the whole central square, of which the model's crop is a part.
+        """
         pre = self.preprocessing
+        if whole:
+            if pre.crop == 1:
+                raise ConfigError(f"crops needs a margin, but the model takes whole pictures of {pre.size}².")
+            pre = pre.model_copy(update={"size": round(pre.size / pre.crop), "crop": 1.0})
         if augmentation is None:
             return ImageDataset(samples, pre, evaluation_transform(pre))
         # twice the input size keeps all detail of a crop of a quarter of the area
