@@ -19,7 +19,7 @@ from swinkit.data.folders import ClassData, open_classes, save_split
 from swinkit.data.reading import find_images
 from swinkit.errors import ConfigError, DataError, RunError
 from swinkit.explain.annotate import Annotator
-from swinkit.files import check_writable, write_text
+from swinkit.files import check_writable, remove_unfinished, write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.models import backbone, create, load
 from swinkit.progress import progress_bar, remark, show_report
@@ -231,6 +231,7 @@ def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
 
     (opened, data), model, chosen = _prepare(config, resumed)
     folder = resumed or RunFolder.create(config)
+    remove_unfinished(folder.path)
     if resumed is None:
         save_split(opened, folder.split_file)
     report = model.load_report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from swinkit.errors import RunError
+
+# as `write_atomically` names them: .last.ckpt.ab12cd34
+UNFINISHED = re.compile(r"\..+\.(ckpt|safetensors|png|csv|json|yaml|txt|pt)\.[a-z0-9_]{8}")
 
 
 def make_folder(folder: Path) -> None:
@@ -57,6 +61,13 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, keep: Path 
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what `write_atomically` could not finish in a folder of ours, for its process was killed."""
+    for path in folder.iterdir():
+        if UNFINISHED.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, PAPER = (24, 24, 27), (255, 255, 255)
+KNOWN = "…·×–"  # beyond ASCII, in Pillow's own font
 SMALLEST_SIDE = 224  # smaller pictures are enlarged before text is put to them
 
 
@@ -24,11 +25,20 @@ def enlarge(image: Image.Image, side: int = SMALLEST_SIDE) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
+def font_for(text: str, size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """Pillow's own font, or matplotlib's, which has more of the world's letters, where a text needs it."""
+    if all(letter.isascii() or letter in KNOWN for letter in text):
+        return ImageFont.load_default(size)
+    import matplotlib as mpl  # here, for it takes a moment to import
+
+    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+
+
 def caption(image: Image.Image, lines: list[str]) -> Image.Image:
     """The picture, small ones enlarged, with lines of text below it."""
     image = enlarge(image.convert("RGB"))
     size = max(13, min(image.width // 18, 40))
-    font = ImageFont.load_default(size)
+    font = font_for("".join(lines), size)
     step = round(size * 1.35)
     widest = max((font.getlength(line) for line in lines), default=0)
     page = Image.new(

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from swinkit.data.reading import read_image
 from swinkit.errors import ImageError
-from swinkit.explain.canvas import INK, PAPER, save_image
+from swinkit.explain.canvas import INK, PAPER, font_for, save_image
 
 SIDE, GAP, COLUMNS, TEXT = 128, 10, 6, 13
 RIGHT, WRONG = (22, 128, 61), (200, 30, 30)
@@ -34,7 +34,7 @@ def draw_sheet(groups: dict[str, list[Tile]], path: Path) -> None:
     for title, tiles in groups.items():
         if not tiles:
             continue
-        draw.text((GAP, top), title, INK, ImageFont.load_default(18))
+        draw.text((GAP, top), title, INK, font_for(title, 18))
         for i, tile in enumerate(tiles):
             place = (GAP + i % COLUMNS * (SIDE + GAP), top + 30 + i // COLUMNS * cell)
             _draw_tile(page, draw, tile, place)
@@ -44,7 +44,7 @@ def draw_sheet(groups: dict[str, list[Tile]], path: Path) -> None:
 
 def _draw_tile(page: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, place: tuple[int, int]) -> None:
     page.paste(_thumbnail(tile.path), place)
-    font = ImageFont.load_default(TEXT)
+    font = font_for("".join(tile.lines), TEXT)
     colour = RIGHT if tile.right else WRONG
     for i, line in enumerate(tile.lines):
         draw.text((place[0], place[1] + SIDE + 2 + i * (TEXT + 3)), _fit(line, font), colour, font)
