@@ -9,7 +9,8 @@ from swinkit import api
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, nearest
-from swinkit.models import backbone_of, model_of, open_named
+from swinkit.models import backbone_of, model_of
+from swinkit.sources import open_named
 from swinkit.tasks.base import Task
 from swinkit.variants import VARIANTS
 from swinkit.weights.opening import Opened

@@ -18,19 +18,17 @@ from swinkit.core.windows import Fit
 from swinkit.data.names import class_names
 from swinkit.errors import ConfigError, WeightsError, nearest
 from swinkit.labels import Labels
+from swinkit.sources import find_file, open_named
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
 from swinkit.variants import VARIANTS, find_variant
 from swinkit.weights.catalog import CATALOG
-from swinkit.weights.containers import holds_checkpoint
-from swinkit.weights.download import fetch
 from swinkit.weights.opening import Opened, open_weights
 from swinkit.weights.resize import adapt
 from swinkit.weights.store import LoadReport, adopt, canonical_names
 
 TASKS: dict[str, type[Classifier]] = {"classify": Classifier, "video": Classifier}
 OTHER_TASKS = {"detect": "a detector", "segment": "a segmentation model"}
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".json")
 HEAD_DROP = {"video": 0.5}  # as published
 
 
@@ -223,57 +221,6 @@ def retarget(config: SwinConfig, task: str, settings: dict[str, Any]) -> SwinCon
         if config.absolute_position:
             raise ConfigError("A model with absolute position cannot be inflated to video: train one anew.")
     return SwinConfig.from_dict(values | settings)
-
-
-def find_file(path: str | Path) -> Path:
-    """The weights behind a name, file, run or Hugging Face folder; WeightsError where there are none."""
-    if not isinstance(path, str | Path):
-        raise ConfigError(f"{path!r} is no model: give a name, a file or a folder.")
-    try:
-        return _find_file(Path(path))
-    except OSError as error:
-        raise WeightsError(f"{str(path)[:200]} cannot be read ({error.strerror or error}).") from error
-
-
-def _find_file(path: Path) -> Path:
-    if path.is_dir():
-        for name in ("best.safetensors", "last.safetensors"):
-            if (path / name).is_file():
-                return path / name
-        if holds_checkpoint(path):
-            return path
-        raise WeightsError(
-            f"{path} holds neither best.safetensors nor last.safetensors: is it a run folder? Nor has it the "
-            "model.safetensors or pytorch_model.bin of a Hugging Face folder."
-        )
-    if path.is_file():
-        return path
-    if str(path) in CATALOG:
-        return fetch(str(path), CATALOG[str(path)])
-    if str(path) in VARIANTS:
-        raise WeightsError(f"{path} is an architecture without weights: train it, or use swinkit.create.")
-    if path.parent == Path() and path.suffix not in SUFFIXES:  # no path at all: rather a misspelt name
-        known = CATALOG if path.suffix else VARIANTS
-        raise WeightsError(f"There is no model, file or run folder {path}: {nearest(str(path), known)}")
-    raise WeightsError(f"There is no weights file or run folder {path}: check the path.")
-
-
-def open_named(name: str | Path, *, window: Any = None, img_size: Any = None) -> Opened:
-    """Open weights, and add what the catalogue knows of published ones: class names and licence.
-
-    `window` and `img_size` as in `open_weights`.
-    """
-    opened = open_weights(find_file(name), window=window, img_size=img_size)
-    published = CATALOG.get(str(name))
-    if published is None:
-        return opened
-    labels, numbered = opened.labels, opened.numbered
-    if published.labels is not None and labels is not None and numbered:
-        names = class_names(published.labels)
-        if len(names) == len(labels):
-            labels, numbered = Labels.of(names), False
-    lineage = ({"published": str(name), "url": published.url}, *opened.lineage)
-    return replace(opened, labels=labels, numbered=numbered, licence=published.licence, lineage=lineage)
 
 
 def _task(opened: Opened, wanted: str | None) -> str:

@@ -19,7 +19,7 @@ import torch
 import swinkit
 from swinkit.data.names import LISTS, class_names
 from swinkit.errors import ConfigError, WeightsError
-from swinkit.models import find_file
+from swinkit.sources import find_file
 from swinkit.variants import VARIANTS
 from swinkit.weights import catalog, download
 from swinkit.weights.catalog import CATALOG, Published
