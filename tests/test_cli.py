@@ -463,3 +463,8 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(
     assert not out.exists()
     code, _, err = swin("train", dataset, "--recipe", "smal_data", "--dry-run")
     assert (code, "did you mean 'small_data'?" in err) == (2, True)
+
+
+def test_a_dry_run_of_a_resumed_run_trains_nothing(swin: Swin, run: Run) -> None:
+    code, _, err = swin("train", "--resume", run.path, "--dry-run")
+    assert (code, "give --resume alone" in err) == (2, True)

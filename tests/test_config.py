@@ -17,12 +17,11 @@ from swinkit.config import (
     Preprocessing,
     TrainConfig,
     merged,
-    read_recipe,
     read_yaml,
-    recipes,
     to_yaml,
 )
 from swinkit.errors import ConfigError, nearest
+from swinkit.recipes import read_recipe, recipes
 
 
 def test_yaml_round_trip(tmp_path: Path) -> None:

@@ -75,6 +75,12 @@ def test_figures_by_hand() -> None:
     assert metric.compute() == {"top1": 0.0, "mean_class": 0.0, "ece": 0.0, "images": 0.0}
 
 
+def test_logits_rank_where_probabilities_are_rounded_to_nothing() -> None:
+    logits = np.array([[500, 0, 40, 30, 20, 10, 5]], np.float32)  # all but one underflow
+    assert filled(7, logits, np.array([5]), step=1).compute()["top5"] == 100.0
+    assert filled(7, logits, np.array([6]), step=1).compute()["top5"] == 0.0
+
+
 def test_few_classes_have_no_top5() -> None:
     metric = filled(3, np.eye(3, dtype=np.float32), np.array([0, 1, 0]), step=3)
     assert metric.compute() == {

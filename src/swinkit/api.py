@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig, merged, read_recipe
+from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig, merged
 from swinkit.core.backbone import SwinBackbone
 from swinkit.data.batching import check_headers, make_loader
 from swinkit.data.folders import ClassData, open_classes, save_split
@@ -23,6 +23,7 @@ from swinkit.files import check_writable, remove_unfinished, write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.models import backbone, create, load
 from swinkit.progress import progress_bar, remark, show_report
+from swinkit.recipes import read_recipe
 from swinkit.results import Failure, Result
 from swinkit.tasks.base import Task
 from swinkit.variants import VARIANTS
@@ -75,13 +76,13 @@ def train(data: str | Path | None = None, *, resume: str | Path | None = None, *
             raise ConfigError("A resumed run keeps its settings: give resume alone.")
         folder, config = RunFolder.open(resume)
         return _train(config, folder)
-    if data is None:
-        raise ConfigError("Training needs data: give a folder of class folders or a CSV file.")
     return _train(_train_config(data, options), None)
 
 
-def _train_config(data: str | Path, options: dict[str, Any]) -> TrainConfig:
+def _train_config(data: str | Path | None, options: dict[str, Any]) -> TrainConfig:
     """Settings from options, over those of a recipe where one is named."""
+    if data is None:
+        raise ConfigError("Training needs data: give a folder of class folders or a CSV file.")
     if options.get("recipe") is not None:
         model = str(options.get("model", TrainConfig.model_fields["model"].default))
         recipe = read_recipe(str(options["recipe"]), model)
@@ -193,7 +194,7 @@ def _predict(
             yield result
 
 
-def outline_training(data: str | Path, **options: Any) -> Outline:
+def outline_training(data: str | Path | None, **options: Any) -> Outline:
     """What `train` would do with the same options: groups, batches, schedule. Writes nothing."""
     from swinkit.engine.outline import outline
 
@@ -231,9 +232,10 @@ def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
 
     (opened, data), model, chosen = _prepare(config, resumed)
     folder = resumed or RunFolder.create(config)
-    remove_unfinished(folder.path)
     if resumed is None:
         save_split(opened, folder.split_file)
+    else:
+        remove_unfinished(folder.path)
     report = model.load_report
     replaced = [report.sentence()] if report is not None and report.initialised else []
     _show_report(model)

@@ -18,12 +18,12 @@ from swinkit.core.windows import Fit
 from swinkit.data.names import class_names
 from swinkit.errors import ConfigError, WeightsError, nearest
 from swinkit.labels import Labels
-from swinkit.sources import find_file, open_named
+from swinkit.sources import open_named
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
 from swinkit.variants import VARIANTS, find_variant
 from swinkit.weights.catalog import CATALOG
-from swinkit.weights.opening import Opened, open_weights
+from swinkit.weights.opening import Opened
 from swinkit.weights.resize import adapt
 from swinkit.weights.store import LoadReport, adopt, canonical_names
 
@@ -157,7 +157,7 @@ def backbone(
         variant = find_variant(str(name))
         config = variant.config(**settings, fit=fit or _dense_fit(variant.config()))
         return SwinBackbone(config, out_indices=out_indices, norms=kind).eval()
-    opened = open_weights(find_file(name), window=settings.get("window"))
+    opened = open_named(name, window=settings.get("window"), img_size=settings.get("img_size"))
     settings |= {"fit": fit or _dense_fit(opened.config)}
     return backbone_of(opened, kind, out_indices=out_indices, strict=strict, **settings)
 

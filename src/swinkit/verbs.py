@@ -44,7 +44,7 @@ def train(
 
     given = options.model_dump(exclude_unset=True)
     if resume is not None:
-        if data is not None or given or config is not None:
+        if data is not None or given or config is not None or dry_run:
             raise ConfigError("A resumed run keeps its settings: give --resume alone.")
         run = swinkit.train(resume=resume)
     else:
@@ -53,11 +53,11 @@ def train(
         source = data or settings.pop("data", None)
         settings.pop("data", None)
         if dry_run:
-            return _print_outline(source, settings)
+            _print_outline(source, settings)
+            return
         run = swinkit.train(source, **settings)
     _print_figures(run.metrics)
     _say(f"Run folder: {run.path}  (best.safetensors predicts; curves.png, predictions.png show)")
-    return None
 
 
 def evaluate(
@@ -259,8 +259,6 @@ def _print_outline(data: str | None, settings: dict[str, Any]) -> None:
     from swinkit.api import outline_training
     from swinkit.explain.terminal import block_chart
 
-    if data is None:
-        raise ConfigError("A dry run needs data: give a folder of class folders or a CSV file.")
     plan = outline_training(data, **settings)
     rows: list[tuple[object, ...]] = [
         (group.name, group.tensors, f"{group.parameters:,}", f"{group.lr:.3g}", f"{group.weight_decay:g}")

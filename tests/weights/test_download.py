@@ -181,6 +181,18 @@ def test_a_damaged_file_put_there_by_hand_is_not_noted(server: Server) -> None:
     assert not (cache_folder() / "lock.json").exists()
 
 
+def test_a_cache_that_cannot_be_written_to_is_compared_all_the_same(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = get(server)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    file = io.BytesIO()
+    torch.save({"w": torch.zeros(3)}, file)
+    path.write_bytes(file.getvalue())
+    with pytest.raises(WeightsError, match=r"is not the file that was downloaded first"):
+        get(server)
+
+
 def test_many_at_once_note_all(server: Server) -> None:
     entries = [replace(entry(server), url=f"{server.url}?{i}.pth") for i in range(8)]
     with ThreadPoolExecutor(8) as pool:

@@ -499,6 +499,9 @@ def test_absolute_position_of_a_picture_that_is_not_square(tmp_path: Path) -> No
     assert loaded.load_report.resized == ()
     x = torch.randn(1, 3, 112, 28)
     torch.testing.assert_close(loaded(x), model(x), **CLOSE)
+    net = swinkit.backbone(tmp_path / "x.pth", img_size=(112, 28), fit="pad")
+    assert torch.equal(net.absolute_pos_embed, model.backbone.absolute_pos_embed)
+    assert net.load_report.resized == ()
 
 
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])

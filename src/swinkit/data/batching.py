@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from swinkit.config import Preprocessing
 from swinkit.data.folders import Sample
 from swinkit.data.reading import check_header, read_sized
+from swinkit.data.threads import in_threads
 from swinkit.data.transforms import ImageTransform
 from swinkit.errors import ImageError
 
@@ -225,15 +225,11 @@ def check_headers(samples: Iterable[Sample]) -> tuple[list[Sample], list[str]]:
     readable: list[Sample] = []
     messages: list[str] = []
     everything = list(samples)
-    with ThreadPoolExecutor() as pool:
-        # In slices: a future for each of a million files at once would fill the memory.
-        for start in range(0, len(everything), 4096):
-            some = everything[start : start + 4096]
-            for sample, message in zip(some, pool.map(_header_error, some), strict=True):
-                if message is None:
-                    readable.append(sample)
-                else:
-                    messages.append(message)
+    for sample, message in zip(everything, in_threads(_header_error, everything), strict=True):
+        if message is None:
+            readable.append(sample)
+        else:
+            messages.append(message)
     return readable, messages
 
 

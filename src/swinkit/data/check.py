@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from swinkit.data.folders import ClassData, Sample
 from swinkit.data.reading import read_sized, stored_mode
+from swinkit.data.threads import in_threads
 from swinkit.errors import ImageError
-
-SLICE = 4096  # files at once in the pool: a future for each of a million would fill the memory
 
 
 class Seen(NamedTuple):
@@ -33,7 +31,6 @@ class Problem:
     path: Path
     text: str
     broken: bool
-    drop: bool
 
     def line(self) -> str:
         """File and text, the file once."""
@@ -57,23 +54,20 @@ class DataReport:
 
     def to_drop(self) -> list[Path]:
         """Files without which nothing is broken and nothing stands twice, in order, each once."""
-        return list(dict.fromkeys(problem.path for problem in self.problems if problem.drop))
+        return list(dict.fromkeys(problem.path for problem in self.problems))
 
 
 def check_classes(data: ClassData, *, advance: Callable[[int], None] = lambda _: None) -> DataReport:
     """Read every picture of a class data set in full; `advance` is told how many more are done."""
     places = [(split, sample) for split, samples in data.splits.items() for sample in samples]
     seen: list[Seen | ImageError] = []
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(places), SLICE):
-            some = [sample.path for _, sample in places[start : start + SLICE]]
-            for result in pool.map(_look, some):
-                seen.append(result)
-                advance(1)
+    for result in in_threads(_look, [sample.path for _, sample in places]):
+        seen.append(result)
+        advance(1)
     read = [(split, sample, found) for (split, sample), found in zip(places, seen, strict=True)]
     sound = [(split, sample, found) for split, sample, found in read if isinstance(found, Seen)]
     unreadable = (
-        Problem("unreadable", sample.path, str(found), broken=True, drop=True)
+        Problem("unreadable", sample.path, str(found), broken=True)
         for _, sample, found in read
         if isinstance(found, ImageError)
     )
@@ -109,15 +103,13 @@ def _repeated(sound: list[tuple[str, Sample, Seen]], classes: tuple[str, ...]) -
         if len(labels) > 1:
             names = " and ".join(classes[label] for label in labels)
             for _, sample in group:
-                yield Problem(
-                    "two classes", sample.path, f"the same pixels as {names}", broken=True, drop=True
-                )
+                yield Problem("two classes", sample.path, f"the same pixels as {names}", broken=True)
             continue
         elsewhere = [sample.path for split, sample in group if split != "train"]
         for number, (split, sample) in enumerate(group):
             if split == "train" and elsewhere:
                 text = f"the same pixels as {elsewhere[0]}"
-                yield Problem("in two parts", sample.path, text, broken=True, drop=True)
+                yield Problem("in two parts", sample.path, text, broken=True)
             elif number and (split, sample.label) == (group[0][0], group[0][1].label):
                 text = f"the same pixels as {group[0][1].path}"
-                yield Problem("twice", sample.path, text, broken=False, drop=True)
+                yield Problem("twice", sample.path, text, broken=False)

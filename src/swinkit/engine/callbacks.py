@@ -139,16 +139,12 @@ class Checkpoint(Callback):
         loader.position = trainer.current_epoch, batch_idx + 1
         last = batch_idx + 1 == trainer.num_training_batches  # validation follows, and saves
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if stepped and not last and (self.stop.signal is not None or self._due(self.every)):
-            self.save(trainer)
         if stepped and not last:
-            self.stop.check()
+            self._save_if_due(trainer, self.every)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what an epoch has taught before it is measured, where that took long; stop where asked to."""
-        if self.stop.signal is not None or self._due(min(60.0, self.every)):
-            self.save(trainer)
-        self.stop.check()
+        self._save_if_due(trainer, min(60.0, self.every))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the epoch."""
@@ -177,8 +173,11 @@ class Checkpoint(Callback):
         """Keep them until training starts."""
         self.generators = state_dict
 
-    def _due(self, seconds: float) -> bool:
-        return time.monotonic() - self.saved >= seconds
+    def _save_if_due(self, trainer: Trainer, seconds: float) -> None:
+        """Save where the last time is so long ago, or the run is to stop; then stop it."""
+        if self.stop.signal is not None or time.monotonic() - self.saved >= seconds:
+            self.save(trainer)
+        self.stop.check()
 
 
 class History(Callback):

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from swinkit.config import Compute, EvaluateConfig
+from swinkit.config import EvaluateConfig
 from swinkit.data.batching import make_loader
 from swinkit.errors import DataError
 from swinkit.files import write_text
@@ -23,7 +23,7 @@ from swinkit.tasks.base import Metric, Task
 def evaluate_split(
     task: Task,
     samples: Sequence[Any],
-    config: Compute,
+    config: EvaluateConfig,
     *,
     out: Path | None,
     source: dict[str, Any],
@@ -46,7 +46,7 @@ def evaluate_split(
 
 @torch.inference_mode()
 def run_metric(
-    task: Task, samples: Sequence[Any], config: Compute, *, console: Console
+    task: Task, samples: Sequence[Any], config: EvaluateConfig, *, console: Console
 ) -> tuple[Metric, list[str]]:
     """The filled metric, and one message for each file that could not be read.
 
@@ -55,9 +55,8 @@ def run_metric(
     device = pick_device(config.device)
     size = pick_batch_size(config.batch_size, size=task.preprocessing.size, device=device)
     workers = pick_workers(config.workers, images=len(samples), device=device)
-    crops, flip = (config.crops, config.flip) if isinstance(config, EvaluateConfig) else (1, False)
-    samples_read = task.dataset(samples, whole=crops > 1)
-    loader = make_loader(samples_read, batch_size=size, shuffle=False, workers=workers, seed=0)
+    pictures = task.dataset(samples, whole=config.crops > 1)
+    loader = make_loader(pictures, batch_size=size, shuffle=False, workers=workers, seed=0)
     metric, unreadable, seen = task.metric(), [], 0
     task.to(device).eval()
     with progress_bar(console, enabled=config.progress) as bar:
@@ -65,7 +64,7 @@ def run_metric(
         for batch in loader:
             if len(batch):
                 images = batch.images.to(device, task.dtype)
-                metric.update(answer_views(task, images, crops=crops, flip=flip), batch)
+                metric.update(answer_views(task, images, crops=config.crops, flip=config.flip), batch)
             seen += len(batch)
             unreadable += batch.unreadable
             bar.update(step, advance=len(batch) + len(batch.unreadable))

@@ -62,9 +62,10 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
     """
     check_loaded(task)
     if config.freeze == "all":
-        task.backbone.requires_grad_(False)
-    if config.freeze is not None:
-        task.backbone.freeze(task.backbone.config.stages if config.freeze == "all" else config.freeze)
+        task.backbone.freeze(task.backbone.config.stages)
+        task.backbone.requires_grad_(False)  # the final norm too
+    elif config.freeze is not None:
+        task.backbone.freeze(config.freeze)
     task.backbone.set_checkpointing(config.checkpointing)
     device = pick_device(config.device)
     size = task.preprocessing.size

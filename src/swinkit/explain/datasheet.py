@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 from swinkit.data.check import DataReport
@@ -18,12 +19,16 @@ def draw_data(report: DataReport, path: Path) -> None:
     ]
     groups = {f"Problems ({len(report.problems)})": problems}
     bad = {problem.path for problem in report.problems}
+    sound: dict[int, list[tuple[str, Path]]] = defaultdict(list)
+    for split, samples in report.data.splits.items():
+        for sample in samples:
+            if sample.path not in bad:
+                sound[sample.label].append((split, sample.path))
     for label, name in enumerate(report.data.classes[:CLASSES]):
-        shown: list[Tile] = []
-        for split, samples in report.data.splits.items():
-            own = [sample.path for sample in samples if sample.label == label and sample.path not in bad]
-            shown += [Tile(str(place), [place.name, split], right=True) for place in own]
+        own = sound[label]
+        shown = own[:: max(1, len(own) // COLUMNS)][:COLUMNS]
         total = sum(counts[label] for counts in report.counts.values())
-        step = max(1, len(shown) // COLUMNS)
-        groups[f"{label}  {name} ({total})"] = shown[::step][:COLUMNS]
+        groups[f"{label}  {name} ({total})"] = [
+            Tile(str(place), [place.name, split], right=True) for split, place in shown
+        ]
     draw_sheet(groups, path)

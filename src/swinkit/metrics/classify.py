@@ -49,7 +49,7 @@ class ClassificationMetric:
 
     def reset(self) -> None:
         """Forget all batches."""
-        for metric in self._metrics():
+        for metric in (*self._metrics(), self.calibration):
             metric.reset()
         self.count = 0
         self.hits: dict[str, list[Judged]] = {}  # by class, so that none fills the page
@@ -62,8 +62,9 @@ class ClassificationMetric:
         assert batch.targets is not None
         raw, targets = raw.detach().float().cpu(), batch.targets.cpu()
         probabilities = raw.softmax(-1)
-        for metric in self._metrics():
-            metric.update(probabilities, targets)
+        for metric in self._metrics():  # by logits, for small probabilities are rounded to equal ones
+            metric.update(raw, targets)
+        self.calibration.update(probabilities, targets)
         self.count += len(batch)
         scores, predicted = probabilities.max(-1)
         rows = zip(scores.tolist(), batch.paths, predicted.tolist(), targets.tolist(), strict=True)
@@ -124,7 +125,7 @@ class ClassificationMetric:
 
     def _metrics(self) -> list[Any]:
         confusion = [] if self.confusion is None else [self.confusion]
-        return [*self.tops.values(), self.per_class, self.calibration, *confusion]
+        return [*self.tops.values(), self.per_class, *confusion]
 
 
 def _keep(surest: list[Judged], judged: Judged, room: int) -> None:

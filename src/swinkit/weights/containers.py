@@ -169,9 +169,7 @@ def _peel(content: Any, source: str) -> Checkpoint:
     found = list(_mappings(content, ()))
     coded = [] if found else [name for name in _foreign(content, ()) if "numpy" in name]
     if coded:
-        raise WeightsError(
-            f"{source} stores {coded[0]}, which needs its code to be read: save plain tensors instead."
-        )
+        raise _needs_code(source, coded[0])
     if not found:
         raise WeightsError(f"{source} holds no named tensors: {_kind(content)} with {_some(content)}.")
     most = max(_count(mapping) for _, mapping in found)
@@ -179,14 +177,17 @@ def _peel(content: Any, source: str) -> Checkpoint:
     keys, mapping = min(whole, key=lambda pair: (_rank(*pair), -_count(pair[1])))
     coded = [name for name, value in mapping.items() if _stands_for_tensor(name, value, wrapped=bool(keys))]
     if coded:
-        raise WeightsError(
-            f"{source} stores {coded[0]} as {mapping[coded[0]].origin}, which needs its code to be read: "
-            "save plain tensors instead."
-        )
+        raise _needs_code(source, f"{coded[0]} as {mapping[coded[0]].origin}")
     tensors = {name: value.detach() for name, value in mapping.items() if isinstance(value, Tensor)}
     others = [f"{'.'.join(other)}.* ({_count(m)} tensors)" for other, m in whole if other != keys]
     dropped = (*others, *_foreign(content, ()))
     return Checkpoint(source, _separate(tensors), ".".join(keys), dropped)
+
+
+def _needs_code(source: str, what: str) -> WeightsError:
+    return WeightsError(
+        f"{source} stores {what}, which needs its code to be read: save plain tensors instead."
+    )
 
 
 def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

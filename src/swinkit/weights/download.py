@@ -137,14 +137,13 @@ def _verify(file: Path, published: Published) -> None:
         return
     check_content(file)
     found: dict[str, Any] = {"url": published.url, "size": size, "sha256": _sha256(file)}
-    if not os.access(lock_file.parent, os.W_OK):
-        return  # a shared cache, filled by hand: there is no place to note it
-    with FileLock(f"{lock_file}.lock"):  # others may note theirs
-        lock = _read_lock(lock_file)
-        known = lock.setdefault(published.file, found)
-        if known is found:
-            write_text(lock_file, json.dumps(lock, indent=2) + "\n")
-    if known["sha256"] != found["sha256"]:
+    if known is None and os.access(lock_file.parent, os.W_OK):  # not in a shared cache, filled by hand
+        with FileLock(f"{lock_file}.lock"):  # others may note theirs
+            lock = _read_lock(lock_file)
+            known = lock.setdefault(published.file, found)
+            if known is found:
+                write_text(lock_file, json.dumps(lock, indent=2) + "\n")
+    if known is not None and known["sha256"] != found["sha256"]:
         raise WeightsError(
             f"{file} is not the file that was downloaded first (SHA-256 {found['sha256'][:12]}…, expected "
             f"{known['sha256'][:12]}…): fetch it again, or remove its entry from {lock_file} if it was "
