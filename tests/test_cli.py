@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import swinkit
+import swinkit.training
 from swinkit import __version__
 from swinkit.config import read_yaml
 from swinkit.demo import unpack
@@ -355,7 +356,7 @@ def test_ctrl_c_in_a_verb_is_code_130(swin: Swin, monkeypatch: pytest.MonkeyPatc
     def pressed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(swinkit.api, "open_classes", pressed)
+    monkeypatch.setattr(swinkit.training, "open_classes", pressed)
     ended = swin("train", "data")
     assert (ended.code, ended.out) == (130, "")
     assert sentence in ended.err

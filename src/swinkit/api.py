@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import torch
-from rich.console import Console
 from torch import Tensor
 
 from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig, merged
 from swinkit.core.backbone import SwinBackbone
-from swinkit.data.batching import check_headers, make_loader
-from swinkit.data.folders import ClassData, open_classes, save_split
+from swinkit.data.batching import in_order
+from swinkit.data.folders import ClassData, open_classes
 from swinkit.data.reading import find_images
 from swinkit.errors import ConfigError, DataError, RunError
 from swinkit.explain.annotate import Annotator
-from swinkit.files import check_writable, remove_unfinished, write_text
+from swinkit.files import check_writable
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.models import backbone, create, load
-from swinkit.progress import progress_bar, remark, show_report
+from swinkit.progress import console, print_notes, progress_bar, remark, show_changes
 from swinkit.recipes import read_recipe
 from swinkit.results import Failure, Result
 from swinkit.tasks.base import Task
-from swinkit.variants import VARIANTS
 from swinkit.weights.store import file_names
 from swinkit.weights.writing import spell
 
 if TYPE_CHECKING:
     from swinkit.data.check import DataReport
     from swinkit.engine.outline import Outline
-    from swinkit.engine.run import Run, RunFolder
-    from swinkit.engine.train import Plan
+    from swinkit.engine.run import Run
 
 __all__ = ["backbone", "create", "evaluate", "load", "predict", "save", "to_dialect", "train"]
 
@@ -70,13 +65,14 @@ def train(data: str | Path | None = None, *, resume: str | Path | None = None, *
     folder cannot be used, InterruptedRunError after Ctrl-C.
     """
     from swinkit.engine.run import RunFolder
+    from swinkit.training import run_training
 
     if resume is not None:
         if data is not None or options:
             raise ConfigError("A resumed run keeps its settings: give resume alone.")
         folder, config = RunFolder.open(resume)
-        return _train(config, folder)
-    return _train(_train_config(data, options), None)
+        return run_training(config, folder)
+    return run_training(_train_config(data, options), None)
 
 
 def _train_config(data: str | Path | None, options: dict[str, Any]) -> TrainConfig:
@@ -98,8 +94,8 @@ def check_data(data: str | Path, *, progress: bool = True) -> DataReport:
     from swinkit.data.check import check_classes
 
     opened = open_classes(data, val_fraction=0, min_classes=1)
-    _print_notes(opened.notes)
-    with progress_bar(_console(), enabled=progress) as bar:
+    print_notes(opened.notes)
+    with progress_bar(console(), enabled=progress) as bar:
         step = bar.add_task("check", total=sum(map(len, opened.splits.values())), speed="")
         return check_classes(opened, advance=lambda count: bar.advance(step, count))
 
@@ -124,7 +120,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     split_file = run.split_file if run and run.trained_on(data) else None
     opened = open_classes(data, val_fraction=0, classes=task.classes, split_file=split_file)
     split = _pick_split(opened, config.split)
-    _print_notes(opened.notes)
+    print_notes(opened.notes)
     out = _place(config.out, run.path if run and not isinstance(model, Task) else None)
     source = {
         "data": str(data),
@@ -133,7 +129,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
         "crops": config.crops,
         "flip": config.flip,
     }
-    return evaluate_split(task, opened.splits[split], config, out=out, source=source, console=_console())
+    return evaluate_split(task, opened.splits[split], config, out=out, source=source, console=console())
 
 
 def _place(wanted: str | None, usual: Path | None) -> Path | None:
@@ -143,7 +139,7 @@ def _place(wanted: str | None, usual: Path | None) -> Path | None:
     try:
         return None if usual is None else check_writable(usual)
     except RunError as error:  # a colleague's run folder, say
-        remark(_console(), f"The figures are shown, but not saved. {error}")
+        remark(console(), f"The figures are shown, but not saved. {error}")
         return None
 
 
@@ -168,13 +164,8 @@ def predict(
 def _load(source: str | Path) -> Task:
     """Load a model, and show what became of the weights unless all of them were taken as they are."""
     model = load(source)
-    _show_report(model)
+    show_changes(model.load_report)
     return model
-
-
-def _show_report(model: Task) -> None:
-    if model.load_report is not None and len(model.load_report.rows()) > 1:
-        show_report(_console(), model.load_report)
 
 
 def _predict(
@@ -184,7 +175,7 @@ def _predict(
     size = pick_batch_size(config.batch_size, size=task.preprocessing.size, device=task.device)
     workers = pick_workers(config.workers, images=len(files), device=task.device)
     remaining = iter(files)
-    for batch in make_loader(dataset, batch_size=size, shuffle=False, workers=workers, seed=0):
+    for batch in in_order(dataset, batch_size=size, workers=workers):
         answers = {result.path: result for result in task.answer(batch)} if len(batch) else {}
         errors = iter(batch.unreadable)
         for path in islice(remaining, len(batch) + len(batch.unreadable)):
@@ -196,110 +187,9 @@ def _predict(
 
 def outline_training(data: str | Path | None, **options: Any) -> Outline:
     """What `train` would do with the same options: groups, batches, schedule. Writes nothing."""
-    from swinkit.engine.outline import outline
+    from swinkit.training import outline_run
 
-    config = _train_config(data, options)
-    _, model, chosen = _prepare(config, None)
-    return outline(model, chosen.batches, config, from_scratch=model.load_report is None)
-
-
-def _prepare(config: TrainConfig, resumed: RunFolder | None) -> tuple[_Opened, Task, Plan]:
-    """Data, model, and what was chosen for this machine; nothing is written."""
-    from swinkit.engine.train import prepare
-
-    pick_device(config.device)  # a device that is not there shall not cost a scan of the data
-    split_file = resumed.split_file if resumed else None
-    opened = open_classes(
-        config.data, val_fraction=config.val_fraction, seed=config.seed, split_file=split_file
-    )
-    data = _readable(opened)
-    torch.manual_seed(config.seed)
-    model = start_model(config, data.classes)
-    return _Opened(opened, data), model, prepare(model, len(data.splits["train"]), config)
-
-
-class _Opened(NamedTuple):
-    """A data set as it lies there, and without files that cannot be read."""
-
-    whole: ClassData
-    readable: ClassData
-
-
-def _train(config: TrainConfig, resumed: RunFolder | None) -> Run:
-    """Open data and model, then fit; the run folder is made last, so that a mistake leaves no litter."""
-    from swinkit.engine.run import Run, RunFolder
-    from swinkit.engine.train import fit
-
-    (opened, data), model, chosen = _prepare(config, resumed)
-    folder = resumed or RunFolder.create(config)
-    if resumed is None:
-        save_split(opened, folder.split_file)
-    else:
-        remove_unfinished(folder.path)
-    report = model.load_report
-    replaced = [report.sentence()] if report is not None and report.initialised else []
-    _show_report(model)
-    notes = [*data.notes, *replaced]
-    if notes:
-        write_text(folder.path / "notes.txt", "\n".join(notes) + "\n")
-    _print_notes(notes)
-    fit(model, data.splits, config, folder, chosen=chosen, console=_console())
-    best = load(folder.path)
-    return Run(folder.path, best, _final_figures(best, data, config, folder))
-
-
-def _final_figures(best: Task, data: ClassData, config: TrainConfig, folder: RunFolder) -> dict[str, float]:
-    """Figures of the best model on val and, as test_NAME, on test; pictures of the last of them."""
-    from swinkit.engine.evaluate import evaluate_split
-
-    options = EvaluateConfig(**config.model_dump(include={"device", "workers", "batch_size", "progress"}))
-    figures: dict[str, float] = {}
-    parts = {part: prefix for part, prefix in (("val", ""), ("test", "test_")) if part in data.splits}
-    for part, prefix in parts.items():
-        values = evaluate_split(
-            best,
-            data.splits[part],
-            options,
-            out=folder.path if part == list(parts)[-1] else None,
-            source={"data": config.data, "split": part, "model": str(folder.best)},
-            console=_console(),
-        )
-        figures |= {f"{prefix}{name}": value for name, value in values["metrics"].items()}
-    return figures
-
-
-def start_model(config: TrainConfig, classes: tuple[str, ...]) -> Task:
-    """The model that training starts from: a variant with random weights, or a file."""
-    if config.model in VARIANTS:
-        rate = 0.1 if config.drop_path is None else config.drop_path
-        return create(config.model, classes=classes, drop_path=rate, **_given(config, "img_size", "window"))
-    return load(config.model, classes=classes, **_given(config, "img_size", "window", "drop_path"))
-
-
-def _given(config: TrainConfig, *names: str) -> dict[str, Any]:
-    """Those of the options that have a value."""
-    return {name: value for name in names if (value := getattr(config, name)) is not None}
-
-
-def _readable(data: ClassData) -> ClassData:
-    """The data without files whose header cannot be read; these become notes. DataError where none stays."""
-    if "train" not in data.splits:
-        have = ", ".join(data.splits)
-        raise DataError(f"{data.root} has no part train, only {have}: add a folder train of class folders.")
-    splits, notes = {}, list(data.notes)
-    for split, samples in data.splits.items():
-        good, messages = check_headers(samples)
-        if not good:
-            raise DataError(f"No image of {split} in {data.root} can be read: {messages[0]}")
-        lost = {sample.label for sample in samples} - {sample.label for sample in good}
-        if lost and split == "train":
-            name = data.classes[min(lost)]
-            raise DataError(f"No image of the class {name!r} in {data.root} can be read: {messages[0]}")
-        splits[split] = tuple(good)
-        notes += messages
-    if "val" not in splits:
-        raise DataError(f"{data.root} leaves no image for validation: add images, or raise val_fraction.")
-    return replace(data, splits=splits, notes=tuple(notes))
+    return outline_run(_train_config(data, options))
 
 
 def _pick_split(data: ClassData, wanted: str | None) -> str:
@@ -310,13 +200,3 @@ def _pick_split(data: ClassData, wanted: str | None) -> str:
             return split
     have = ", ".join(data.splits)
     raise DataError(f"{data.root} has no part {wanted!r}: it has {have}.")
-
-
-def _print_notes(notes: Sequence[str], limit: int = 20) -> None:
-    more = [f"{len(notes) - limit} more notes of this kind."] if len(notes) > limit else []
-    for note in [*notes[:limit], *more]:
-        remark(_console(), f"Note: {note}")
-
-
-def _console() -> Console:
-    return Console(stderr=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
@@ -62,7 +64,7 @@ def main() -> None:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror}; check access rights and the room on the disk.", FAILED)
-    sys.exit(code if isinstance(code, int) else 0)
+    _end(code if isinstance(code, int) else 0)
 
 
 def _explained(error: CycloptsError) -> str:
@@ -76,4 +78,13 @@ def _explained(error: CycloptsError) -> str:
 
 def _fail(sentence: str, code: int) -> None:
     Console(stderr=True).print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """Leave; as one of torchrun's processes at once, for gloo's threads may abort when they are torn down."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)

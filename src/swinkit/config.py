@@ -258,6 +258,16 @@ class TrainOptions(Compute):
     patience: int | None = Field(
         default=None, ge=1, description="Stop after this many epochs without a better validation figure."
     )
+    devices: int | None = Field(
+        default=None, ge=1, description="Processes on this machine, a GPU each; by default 1, or torchrun's."
+    )
+    num_nodes: int = Field(default=1, ge=1, description="Machines; the same command is given on each.")
+    strategy: Literal["ddp", "fsdp2"] = Field(
+        default="ddp", description="Over processes: the weights on each, or shared out (large models)."
+    )
+    max_restarts: int = Field(
+        default=0, ge=0, description="Times that processes start again, where they were, after one has died."
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="Numbers to compute in; weights stay fp32."
     )
@@ -272,6 +282,8 @@ class TrainOptions(Compute):
             raise ValueError("lr and base_lr are both given; give one of them")
         if self.global_batch is not None and self.accumulate != 1:
             raise ValueError("global_batch and accumulate are both given; give one of them")
+        if self.strategy == "fsdp2" and (self.sam or self.precision == "fp16"):
+            raise ValueError("fsdp2 shares the weights out: give no sam and no fp16 with it")
         if self.sam and (self.accumulate != 1 or self.global_batch is not None or self.precision == "fp16"):
             raise ValueError("sam takes two passes a step; give no accumulate, global_batch or fp16 with it")
         return self

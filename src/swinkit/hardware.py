@@ -9,8 +9,13 @@ import torch
 from swinkit.errors import ConfigError
 
 
-def pick_device(wanted: str = "auto") -> torch.device:
-    """The device by name; `auto` is CUDA, else MPS, else CPU. ConfigError for one that is not there."""
+def pick_device(wanted: str = "auto", *, local_rank: int = 0) -> torch.device:
+    """The device by name; `auto` is CUDA, else MPS, else CPU. ConfigError for one that is not there.
+
+    Of several processes on a machine each takes the GPU of its `local_rank`.
+    """
+    if local_rank and (wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available())):
+        wanted = f"cuda:{local_rank}"
     if wanted == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -63,8 +68,8 @@ def pick_batch_size(wanted: int | None, *, size: int, device: torch.device, imag
     return 1 << (fits.bit_length() - 1)
 
 
-def pick_workers(wanted: int | None, *, images: int, device: torch.device) -> int:
-    """Loader processes: none for few images, else the cores but one, at most 16.
+def pick_workers(wanted: int | None, *, images: int, device: torch.device, processes: int = 1) -> int:
+    """Loader processes of each of so many: none for few images, else its cores but one, at most 16.
 
     Where the CPU computes as well, a quarter of the cores, and one at least: more would take from the model
     what they give to the loader.
@@ -75,4 +80,5 @@ def pick_workers(wanted: int | None, *, images: int, device: torch.device) -> in
         return 0
     # a container or a batch system may grant fewer cores than the machine has
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(max(1, cores // 4) if device.type == "cpu" else cores - 1, 16)
+    cores //= processes
+    return min(max(1, cores // 4) if device.type == "cpu" else max(1, cores - 1), 16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -28,6 +29,24 @@ def progress_bar(console: Console, *, enabled: bool = True) -> Progress:
 def remark(console: Console, text: str) -> None:
     """Print a remark for the user as it stands: paths and class names are no markup, and never broken."""
     console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+
+def console() -> Console:
+    """Where messages for people go."""
+    return Console(stderr=True)
+
+
+def print_notes(notes: Sequence[str], limit: int = 20) -> None:
+    """Print remarks on data, not more than `limit`."""
+    more = [f"{len(notes) - limit} more notes of this kind."] if len(notes) > limit else []
+    for note in [*notes[:limit], *more]:
+        remark(console(), f"Note: {note}")
+
+
+def show_changes(report: LoadReport | None) -> None:
+    """Print what became of weights, unless all of them were taken as they are."""
+    if report is not None and len(report.rows()) > 1:
+        show_report(console(), report)
 
 
 def show_report(console: Console, report: LoadReport) -> None:

@@ -56,6 +56,8 @@ def train(
             _print_outline(source, settings)
             return
         run = swinkit.train(source, **settings)
+    if not run.metrics:  # of several processes the first one speaks
+        return
     _print_figures(run.metrics)
     _say(f"Run folder: {run.path}  (best.safetensors predicts; curves.png, predictions.png show)")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,11 @@ from swinkit.config import Augmentation, Preprocessing
 from swinkit.data.batching import (
     Batch,
     ImageDataset,
-    SeededSampler,
+    ResumableLoader,
+    SeededBatches,
+    Share,
     check_headers,
+    in_order,
     make_loader,
 )
 from swinkit.data.folders import Sample, open_classes
@@ -26,9 +30,16 @@ def samples(make_folders) -> list[Sample]:
     return list(open_classes(make_folders({"a": 6, "b": 5}, real=True), val_fraction=0).splits["train"])
 
 
+def shuffled(
+    dataset: ImageDataset, batch_size: int, *, workers: int = 0, seed: int = 0, **options: Any
+) -> ResumableLoader:
+    order = SeededBatches(len(dataset), batch_size, shuffle=True, seed=seed, **options)
+    return make_loader(dataset, order, workers=workers)
+
+
 def training_batches(samples: list[Sample], workers: int, seed: int = 0, epochs: int = 1) -> list[Batch]:
     dataset = ImageDataset(samples, PRE, training_transform(PRE, Augmentation(hflip=0.5, erasing=0.5)))
-    loader = make_loader(dataset, batch_size=4, shuffle=True, workers=workers, seed=seed)
+    loader = shuffled(dataset, 4, workers=workers, seed=seed)
     return [batch for _ in range(epochs) for batch in loader]
 
 
@@ -40,7 +51,7 @@ def same(one: list[Batch], other: list[Batch]) -> bool:
 
 def test_a_batch_says_all(samples: list[Sample]) -> None:
     dataset = ImageDataset(samples, PRE, evaluation_transform(PRE))
-    (first, *_, last) = make_loader(dataset, batch_size=4, shuffle=False, workers=0, seed=0)
+    (first, *_, last) = in_order(dataset, batch_size=4, workers=0)
     assert first.images.shape == (4, 3, 8, 8)
     assert first.targets.tolist() == [0, 0, 0, 0]
     assert first.sizes == ((8, 10),) * 4
@@ -53,14 +64,14 @@ def test_a_batch_says_all(samples: list[Sample]) -> None:
 
 def test_bare_paths_have_no_targets(samples: list[Sample]) -> None:
     dataset = ImageDataset([sample.path for sample in samples], PRE, evaluation_transform(PRE))
-    batch = next(iter(make_loader(dataset, batch_size=2, shuffle=False, workers=0, seed=0)))
+    batch = next(iter(in_order(dataset, batch_size=2, workers=0)))
     assert batch.targets is None
     assert batch.to("cpu").targets is None
 
 
 def test_drop_last(samples: list[Sample]) -> None:
     dataset = ImageDataset(samples, PRE, evaluation_transform(PRE))
-    loader = make_loader(dataset, batch_size=4, shuffle=True, workers=0, seed=0, drop_last=True)
+    loader = shuffled(dataset, 4, drop_last=True)
     assert [len(batch) for batch in loader] == [4, 4]
 
 
@@ -86,19 +97,39 @@ def test_epochs_differ_and_each_item_has_its_own_seed(samples: list[Sample]) -> 
 
 
 def test_set_epoch_continues_a_run(samples: list[Sample]) -> None:
-    sampler = SeededSampler(20, shuffle=True, seed=7)
-    epochs = [list(sampler) for _ in range(3)]
-    again = SeededSampler(20, shuffle=True, seed=7)
+    order = SeededBatches(20, 4, shuffle=True, seed=7)
+    epochs = [list(order) for _ in range(3)]
+    again = SeededBatches(20, 4, shuffle=True, seed=7)
     again.set_epoch(2)
     assert list(again) == epochs[2]
-    assert sorted(draw.place for draw in epochs[0]) == list(range(20))
+    assert sorted(draw.place for batch in epochs[0] for draw in batch) == list(range(20))
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+@pytest.mark.parametrize("length", [6, 8, 13, 23, 24])
+@pytest.mark.parametrize("world", [2, 3])
+def test_shares_make_up_the_whole(length: int, world: int, drop_last: bool) -> None:
+    """Batch by batch the same items as one process with the whole batch, and as many batches for each."""
+    whole = list(SeededBatches(length, 2 * world, shuffle=True, seed=1, drop_last=drop_last))
+    parts = []
+    for rank in range(world):
+        order = SeededBatches(length, 2, shuffle=True, seed=1, drop_last=drop_last, share=Share(rank, world))
+        parts.append(list(order))
+        assert len(parts[-1]) == len(order) == len(whole)
+    for batch, *shares in zip(whole, *parts, strict=True):
+        assert sorted(batch) == sorted(draw for share in shares for draw in share)
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_an_empty_share_is_an_empty_batch(samples: list[Sample]) -> None:
+    dataset = ImageDataset(samples[:5], PRE, evaluation_transform(PRE))
+    loader = make_loader(dataset, SeededBatches(5, 2, shuffle=False, seed=0, share=Share(1, 2)), workers=0)
+    assert [len(batch) for batch in loader] == [2, 0]
 
 
 def test_a_loader_goes_on_within_an_epoch(samples: list[Sample]) -> None:
     dataset = ImageDataset(samples, PRE, evaluation_transform(PRE))
-    loader, later = (
-        make_loader(dataset, batch_size=3, shuffle=True, workers=0, seed=5, drop_last=True) for _ in range(2)
-    )
+    loader, later = (shuffled(dataset, 3, seed=5, drop_last=True) for _ in range(2))
     epochs = [[batch.paths for batch in loader] for _ in range(3)]
     later.load_state_dict({"epoch": 1, "batches": 2})
     assert [batch.paths for batch in later] == epochs[1][2:]
@@ -109,7 +140,7 @@ def test_a_loader_goes_on_within_an_epoch(samples: list[Sample]) -> None:
 
 def test_repeated_augmentation(samples: list[Sample]) -> None:
     """Each drawn image thrice in a row, varied anew; as many items as without, of a third of the images."""
-    draws = list(SeededSampler(20, shuffle=True, seed=3, repeats=3))
+    draws = [draw for batch in SeededBatches(20, 6, shuffle=True, seed=3, repeats=3) for draw in batch]
     places = [draw.place for draw in draws]
     assert len(draws) == 20
     assert places[:18:3] == places[1:18:3] == places[2:18:3]
@@ -130,7 +161,7 @@ def test_reading_leaves_the_generator_of_the_model_alone(samples: list[Sample]) 
 def test_an_unreadable_image_is_dropped_and_reported(samples: list[Sample], workers: int) -> None:
     samples[1].path.write_text("no picture")
     dataset = ImageDataset(samples, PRE, evaluation_transform(PRE))
-    first, *rest = make_loader(dataset, batch_size=4, shuffle=False, workers=workers, seed=0)
+    first, *rest = in_order(dataset, batch_size=4, workers=workers)
     assert len(first) == len(first.targets) == len(first.paths) == len(first.sizes) == 3
     assert len(first.unreadable) == 1
     assert str(samples[1].path) in first.unreadable[0]
@@ -142,7 +173,7 @@ def test_a_batch_of_unreadable_images_is_empty(samples: list[Sample]) -> None:
         sample.path.write_bytes(b"")
     for items, targets in ((samples, torch.Size([0])), ([sample.path for sample in samples], None)):
         dataset = ImageDataset(items, PRE, evaluation_transform(PRE))
-        batch = next(iter(make_loader(dataset, batch_size=4, shuffle=False, workers=0, seed=0)))
+        batch = next(iter(in_order(dataset, batch_size=4, workers=0)))
         assert batch.images.shape == (0, 3, 8, 8)
         assert (None if batch.targets is None else batch.targets.shape) == targets
         assert len(batch.unreadable) == 4

@@ -163,6 +163,10 @@ class SwinBackbone(nn.Module):
         planes = F.interpolate(planes, grid[-2:], mode="bicubic")
         return planes.movedim(1, -1).reshape(1, *grid, -1)
 
+    def blocks(self) -> list[nn.Module]:
+        """All blocks, first to last: units to share out or to compile."""
+        return [block for stage in self._stages() for block in stage.blocks]
+
     def _stages(self) -> list[SwinStage]:
         return [layer for layer in self.layers if isinstance(layer, SwinStage)]
 

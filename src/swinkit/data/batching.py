@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -137,36 +137,64 @@ class ImageDataset(Dataset[Item | ImageError]):
         )
 
 
-class SeededSampler(Sampler[Draw]):
-    """The order of an epoch and the seed of each of its items, both from (seed, epoch) alone.
+@dataclass(frozen=True)
+class Share:
+    """The part of each batch that one of several processes takes: the `rank`-th of `world` equal ones."""
+
+    rank: int = 0
+    world: int = 1
+
+
+class SeededBatches(Sampler[list[Draw]]):
+    """The batches of an epoch and the seed of each of their items, all from (seed, epoch) alone.
+
+    `batch_size` counts the items of one process; a `share` takes its part of each batch of all of them, so
+    that for one size of the whole batch the steps are the same on any number of processes. The part of
+    a last batch that is not full may be empty.
 
     The epoch counts up by itself; `set_epoch`, which Lightning calls, continues a run at any epoch.
     With `repeats` an image stands so often in a row, each time varied otherwise, and an epoch holds
     accordingly fewer of them (repeated augmentation, Hoffer et al. 2020). `begin`, an epoch and a
-    count, leaves out so many items of that epoch: those before a run was broken off.
+    count, leaves out so many batches of that epoch: those before a run was broken off.
     """
 
-    def __init__(self, length: int, *, shuffle: bool, seed: int, repeats: int = 1) -> None:
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        drop_last: bool = False,
+        repeats: int = 1,
+        share: Share = Share(),
+    ) -> None:
         self.length = length
-        self.shuffle = shuffle
-        self.repeats = repeats
-        self.seed = seed
+        self.whole = batch_size * share.world
+        self.shuffle, self.seed, self.drop_last = shuffle, seed, drop_last
+        self.repeats, self.share = repeats, share
         self.epoch = 0
         self.begin = (0, 0)
 
     def __len__(self) -> int:
-        return self.length
+        return self.length // self.whole if self.drop_last else math.ceil(self.length / self.whole)
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[list[Draw]]:
         mixed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0])
         generator = torch.Generator().manual_seed(mixed >> 1)
-        skipped = self.begin[1] if self.begin[0] == self.epoch else 0
+        first = self.begin[1] if self.begin[0] == self.epoch else 0
         self.epoch += 1
-        seeds = torch.randint(2**62, (self.length,), generator=generator).tolist()
-        places = range(self.length)
-        order = torch.randperm(self.length, generator=generator).tolist() if self.shuffle else places
-        draws = map(Draw, (place for place in order for _ in range(self.repeats)), seeds)
-        return islice(draws, skipped, None)
+        seeds = torch.randint(2**62, (self.length,), generator=generator)
+        shuffled = torch.randperm(self.length, generator=generator)
+        order = shuffled if self.shuffle else torch.arange(self.length)
+        for start in range(first * self.whole, len(self) * self.whole, self.whole):
+            mine = range(start, min(start + self.whole, self.length))[self.share.rank :: self.share.world]
+            yield [Draw(int(order[place // self.repeats]), int(seeds[place])) for place in mine]
+
+    @property
+    def sampler(self) -> SeededBatches:
+        """Where Lightning looks for `set_epoch`."""
+        return self
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next pass that of `epoch`, counted from 0."""
@@ -182,42 +210,40 @@ class ResumableLoader(DataLoader[Item | ImageError]):
 
     position = (0, 0)
 
+    @property
+    def order(self) -> SeededBatches:
+        """What decides on the batches."""
+        assert isinstance(self.batch_sampler, SeededBatches)
+        return self.batch_sampler
+
     def state_dict(self) -> dict[str, int]:
         """The place, for a checkpoint."""
         return {"epoch": self.position[0], "batches": self.position[1]}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on there."""
-        self.position = state["epoch"], state["batches"]
-        sampler = self.sampler
-        assert isinstance(sampler, SeededSampler)
-        sampler.set_epoch(state["epoch"])
-        sampler.begin = state["epoch"], state["batches"] * (self.batch_size or 1)
+        self.position = self.order.begin = state["epoch"], state["batches"]
+        self.order.set_epoch(state["epoch"])
 
 
-def make_loader(
-    dataset: ImageDataset,
-    *,
-    batch_size: int,
-    shuffle: bool,
-    workers: int,
-    seed: int,
-    drop_last: bool = False,
-    repeats: int = 1,
-) -> ResumableLoader:
-    """Give a loader of `Batch`: for one seed the same order and augmentations, however many the workers."""
+def make_loader(dataset: ImageDataset, order: SeededBatches, *, workers: int) -> ResumableLoader:
+    """Give a loader of `Batch`: for one order the same pictures, varied alike, however many the workers."""
     return ResumableLoader(
         dataset,
-        batch_size=batch_size,
-        sampler=SeededSampler(len(dataset), shuffle=shuffle, seed=seed, repeats=repeats),
+        batch_sampler=order,
         num_workers=workers,
         collate_fn=dataset.collate,
-        drop_last=drop_last,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_seed_worker,
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(order.seed),
         persistent_workers=workers > 0,
     )
+
+
+def in_order(dataset: ImageDataset, *, batch_size: int, workers: int) -> ResumableLoader:
+    """Give a loader of the whole data set, each item once, as it stands."""
+    order = SeededBatches(len(dataset), batch_size, shuffle=False, seed=0)
+    return make_loader(dataset, order, workers=workers)
 
 
 def check_headers(samples: Iterable[Sample]) -> tuple[list[Sample], list[str]]:

@@ -6,45 +6,88 @@ import contextlib
 import hashlib
 import signal
 import time
+from itertools import chain
 from types import FrameType
 from typing import Any, Self
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 from torch.nn import Parameter
 
 from swinkit.data.batching import ResumableLoader
 from swinkit.engine.module import TrainingModule
+from swinkit.engine.ranks import collected, highest, local, rank, shared_out, whole, whole_state, world
 from swinkit.engine.run import RunFolder
 from swinkit.errors import InterruptedRunError
 from swinkit.explain.charts import draw_curves
 from swinkit.files import write_atomically
+from swinkit.tasks.base import Task
 
 
-class Ema(WeightAveraging):
-    """Moving average with a warm-up, validated and saved in place of the weights.
+class Ema(Callback):
+    """Moving average of the weights with a warm-up, validated and saved in their place.
 
-    It runs over about a twentieth of the run's steps unless `decay` is given.
+    It runs over about a twentieth of the run's steps unless `decay` is given. Lightning's own keeps a copy of
+    the whole model, which cannot be made of one that FSDP2 has shared out.
     """
 
-    def __init__(self, steps: int, device: torch.device, decay: float | None = None) -> None:
-        # the device is named, for Lightning makes the average while the model is still on the CPU
-        super().__init__(device, multi_avg_fn=self._average)
+    def __init__(self, steps: int, decay: float | None = None) -> None:
         self.decay = decay or min(0.9999, max(0.9, 1 - 20 / max(steps, 1)))
+        self.averages: dict[str, Tensor] = {}
+        self.resumed: dict[str, Tensor] = {}  # whole ones, of a checkpoint
         self.step = 0
 
-    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """After each step, of which it takes note."""
-        self.step = self.step if step_idx is None else step_idx
-        return step_idx is not None
+    def on_train_start(self, trainer: Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
+        """Start from the weights, or go on."""
+        for name, weight in _floats(pl_module.task).items():
+            old = self.resumed.get(name)
+            self.averages[name] = weight.detach().clone() if old is None else shared_out(old, weight)
+        self.resumed = {}
+        self.step = trainer.global_step
 
-    def _average(self, averages: Any, currents: Any, count: Tensor | int) -> None:
-        # early on the average follows quickly, or it would drag the random start along; the step is known
-        # here, while `count` would have to come from the device
-        decay = min(self.decay, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(averages, currents, 1 - decay)
+    def on_train_batch_end(self, trainer: Trainer, pl_module: TrainingModule, *_: Any) -> None:  # type: ignore[override]
+        """Follow a step."""
+        if trainer.global_step == self.step:
+            return
+        self.step = trainer.global_step
+        # early on the average follows quickly, or it would drag the random start along
+        decay = min(self.decay, self.step / (9 + self.step))
+        averages, weights = self._pairs(pl_module)
+        torch._foreach_lerp_(averages, weights, 1 - decay)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
+        """Put the average in the place of the weights."""
+        self._swap(pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
+        """Put the weights back."""
+        self._swap(pl_module)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: Any) -> None:
+        """Keep the average."""
+        checkpoint["average"] = {name: whole(average) for name, average in self.averages.items()}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: Any) -> None:
+        """Take it back when training starts."""
+        self.resumed = checkpoint["average"]
+
+    def _pairs(self, pl_module: TrainingModule) -> tuple[list[Tensor], list[Tensor]]:
+        weights = _floats(pl_module.task)
+        return [local(self.averages[name]) for name in weights], [local(w.detach()) for w in weights.values()]
+
+    @torch.no_grad()
+    def _swap(self, pl_module: TrainingModule) -> None:
+        for average, weight in zip(*self._pairs(pl_module), strict=True):
+            kept = weight.clone()
+            weight.copy_(average)
+            average.copy_(kept)
+
+
+def _floats(task: Task) -> dict[str, Tensor]:
+    """Weights and statistics by name."""
+    named = chain(task.named_parameters(), task.named_buffers())
+    return {name: tensor for name, tensor in named if tensor.is_floating_point()}
 
 
 class Reseed(Callback):
@@ -55,7 +98,8 @@ class Reseed(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Seed torch's generators."""
-        digest = hashlib.sha256(f"{self.seed}/{trainer.current_epoch}".encode()).digest()
+        own = f"/{rank()}" if rank() else ""  # processes draw differently
+        digest = hashlib.sha256(f"{self.seed}/{trainer.current_epoch}{own}".encode()).digest()
         torch.manual_seed(int.from_bytes(digest[:7], "big"))
 
 
@@ -91,13 +135,13 @@ class ModelFiles(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
         """Save the model that has just been validated."""
         task = pl_module.task
-        metrics = pl_module.metric.compute()
+        metrics, tensors = pl_module.figures(), whole_state(task)
         better = metrics[task.monitor] > self.best_figure
         if trainer.is_global_zero:
             lineage = {**self.lineage, "epoch": trainer.current_epoch + 1, "metrics": metrics}
-            task.save(self.run.last, **lineage)
+            task.save(self.run.last, tensors, **lineage)
             if better:
-                task.save(self.run.best, **lineage)
+                task.save(self.run.best, tensors, **lineage)
         if better:
             self.best_figure = metrics[task.monitor]
 
@@ -120,15 +164,15 @@ class Checkpoint(Callback):
     def __init__(self, run: RunFolder, stop: StopOnSignal, *, every: float) -> None:
         self.run, self.stop, self.every = run, stop, every
         self.saved = time.monotonic()
-        self.generators: dict[str, Any] | None = None
+        self.generators: list[dict[str, Tensor]] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the generators back where the run was broken off."""
-        if self.generators is not None:
-            torch.set_rng_state(self.generators["cpu"])
-            for device, state in enumerate(self.generators["cuda"]):
-                torch.cuda.set_rng_state(state, device)
-            self.generators = None
+        if self.generators is not None and len(self.generators) == world():
+            torch.set_rng_state(self.generators[rank()]["cpu"])
+            if "cuda" in self.generators[rank()]:
+                torch.cuda.set_rng_state(self.generators[rank()]["cuda"])
+        self.generators = None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -155,7 +199,10 @@ class Checkpoint(Callback):
 
     def save(self, trainer: Trainer) -> None:
         """Replace last.ckpt, whole or not at all; what it held becomes previous.ckpt."""
-        write_atomically(self.run.checkpoint, trainer.save_checkpoint, keep=self.run.previous_checkpoint)
+        if trainer.is_global_zero:
+            write_atomically(self.run.checkpoint, trainer.save_checkpoint, keep=self.run.previous_checkpoint)
+        else:
+            trainer.save_checkpoint(self.run.checkpoint)  # writes nothing, but the first one waits for it
         self.saved = time.monotonic()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: Any) -> None:
@@ -165,19 +212,24 @@ class Checkpoint(Callback):
             progress["total"] |= {"ready": 1, "started": 1, "processed": 0, "completed": 0}
 
     def state_dict(self) -> dict[str, Any]:
-        """The states of torch's generators."""
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        return {"cpu": torch.get_rng_state(), "cuda": cuda}
+        """The states of torch's generators, by process."""
+        own = {"cpu": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            own["cuda"] = torch.cuda.get_rng_state()
+        return {"generators": collected(own)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep them until training starts."""
-        self.generators = state_dict
+        self.generators = state_dict["generators"]
 
     def _save_if_due(self, trainer: Trainer, seconds: float) -> None:
         """Save where the last time is so long ago, or the run is to stop; then stop it."""
-        if self.stop.signal is not None or time.monotonic() - self.saved >= seconds:
+        due = rank() == 0 and time.monotonic() - self.saved >= seconds
+        asked, due_anywhere = highest([float(self.stop.signal or 0), float(due)])
+        if asked or due_anywhere:
             self.save(trainer)
-        self.stop.check()
+        if asked:
+            raise self.stop.error(int(asked))
 
 
 class History(Callback):
@@ -230,9 +282,7 @@ class StopOnSignal(Callback):
 
     def __enter__(self) -> Self:
         """Listen, where this thread may."""
-        with contextlib.suppress(ValueError):  # only the main thread of a program may listen
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self._receive)
+        self.before = self._listen()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -241,8 +291,12 @@ class StopOnSignal(Callback):
             signal.signal(number, handler)
 
     def on_train_start(self, trainer: Trainer, *_: Any) -> None:
-        """Remember the epoch, for the message."""
+        """Remember the epoch, for the message; take the place of the handler that Lightning has put in front.
+
+        That one would speak to the other processes from within itself, in the midst of anything.
+        """
         self.epoch = trainer.current_epoch
+        self._listen()
 
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
         """Remember it."""
@@ -254,12 +308,15 @@ class StopOnSignal(Callback):
 
     def error(self, number: int) -> InterruptedRunError:
         """What to tell the user."""
-        name = signal.Signals(number).name
-        return InterruptedRunError(
-            f"Stopped by {name} in epoch {self.epoch + 1}; the run is kept in {self.run.path}: "
-            f"continue with `swin train --resume {self.run.path}`.",
-            number,
-        )
+        return stopped_by(number, self.run, f" in epoch {self.epoch + 1}")
+
+    def _listen(self) -> dict[int, Any]:
+        """Take the signals; the handlers they had."""
+        before: dict[int, Any] = {}
+        with contextlib.suppress(ValueError):  # only the main thread of a program may listen
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before[number] = signal.signal(number, self._receive)
+        return before
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
@@ -268,5 +325,15 @@ class StopOnSignal(Callback):
 
     def check(self) -> None:
         """Stop if asked to."""
-        if self.signal is not None:
-            raise self.error(self.signal)
+        asked = highest([float(self.signal or 0)])[0]
+        if asked:
+            raise self.error(int(asked))
+
+
+def stopped_by(number: int, run: RunFolder, where: str = "") -> InterruptedRunError:
+    """What to tell of a run that a signal has ended."""
+    return InterruptedRunError(
+        f"Stopped by {signal.Signals(number).name}{where}; the run is kept in {run.path}: continue with "
+        f"`swin train --resume {run.path}`.",
+        number,
+    )

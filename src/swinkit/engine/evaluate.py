@@ -12,7 +12,7 @@ from rich.console import Console
 from torch import Tensor
 
 from swinkit.config import EvaluateConfig
-from swinkit.data.batching import make_loader
+from swinkit.data.batching import in_order
 from swinkit.errors import DataError
 from swinkit.files import write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
@@ -56,7 +56,7 @@ def run_metric(
     size = pick_batch_size(config.batch_size, size=task.preprocessing.size, device=device)
     workers = pick_workers(config.workers, images=len(samples), device=device)
     pictures = task.dataset(samples, whole=config.crops > 1)
-    loader = make_loader(pictures, batch_size=size, shuffle=False, workers=workers, seed=0)
+    loader = in_order(pictures, batch_size=size, workers=workers)
     metric, unreadable, seen = task.metric(), [], 0
     task.to(device).eval()
     with progress_bar(console, enabled=config.progress) as bar:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from swinkit.data.batching import Batch
+from swinkit.engine.ranks import highest, rank, told_by, whole_state, world
 from swinkit.errors import RunError
 from swinkit.files import write_atomically
 from swinkit.tasks.base import Task
@@ -22,10 +22,6 @@ def has_blown_up(loss: Tensor) -> bool:
     return not bool(loss.detach().abs() < LARGEST)
 
 
-class _FoundError(Exception):
-    """Ends a forward pass at the layer that was looked for."""
-
-
 def first_overflow(task: Task, images: Tensor) -> str | None:
     """Name of the first layer whose output holds what is no finite number, if any."""
     found: list[str] = []
@@ -35,14 +31,13 @@ def first_overflow(task: Task, images: Tensor) -> str | None:
             tensors = output if isinstance(output, list | tuple) else [output]
             if any(isinstance(t, Tensor) and not bool(torch.isfinite(t).all()) for t in tensors):
                 found.append(name)
-                raise _FoundError
 
         return hook
 
     leaves = [(name, module) for name, module in task.named_modules() if not list(module.children())]
     handles = [module.register_forward_hook(watch(name)) for name, module in leaves]
     try:
-        with torch.no_grad(), suppress(_FoundError):
+        with torch.no_grad():
             task(images)
     finally:
         for handle in handles:
@@ -50,28 +45,35 @@ def first_overflow(task: Task, images: Tensor) -> str | None:
     return found[0] if found else None
 
 
-def save_repro(path: Path, task: Task, batch: Batch, loss: Tensor) -> None:
+def save_repro(path: Path, state: dict[str, Tensor], batch: Batch, loss: Tensor) -> None:
     """Write the batch as the model saw it, and the weights: `torch.load(path, weights_only=True)`."""
     content = {
         "images": batch.images.cpu(),
         "targets": None if batch.targets is None else batch.targets.cpu(),
         "paths": list(batch.paths),
         "loss": loss.detach().cpu(),
-        "state_dict": {name: tensor.cpu() for name, tensor in task.state_dict().items()},
+        "state_dict": {name: tensor.cpu() for name, tensor in state.items()},
     }
     write_atomically(path, lambda temporary: torch.save(content, temporary))
 
 
 def blow_up(task: Task, batch: Batch, loss: Tensor, folder: Path, *, epoch: int, batch_idx: int) -> str:
-    """Save what is needed to look into it, and say what happened where."""
+    """Save what is needed to look into it, and say what happened where.
+
+    Every process must call it; the first whose loss has blown up saves and is quoted.
+    """
     path = folder / f"nan-{epoch + 1}-{batch_idx}.pt"
-    layer = first_overflow(task, batch.images)
-    save_repro(path, task, batch, loss)
+    layer, state = first_overflow(task, batch.images), whole_state(task)
+    culprit = -int(highest([-float(rank() if has_blown_up(loss) else world())])[0])
+    if rank() != culprit:
+        return told_by("", culprit)
+    save_repro(path, state, batch, loss)
     where = f"; the first layer that overflows is {layer}" if layer else ""
     shown = ", ".join(batch.paths[:3])
-    return (
+    return told_by(
         f"The loss is {loss.item():.3g} in epoch {epoch + 1}, batch {batch_idx} ({shown} …){where}; batch "
-        f"and weights are in {path}."
+        f"and weights are in {path}.",
+        culprit,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
+from torch.distributed.fsdp import fully_shard
 
 from swinkit.config import TrainConfig
 from swinkit.data.batching import Batch
 from swinkit.engine.faults import blow_up, has_blown_up
 from swinkit.engine.optim import make_optimizer, parameter_groups, peak_lr, warmup_schedule
 from swinkit.engine.outline import Batches
+from swinkit.engine.ranks import collected, summed, told_by, world
 from swinkit.errors import RunError
 from swinkit.tasks.base import Task
 
@@ -31,26 +34,36 @@ class TrainingModule(LightningModule):
         self.unreadable: dict[str, None] = {}  # messages, in order, each once
         self.skipped: list[str] = []  # batches whose loss was no number
         self.losses = torch.zeros(2)  # of the epoch: their sum over images, and how many
+        self.val_losses = [0.0, 0.0]
+        self._figures: dict[str, float] | None = None  # of the last validation
+        self.sharded = False
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch."""
         return batch.to(device, non_blocking=True)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """The summed loss of a mixed batch; None (skip) where no file of it could be read."""
+        """The summed loss of a mixed batch; None (skip) where no file of it could be read.
+
+        Of several processes each gives its share of the mean over all images of the step.
+        """
         self._note(batch)
-        if not len(batch):
-            return None
-        assert batch.targets is not None
-        images, targets = self.mix(batch.images, batch.targets)
-        mixed = replace(batch, images=images, targets=targets)
-        loss = _total(self.task.loss(mixed))
-        if has_blown_up(loss):
-            self._blown_up(mixed, loss, batch_idx)
-            return None
-        self.losses[0] += len(batch) * loss.detach()
-        self.losses[1] += len(batch)
-        return loss
+        if len(batch):
+            assert batch.targets is not None
+            images, targets = self.mix(batch.images, batch.targets)
+            batch = replace(batch, images=images, targets=targets)
+            loss = _total(self.task.loss(batch))
+        else:
+            loss = self._no_loss(batch)
+        own = float(len(batch))
+        images_in_all, bad = summed([own, float(has_blown_up(loss))])
+        if bad:
+            self._blown_up(batch, loss, batch_idx)
+        if bad or not images_in_all:
+            return None if world() == 1 else self._no_loss(batch)  # the others wait for gradients
+        self.losses[0] += own * loss.detach()
+        self.losses[1] += own
+        return loss * (own * world() / images_in_all)
 
     def on_train_epoch_start(self) -> None:
         """Start the mean loss anew; not where an epoch goes on."""
@@ -58,7 +71,7 @@ class TrainingModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the losses of an epoch that is broken off."""
-        checkpoint["losses"] = self.losses
+        checkpoint["losses"] = torch.tensor(summed(self.losses.tolist())) / world()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take them back."""
@@ -67,6 +80,8 @@ class TrainingModule(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Start the figures anew."""
         self.metric.reset()
+        self.val_losses = [0.0, 0.0]
+        self._figures = None
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a batch into the figures."""
@@ -75,13 +90,36 @@ class TrainingModule(LightningModule):
             return
         raw = self.task(batch.images)
         self.metric.update(raw, batch)
-        self.log("val_loss", _total(self.task.loss(batch, raw)), batch_size=len(batch))
+        self.val_losses[0] += len(batch) * _total(self.task.loss(batch, raw)).item()
+        self.val_losses[1] += len(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the figures as val_NAME, and the epoch's mean loss."""
-        self.log("train_loss", self.losses[0] / self.losses[1])
-        for name, value in self.metric.compute().items():
+        """Log the figures as val_NAME, and the epoch's mean losses."""
+        for name, losses in (("train_loss", self.losses.tolist()), ("val_loss", self.val_losses)):
+            total, images = summed(losses)
+            self.log(name, total / images if images else math.nan)
+        for name, value in self.figures().items():
             self.log(f"val_{name}", value)
+
+    def figures(self) -> dict[str, float]:
+        """Validation figures over what all processes have counted; every process must ask."""
+        if self._figures is None:
+            metrics = collected(self.metric)
+            for other in metrics[1:]:
+                self.metric.merge(other)
+            self._figures = told_by(self.metric.compute() if metrics else {})
+        return self._figures
+
+    def configure_model(self) -> None:
+        """With FSDP2 share the weights out: those of each block together, the rest together."""
+        if self.config.strategy == "fsdp2" and world() > 1 and not self.sharded:
+            assert self.device_mesh is not None
+            mesh = self.device_mesh["data_parallel"]
+            for block in self.task.backbone.blocks():
+                fully_shard(block, mesh=mesh)
+            # else the weights of the last use would stay gathered, and the average could not take their place
+            fully_shard(self.task, mesh=mesh, reshard_after_forward=True)
+            self.sharded = True
 
     def configure_optimizers(self) -> Any:
         """AdamW with decay groups, cosine with warm-up by step."""
@@ -101,6 +139,7 @@ class TrainingModule(LightningModule):
     def _blown_up(self, batch: Batch, loss: Tensor, batch_idx: int) -> None:
         """Stop with RunError, or remember that the batch was skipped."""
         folder = Path(self.trainer.default_root_dir)
+        batch = batch if len(batch) else replace(batch, images=_one_blank(batch))
         text = blow_up(self.task, batch, loss, folder, epoch=self.trainer.current_epoch, batch_idx=batch_idx)
         if self.config.on_nan == "stop":
             raise RunError(
@@ -109,8 +148,18 @@ class TrainingModule(LightningModule):
             )
         self.skipped.append(text)
 
+    def _no_loss(self, batch: Batch) -> Tensor:
+        """A loss without gradient, all layers passed: with FSDP2 the others wait in each of them."""
+        raw: Tensor = self.task(_one_blank(batch))
+        return raw.sum() * 0
+
     def _note(self, batch: Batch) -> None:
         self.unreadable.update(dict.fromkeys(batch.unreadable))
+
+
+def _one_blank(batch: Batch) -> Tensor:
+    """A picture of zeros, of the batch's shape."""
+    return batch.images.new_zeros(1, *batch.images.shape[1:])
 
 
 def _total(losses: dict[str, Tensor]) -> Tensor:

@@ -23,7 +23,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Batches:
-    """How many images make a step, and how many steps a run, on one device.
+    """How many images make a step, and how many steps a run; `batch_size` counts those of one process.
 
     A last batch that is not full is left out of an epoch of two batches or more.
     """
@@ -32,21 +32,27 @@ class Batches:
     batch_size: int
     accumulate: int
     epochs: int
+    world: int = 1
+
+    @property
+    def whole(self) -> int:
+        """Images of a batch, of all processes together."""
+        return self.batch_size * self.world
 
     @property
     def step(self) -> int:
         """Images whose gradients make one step."""
-        return self.batch_size * self.accumulate
+        return self.whole * self.accumulate
 
     @property
     def drop_last(self) -> bool:
         """Whether a last batch that is not full is left out."""
-        return self.images >= 2 * self.batch_size
+        return self.images >= 2 * self.whole
 
     @property
     def an_epoch(self) -> int:
         """Batches an epoch."""
-        whole = self.images / self.batch_size
+        whole = self.images / self.whole
         return int(whole) if self.drop_last else math.ceil(whole)
 
     @property

@@ -31,6 +31,10 @@ class TrainingProgress(LightningProgress):
         self.images = 0
         self.seconds = self.waited = 0.0
 
+    def disable(self) -> None:
+        """Say nothing: Lightning calls it in all processes but the first."""
+        self.enabled = False
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
         per_epoch, epochs = int(trainer.num_training_batches), trainer.max_epochs or 1

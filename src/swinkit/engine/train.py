@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import warnings
 import zipfile
@@ -13,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.console import Console
 from torch.utils.data import DataLoader
 
 from swinkit.config import TrainConfig
-from swinkit.data.batching import make_loader
+from swinkit.data.batching import SeededBatches, Share, make_loader
 from swinkit.engine.callbacks import (
     Checkpoint,
     Ema,
@@ -35,6 +39,7 @@ from swinkit.engine.faults import told
 from swinkit.engine.module import TrainingModule
 from swinkit.engine.outline import Batches
 from swinkit.engine.progress import TrainingProgress
+from swinkit.engine.ranks import ALONE, Place, collected, own_place
 from swinkit.engine.run import RunFolder
 from swinkit.errors import ConfigError, RunError
 from swinkit.files import write_text
@@ -53,6 +58,7 @@ class Plan:
     precision: str
     batches: Batches
     workers: int
+    place: Place
 
 
 def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
@@ -67,27 +73,49 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
     elif config.freeze is not None:
         task.backbone.freeze(config.freeze)
     task.backbone.set_checkpointing(config.checkpointing)
-    device = pick_device(config.device)
+    place = own_place() or ALONE
+    device = pick_device(config.device, local_rank=place.local)
+    world = devices_of(config) * config.num_nodes
+    own = math.ceil(images / world)  # of an epoch
     size = task.preprocessing.size
-    batch_size = min(pick_batch_size(config.batch_size, images=images, size=size, device=device), images)
+    batch_size = min(pick_batch_size(config.batch_size, images=own, size=size, device=device), own)
     accumulate = config.accumulate
     if config.global_batch is not None:
         batch_size, accumulate = share_batch(
-            config.global_batch, batch_size, exactly=config.batch_size is not None
+            config.global_batch, batch_size, world, exactly=config.batch_size is not None
         )
-    workers = pick_workers(config.workers, images=images, device=device)
-    batches = Batches(images, batch_size, accumulate, config.epochs)
-    return Plan(device, pick_precision(config.precision, device), batches, workers)
+    workers = pick_workers(config.workers, images=images, device=device, processes=devices_of(config))
+    batches = Batches(images, batch_size, accumulate, config.epochs, world)
+    return Plan(device, pick_precision(config.precision, device), batches, workers, place)
 
 
-def share_batch(images: int, at_most: int, *, exactly: bool) -> tuple[int, int]:
-    """Batch size and accumulation that give so many images a step; ConfigError where `exactly` cannot be."""
-    batch_size = next(size for size in range(min(at_most, images), 0, -1) if images % size == 0)
+def devices_of(config: TrainConfig) -> int:
+    """Processes on this machine; ConfigError where torchrun has started others than the settings say."""
+    place = own_place()
+    if place is None:
+        return config.devices or 1
+    wanted = (config.devices or place.local_world, config.num_nodes)
+    if wanted != (place.local_world, place.nodes):
+        raise ConfigError(
+            f"torchrun has started {place.local_world} processes on each of {place.nodes} machines, but "
+            f"devices={config.devices} and num_nodes={config.num_nodes} are given: leave devices out, and "
+            "give num_nodes as there."
+        )
+    return place.local_world
+
+
+def share_batch(images: int, at_most: int, world: int = 1, *, exactly: bool) -> tuple[int, int]:
+    """Batch size and accumulation that give so many images a step; ConfigError where they cannot."""
+    if images % world:
+        raise ConfigError(f"global_batch={images} is no multiple of {world} processes: change one of them.")
+    own = images // world
+    batch_size = next(size for size in range(min(at_most, own), 0, -1) if own % size == 0)
     if exactly and batch_size != at_most:
         raise ConfigError(
-            f"global_batch={images} is no multiple of batch_size={at_most}: change one of them."
+            f"global_batch={images} is no multiple of batch_size={at_most}"
+            f"{f' × {world} processes' if world > 1 else ''}: change one of them."
         )
-    return batch_size, images // batch_size
+    return batch_size, own // batch_size
 
 
 def fit(
@@ -101,6 +129,8 @@ def fit(
 ) -> None:
     """Train; the run folder then holds the models. A last.ckpt that is there is continued.
 
+    Of several processes, each calls it; the first writes and speaks.
+
     Raises InterruptedRunError after Ctrl-C, RunError where the folder cannot be written or resumed.
     """
     training, validation = loaders(task, splits, config, chosen)
@@ -109,13 +139,13 @@ def fit(
     lineage = {"data": config.data, "epochs": config.epochs, "seed": config.seed}
     with StopOnSignal(run) as stop, quiet_lightning():
         callbacks: list[Callback] = [
-            TrainingProgress(task.monitor, console, enabled=config.progress),
+            TrainingProgress(task.monitor, console, enabled=config.progress and chosen.place.first),
             stop,
             Reseed(config.seed),
             ModelFiles(run, lineage),
             History(run, task.monitor),
             *([Thaw(config.freeze_epochs)] if config.freeze_epochs else []),
-            *([Ema(chosen.batches.steps, chosen.device, config.ema_decay)] if config.ema else []),
+            *([Ema(chosen.batches.steps, config.ema_decay)] if config.ema else []),
             *([early_stopping(task, config.patience)] if config.patience else []),
             Checkpoint(run, stop, every=60 * config.save_minutes),
         ]
@@ -129,9 +159,13 @@ def fit(
             batches = chosen.batches
             known = told(error, batch_size=batches.batch_size, accumulate=batches.accumulate, folder=run.path)
             raise known or error from error
-    report_unreadable(list(module.unreadable), run, console)
-    if module.skipped:
-        remark(console, f"{len(module.skipped)} batches were skipped. {module.skipped[0]}")
+    unreadable, skipped = list(module.unreadable), module.skipped
+    for others in collected(unreadable)[1:]:
+        unreadable += others
+    if chosen.place.first:
+        report_unreadable(sorted(set(unreadable)), run, console)
+        if skipped:
+            remark(console, f"{len(skipped)} batches were skipped. {skipped[0]}")
 
 
 def early_stopping(task: Task, patience: int) -> EarlyStopping:
@@ -168,12 +202,20 @@ def is_whole(path: Path) -> bool:
 
 
 def make_trainer(config: TrainConfig, chosen: Plan, run: RunFolder, callbacks: list[Callback]) -> Trainer:
-    """A Lightning trainer on one device."""
+    """A Lightning trainer for this process."""
     accelerator = {"cuda": "gpu"}.get(chosen.device.type, chosen.device.type)
-    devices = [chosen.device.index or 0] if chosen.device.type == "cuda" else 1
+    place = chosen.place
+    devices: list[int] | int = place.local_world
+    if chosen.device.type == "cuda" and place.world == 1:
+        devices = [chosen.device.index or 0]
     return Trainer(
         accelerator=accelerator,
         devices=devices,
+        num_nodes=place.nodes,
+        strategy=make_strategy(config, place),
+        # named, or Lightning would take a batch system's processes for its own
+        plugins=[TorchElasticEnvironment() if own_place() else LightningEnvironment()],
+        use_distributed_sampler=False,
         precision=chosen.precision,  # type: ignore[arg-type]
         max_epochs=config.epochs,
         gradient_clip_val=config.clip or None,
@@ -188,28 +230,38 @@ def make_trainer(config: TrainConfig, chosen: Plan, run: RunFolder, callbacks: l
     )
 
 
+def make_strategy(config: TrainConfig, place: Place) -> Strategy | str:
+    """How processes work together."""
+    if place.world == 1:
+        return "auto"
+    if config.strategy == "fsdp2":
+        return ModelParallelStrategy(place.world, 1, save_distributed_checkpoint=False)
+    # Buffers are not sent, for validation has no step in which all would. While the head alone learns, the
+    # backbone's weights get no gradient.
+    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=bool(config.freeze_epochs))
+
+
 def loaders(
     task: Task, splits: Mapping[str, Sequence[Any]], config: TrainConfig, chosen: Plan
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """Loaders of the training and validation parts."""
     images = task.dataset(splits["train"], config.augmentation)
-    images.room = KEPT // max(1, chosen.workers)
-    training = make_loader(
-        images,
-        batch_size=chosen.batches.batch_size,
+    images.room = KEPT // (max(1, chosen.workers) * chosen.place.local_world)
+    place, batches = chosen.place, chosen.batches
+    share = Share(place.rank, place.world)
+    order = SeededBatches(
+        len(images),
+        batches.batch_size,
         shuffle=True,
-        workers=chosen.workers,
         seed=config.seed,
-        drop_last=chosen.batches.drop_last,
+        drop_last=batches.drop_last,
         repeats=config.repeats,
+        share=share,
     )
-    validation = make_loader(
-        task.dataset(splits["val"]),
-        batch_size=chosen.batches.batch_size,
-        shuffle=False,
-        workers=min(chosen.workers, 2),
-        seed=config.seed,
-    )
+    training = make_loader(images, order, workers=chosen.workers)
+    others = task.dataset(splits["val"])
+    each_once = SeededBatches(len(others), batches.batch_size, shuffle=False, seed=config.seed, share=share)
+    validation = make_loader(others, each_once, workers=min(chosen.workers, 2))
     return training, validation
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 from torchmetrics.classification import (
@@ -20,6 +20,7 @@ from swinkit.explain.sheets import Tile, draw_sheet
 from swinkit.labels import Labels
 
 LARGEST_CONFUSION = 2000  # classes; the matrix grows with their square
+ALONE: dict[str, Any] = {"sync_on_compute": False}  # `merge` joins what several processes counted
 KEPT = 12  # hits and misses each
 
 
@@ -39,21 +40,34 @@ class ClassificationMetric:
         classes = len(labels)
         self.labels = labels
         self.tops = {
-            f"top{k}": MulticlassAccuracy(classes, top_k=k, average="micro") for k in (1, 5) if k <= classes
+            f"top{k}": MulticlassAccuracy(classes, top_k=k, average="micro", **ALONE)
+            for k in (1, 5)
+            if k <= classes
         }
-        self.per_class = MulticlassAccuracy(classes, average="none")
+        self.per_class = MulticlassAccuracy(classes, average="none", **ALONE)
         # of the surest class, over 15 bins of equal width (Guo et al. 2017)
-        self.calibration = MulticlassCalibrationError(classes, n_bins=15, norm="l1")
-        self.confusion = MulticlassConfusionMatrix(classes) if classes <= LARGEST_CONFUSION else None
+        self.calibration = MulticlassCalibrationError(classes, n_bins=15, norm="l1", **ALONE)
+        self.confusion = MulticlassConfusionMatrix(classes, **ALONE) if classes <= LARGEST_CONFUSION else None
         self.reset()
 
     def reset(self) -> None:
         """Forget all batches."""
-        for metric in (*self._metrics(), self.calibration):
+        for metric in self._all():
             metric.reset()
         self.count = 0
         self.hits: dict[str, list[Judged]] = {}  # by class, so that none fills the page
         self.misses: list[Judged] = []
+
+    def merge(self, other: Self) -> None:
+        """Count in what another such metric, of other pictures, has counted."""
+        for mine, theirs in zip(self._all(), other._all(), strict=True):
+            mine.merge_state(theirs)
+        self.count += other.count
+        for judged in other.misses:
+            _keep(self.misses, judged, KEPT)
+        for truth, hits in other.hits.items():
+            for judged in hits:
+                self._keep_hit(truth, judged)
 
     def update(self, raw: Tensor, batch: Batch) -> None:
         """Count a batch in; an empty one (all files unreadable) changes nothing."""
@@ -71,7 +85,7 @@ class ClassificationMetric:
         for score, path, guess, truth in rows:
             judged = Judged(score, path, self.labels.names[guess], self.labels.names[truth])
             if guess == truth:
-                _keep(self.hits.setdefault(judged.truth, []), judged, max(1, KEPT // len(self.labels)))
+                self._keep_hit(judged.truth, judged)
             else:
                 _keep(self.misses, judged, KEPT)  # confident mistakes teach most
 
@@ -126,6 +140,12 @@ class ClassificationMetric:
     def _metrics(self) -> list[Any]:
         confusion = [] if self.confusion is None else [self.confusion]
         return [*self.tops.values(), self.per_class, *confusion]
+
+    def _all(self) -> list[Any]:
+        return [*self._metrics(), self.calibration]
+
+    def _keep_hit(self, truth: str, judged: Judged) -> None:
+        _keep(self.hits.setdefault(truth, []), judged, max(1, KEPT // len(self.labels)))
 
 
 def _keep(surest: list[Judged], judged: Judged, room: int) -> None:

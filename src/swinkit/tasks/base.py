@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from PIL import Image
@@ -47,6 +47,9 @@ class Metric(Protocol):
     def reset(self) -> None:
         """Forget all batches."""
 
+    def merge(self, other: Self) -> None:
+        """Count in what another metric of the same kind has counted."""
+
 
 class Task(nn.Module, ABC):
     """A backbone, a head, and the way from images to results."""
@@ -83,11 +86,12 @@ class Task(nn.Module, ABC):
         own = {name: t for name, t in state_dict.items() if not name.endswith(RECOMPUTED)}
         return super().load_state_dict(canonical_names(own), strict, assign)
 
-    def save(self, path: str | Path, **lineage: Any) -> None:
+    def save(self, path: str | Path, tensors: Mapping[str, Tensor] | None = None, **lineage: Any) -> None:
         """Write one safetensors file: weights, task, config, classes, preprocessing, licence, lineage.
 
-        `lineage` (plain values) is added as the newest step of the weights' history. Raises RunError where
-        the file cannot be written; a file that was there stays whole until the new one is.
+        `tensors` is the state dict to write where it is not the model's own as it stands. `lineage` (plain
+        values) is added as the newest step of the weights' history. Raises RunError where the file cannot
+        be written; a file that was there stays whole until the new one is.
         """
         header = {
             "swinkit": __version__,
@@ -99,7 +103,7 @@ class Task(nn.Module, ABC):
             "licence": self.licence,
             "lineage": [*self.lineage, lineage] if lineage else self.lineage,
         }
-        write_file(Path(path), self.state_dict(), header)
+        write_file(Path(path), dict(tensors or self.state_dict()), header)
 
     @abstractmethod
     def preprocess(self, images: Sequence[ImageLike]) -> Batch:

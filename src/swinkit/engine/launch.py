@@ -1,0 +1,108 @@
+"""Start the processes of a run by torch's elastic launcher, which is torchrun's, and tell how they ended."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from swinkit import errors
+from swinkit.config import TrainConfig
+from swinkit.engine.callbacks import stopped_by
+from swinkit.engine.ranks import own_place
+from swinkit.engine.run import RunFolder
+from swinkit.errors import ConfigError, RunError
+
+PATIENCE = 600  # seconds for the processes to save, once they are asked to stop
+BROKEN_LINK = ("closed by peer", "Connection reset", "NCCL", "Broken pipe", "recvBytes", "sendBytes")
+
+
+def is_launcher(config: TrainConfig) -> bool:
+    """Whether training needs several processes, and this is not one of them."""
+    return own_place() is None and (config.devices or 1) * config.num_nodes > 1
+
+
+def node_rank(config: TrainConfig) -> int:
+    """Number of this machine; ConfigError where several are wanted, and they were not told of each other."""
+    if config.num_nodes == 1:
+        return 0
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK") if name not in os.environ]
+    if missing or config.out is None:
+        raise ConfigError(
+            "num_nodes above 1 needs out, in a folder that all machines share, and MASTER_ADDR, MASTER_PORT "
+            f"and NODE_RANK in the environment of each; missing: {', '.join(missing or ['out'])}."
+        )
+    return int(os.environ["NODE_RANK"])
+
+
+def launch(run: RunFolder, config: TrainConfig) -> None:
+    """Train in processes of this machine, which read all they need in the run folder.
+
+    When one dies, all start again where they were, up to `max_restarts` times. Raises RunError with the
+    error of the process that failed first, InterruptedRunError after Ctrl-C or SIGTERM.
+    """
+    processes = config.devices or 1
+    end = os.environ if config.num_nodes > 1 else {"MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
+    settings = LaunchConfig(
+        min_nodes=config.num_nodes,
+        max_nodes=config.num_nodes,
+        nproc_per_node=processes,
+        run_id=run.path.name,
+        rdzv_backend="c10d",
+        rdzv_endpoint=f"{end['MASTER_ADDR']}:{end['MASTER_PORT']}",
+        max_restarts=config.max_restarts,
+        shutdown_timeout=PATIENCE,
+    )
+    _silence()
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    try:
+        elastic_launch(settings, sys.executable)("-m", "swinkit.worker", str(run.path))
+    except ChildFailedError as error:
+        raise RunError(_told(error.failures, run)) from error
+    except SignalException as error:
+        raise stopped_by(error.sigval, run) from error
+
+
+def _silence() -> None:
+    """Keep the launcher's own tables and tracebacks from the screen."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("torch.distributed.elastic"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def die_with_parent() -> None:
+    """Let Linux end this process when its launcher is killed, so that none is left behind on a GPU."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _told(failures: Mapping[int, ProcessFailure], run: RunFolder) -> str:
+    """What the process says that failed first; others it left waiting, or they were ended because of it."""
+    rank, first = min(failures.items(), key=lambda item: (_is_follower(item[1]), item[1].timestamp))
+    if first.exitcode < 0:
+        what = f"Process {rank} died of {signal.Signals(-first.exitcode).name}, memory may be short"
+        return f"{what}: the run is kept, continue with `swin train --resume {run.path}`."
+    kind, _, sentence = _text(first).partition(": ")
+    ours = isinstance(getattr(errors, kind, None), type)
+    return sentence if ours else f"Process {rank} failed: {_text(first) or first.exitcode}"
+
+
+def lost_another(text: str) -> bool:
+    """Whether an error says that another process has gone."""
+    return any(sign in text for sign in BROKEN_LINK)
+
+
+def _is_follower(failure: ProcessFailure) -> bool:
+    return failure.exitcode == -signal.SIGTERM or lost_another(_text(failure))
+
+
+def _text(failure: ProcessFailure) -> str:
+    message = failure.message
+    return str(message.get("message", "")) if isinstance(message, dict) else str(message)

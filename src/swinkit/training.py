@@ -1,0 +1,179 @@
+"""A training run from settings to figures: open data and model, fit, measure the best model."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from swinkit.config import EvaluateConfig, TrainConfig
+from swinkit.data.batching import check_headers
+from swinkit.data.folders import ClassData, open_classes, save_split
+from swinkit.engine.evaluate import evaluate_split
+from swinkit.engine.launch import is_launcher, launch, node_rank
+from swinkit.engine.outline import Outline, outline
+from swinkit.engine.ranks import ALONE, join, own_place, told_by
+from swinkit.engine.run import Run, RunFolder
+from swinkit.engine.train import Plan, fit, prepare
+from swinkit.errors import DataError
+from swinkit.files import remove_unfinished, write_text
+from swinkit.hardware import pick_device
+from swinkit.models import create, load
+from swinkit.progress import console, print_notes, remark, show_changes
+from swinkit.tasks.base import Task
+from swinkit.variants import VARIANTS
+
+
+def run_training(config: TrainConfig, resumed: RunFolder | None) -> Run:
+    """Train into a new run folder, or go on in one: here, or in processes of its own.
+
+    Where torchrun has started this process, all that it has started train together.
+    """
+    place = own_place() or ALONE
+    if place.world > 1:
+        join(place, pick_device(config.device, local_rank=place.local))
+    if place.rank:
+        return _follow()
+    if is_launcher(config) and node_rank(config):
+        folder = resumed or RunFolder(Path(str(config.out)))
+        launch(folder, config)  # the first machine prepares, and measures
+        return Run(folder.path, load(folder.path), {})
+    resumed = resumed or _restarted(config)
+    (opened, data), model, chosen = _prepare(config, resumed)
+    folder = _open_folder(config, resumed, opened, data, model)
+    if is_launcher(config):
+        launch(folder, config)
+    else:
+        told_by(folder.path)
+        fit(model, data.splits, config, folder, chosen=chosen, console=console())
+    best = load(folder.path)
+    return Run(folder.path, best, _final_figures(best, data, config, folder))
+
+
+def outline_run(config: TrainConfig) -> Outline:
+    """What a run would do; writes nothing."""
+    _, model, chosen = _prepare(config, None)
+    return outline(model, chosen.batches, config, from_scratch=model.load_report is None)
+
+
+def fit_share(path: str | Path) -> None:
+    """Train in a run folder that is there, as one of several processes that torchrun or we have started."""
+    folder, config = RunFolder.open(path)
+    place = own_place() or ALONE
+    if place.world > 1:
+        join(place, pick_device(config.device, local_rank=place.local))
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if place.first and restarts != "0":
+        remove_unfinished(folder.path)
+        remark(console(), f"A process has died: all start again where they were ({restarts}).")
+    (_, data), model, chosen = _prepare(config, folder)
+    fit(model, data.splits, config, folder, chosen=chosen, console=console())
+
+
+def _follow() -> Run:
+    """Train beside the first process, in the run folder that it has made."""
+    path = told_by(Path())
+    fit_share(path)
+    return Run(path, load(path), {})
+
+
+def _restarted(config: TrainConfig) -> RunFolder | None:
+    """The run folder of a run that torchrun has started again."""
+    if config.out is None or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        return None
+    folder = RunFolder(Path(config.out))
+    return folder if folder.config_file.exists() else None
+
+
+def _prepare(config: TrainConfig, resumed: RunFolder | None) -> tuple[_Opened, Task, Plan]:
+    """Data, model, and what was chosen for this machine; nothing is written."""
+    pick_device(config.device)  # a device that is not there shall not cost a scan of the data
+    split_file = resumed.split_file if resumed else None
+    opened = open_classes(
+        config.data, val_fraction=config.val_fraction, seed=config.seed, split_file=split_file
+    )
+    data = _readable(opened)
+    torch.manual_seed(config.seed)
+    model = start_model(config, data.classes)
+    return _Opened(opened, data), model, prepare(model, len(data.splits["train"]), config)
+
+
+class _Opened(NamedTuple):
+    """A data set as it lies there, and without files that cannot be read."""
+
+    whole: ClassData
+    readable: ClassData
+
+
+def _open_folder(
+    config: TrainConfig, resumed: RunFolder | None, opened: ClassData, data: ClassData, model: Task
+) -> RunFolder:
+    """The run folder, with the split and the notes; made last, so that a mistake leaves no litter."""
+    folder = resumed or RunFolder.create(config)
+    if resumed is None:
+        save_split(opened, folder.split_file)
+    else:
+        remove_unfinished(folder.path)
+    report = model.load_report
+    replaced = [report.sentence()] if report is not None and report.initialised else []
+    show_changes(model.load_report)
+    notes = [*data.notes, *replaced]
+    if notes:
+        write_text(folder.path / "notes.txt", "\n".join(notes) + "\n")
+    print_notes(notes)
+    return folder
+
+
+def _final_figures(best: Task, data: ClassData, config: TrainConfig, folder: RunFolder) -> dict[str, float]:
+    """Figures of the best model on val and, as test_NAME, on test; pictures of the last of them."""
+    options = EvaluateConfig(**config.model_dump(include={"device", "workers", "batch_size", "progress"}))
+    figures: dict[str, float] = {}
+    parts = {part: prefix for part, prefix in (("val", ""), ("test", "test_")) if part in data.splits}
+    for part, prefix in parts.items():
+        values = evaluate_split(
+            best,
+            data.splits[part],
+            options,
+            out=folder.path if part == list(parts)[-1] else None,
+            source={"data": config.data, "split": part, "model": str(folder.best)},
+            console=console(),
+        )
+        figures |= {f"{prefix}{name}": value for name, value in values["metrics"].items()}
+    return figures
+
+
+def start_model(config: TrainConfig, classes: tuple[str, ...]) -> Task:
+    """The model that training starts from: a variant with random weights, or a file."""
+    if config.model in VARIANTS:
+        rate = 0.1 if config.drop_path is None else config.drop_path
+        return create(config.model, classes=classes, drop_path=rate, **_given(config, "img_size", "window"))
+    return load(config.model, classes=classes, **_given(config, "img_size", "window", "drop_path"))
+
+
+def _given(config: TrainConfig, *names: str) -> dict[str, Any]:
+    """Those of the options that have a value."""
+    return {name: value for name in names if (value := getattr(config, name)) is not None}
+
+
+def _readable(data: ClassData) -> ClassData:
+    """The data without files whose header cannot be read; these become notes. DataError where none stays."""
+    if "train" not in data.splits:
+        have = ", ".join(data.splits)
+        raise DataError(f"{data.root} has no part train, only {have}: add a folder train of class folders.")
+    splits, notes = {}, list(data.notes)
+    for split, samples in data.splits.items():
+        good, messages = check_headers(samples)
+        if not good:
+            raise DataError(f"No image of {split} in {data.root} can be read: {messages[0]}")
+        lost = {sample.label for sample in samples} - {sample.label for sample in good}
+        if lost and split == "train":
+            name = data.classes[min(lost)]
+            raise DataError(f"No image of the class {name!r} in {data.root} can be read: {messages[0]}")
+        splits[split] = tuple(good)
+        notes += messages
+    if "val" not in splits:
+        raise DataError(f"{data.root} leaves no image for validation: add images, or raise val_fraction.")
+    return replace(data, splits=splits, notes=tuple(notes))
