@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,10 @@ def told(error: BaseException, *, batch_size: int, accumulate: int, folder: Path
             f"Memory does not suffice for {batch_size} images a batch: start anew with --batch-size "
             f"{smaller} --accumulate {more}, the same images a step, or with --checkpointing."
         )
-    if "DataLoader worker" in text:
+    dead = re.search(r"DataLoader worker \(pid[^)]*\)[^.:]*", text)
+    if dead is not None:
         return RunError(
-            f"A loader process died ({text.splitlines()[0][:120]}): memory may be short, so give fewer "
+            f"A loader process died ({dead[0]}): memory may be short, so give fewer "
             f"--workers; the run is kept: continue with {resume}."
         )
     return None

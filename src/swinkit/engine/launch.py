@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 
 from torch.distributed.elastic.multiprocessing import SignalException
@@ -20,6 +21,7 @@ from swinkit.engine.ranks import own_place
 from swinkit.engine.run import RunFolder
 from swinkit.errors import ConfigError, RunError
 
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # by the launcher
 PATIENCE = 600  # seconds for the processes to save, once they are asked to stop
 BROKEN_LINK = ("closed by peer", "Connection reset", "NCCL", "Broken pipe", "recvBytes", "sendBytes")
 
@@ -62,12 +64,18 @@ def launch(run: RunFolder, config: TrainConfig) -> None:
     )
     _silence()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", str(int(config.num_nodes > 1)))  # see `join`
+    handlers = {number: signal.getsignal(number) for number in HANDLED}
     try:
         elastic_launch(settings, sys.executable)("-m", "swinkit.worker", str(run.path))
     except ChildFailedError as error:
         raise RunError(_told(error.failures, run)) from error
     except SignalException as error:
         raise stopped_by(error.sigval, run) from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def _silence() -> None:

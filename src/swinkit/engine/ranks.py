@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 Value = TypeVar("Value")
@@ -52,11 +54,20 @@ def join(place: Place, device: torch.device) -> None:
     """Meet the others; every process must call it. Does nothing a second time."""
     if dist.is_initialized():
         return
+    # The launcher's store outlives a restart (torch 2.15), and with it the addresses of those that have died.
+    # Over several machines restarts are not counted alike: there launch.py asks for a store for each.
+    store, rank, world = next(rendezvous("env://"))
+    again = os.environ["TORCHELASTIC_RESTART_COUNT"] if place.nodes == 1 else ""
+    meeting: dict[str, Any] = {
+        "store": PrefixStore(f"swinkit{again}", store),
+        "rank": rank,
+        "world_size": world,
+    }
     if device.type == "cuda":
         torch.cuda.set_device(device)
-        dist.init_process_group("cpu:gloo,cuda:nccl", device_id=device)
+        dist.init_process_group("cpu:gloo,cuda:nccl", device_id=device, **meeting)
     else:
-        dist.init_process_group("gloo")
+        dist.init_process_group("gloo", **meeting)
 
 
 def rank() -> int:
