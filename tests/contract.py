@@ -17,7 +17,7 @@ from torch import Tensor
 
 import swinkit
 from swinkit.config import Augmentation
-from swinkit.data.folders import Sample
+from swinkit.data.samples import Sample
 from swinkit.errors import ImageError
 from swinkit.tasks.base import Task
 from tests.conftest import read_file

@@ -15,7 +15,7 @@ from PIL import Image
 import swinkit
 from swinkit.config import Augmentation
 from swinkit.data.batching import Batch
-from swinkit.errors import ConfigError
+from swinkit.errors import ConfigError, ImageError
 from swinkit.tasks.base import Task
 from tests.contract import CHECKS, ODD_NAMES, Case, images_of
 
@@ -134,12 +134,18 @@ def test_training_pictures_vary_and_evaluation_pictures_do_not(pico: Task, tmp_p
     assert torch.equal(evaluation[0].image, evaluation[0].image)
 
 
-def test_four_channels_cannot_be_read_from_pictures(tmp_path: Path) -> None:
+def test_four_channels_are_read_from_files_that_have_four(tmp_path: Path) -> None:
     task = swinkit.create("swin_pico", classes=["a", "b"], in_chans=4, **SMALL)
     assert task(torch.zeros(1, 4, 28, 28)).shape == (1, 2)
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    with pytest.raises(ConfigError, match="takes 4 channels, but pictures are read as 1 or 3"):
-        task.predict(tmp_path / "a.png")
+    Image.new("RGBA", (8, 8), (51, 102, 153, 204)).save(tmp_path / "a.png")
+    assert task.preprocess([tmp_path / "a.png"]).images[0, :, 0, 0].tolist() == pytest.approx(
+        [(value - 0.5) / 0.5 for value in (0.2, 0.4, 0.6, 0.8)]
+    )
+    Image.new("RGB", (8, 8)).save(tmp_path / "b.png")
+    with pytest.raises(ImageError, match=r"b\.png has 3 channels, but 4 are wanted"):
+        task.predict(tmp_path / "b.png")
+    with pytest.raises(ConfigError, match="takes 4 channels: give files"):
+        task.predict(Image.new("RGBA", (8, 8)))
 
 
 def test_results_are_plain_and_drawable(pico: Task, tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ from torch import Tensor
 from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig, merged
 from swinkit.core.backbone import SwinBackbone
 from swinkit.data.batching import in_order
-from swinkit.data.folders import ClassData, open_classes
+from swinkit.data.opening import open_classes
 from swinkit.data.reading import find_images
+from swinkit.data.real import relabel
+from swinkit.data.samples import ClassData
 from swinkit.errors import ConfigError, DataError, RunError
 from swinkit.explain.annotate import Annotator
 from swinkit.files import check_writable
@@ -89,7 +91,7 @@ def _train_config(data: str | Path | None, options: dict[str, Any]) -> TrainConf
     return TrainConfig.checked({**options, "data": str(data)})
 
 
-def check_data(data: str | Path, *, progress: bool = True) -> DataReport:
+def check_data(data: str | Path, *, in_chans: int = 3, progress: bool = True) -> DataReport:
     """Read every picture of a data set: what is broken, what stands twice, how it is made up."""
     from swinkit.data.check import check_classes
 
@@ -97,7 +99,20 @@ def check_data(data: str | Path, *, progress: bool = True) -> DataReport:
     print_notes(opened.notes)
     with progress_bar(console(), enabled=progress) as bar:
         step = bar.add_task("check", total=sum(map(len, opened.splits.values())), speed="")
-        return check_classes(opened, advance=lambda count: bar.advance(step, count))
+        return check_classes(opened, channels=in_chans, advance=lambda count: bar.advance(step, count))
+
+
+def shard_data(data: str | Path, out: str | Path, *, size: int = 1000, progress: bool = True) -> list[Path]:
+    """Write a data set as WebDataset shards of `size` images, parts apart; the paths of the shards."""
+    from swinkit.data.shards import write_shards
+
+    if size < 1:
+        raise ConfigError(f"size={size}: give the number of images a shard, 1000 say.")
+    opened = open_classes(data, val_fraction=0, min_classes=1)
+    print_notes(opened.notes)
+    with progress_bar(console(), enabled=progress) as bar:
+        step = bar.add_task("shard", total=sum(map(len, opened.splits.values())), speed="")
+        return write_shards(opened, Path(out), size=size, advance=lambda count: bar.advance(step, count))
 
 
 def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, float]:
@@ -119,7 +134,12 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     run = None if task.load_report is None else RunFolder.around(task.load_report.source)
     split_file = run.split_file if run and run.trained_on(data) else None
     opened = open_classes(data, val_fraction=0, classes=task.classes, split_file=split_file)
+    if opened.multi and not task.multi_label:
+        raise DataError(f"{opened.root} gives pictures several labels, but the model answers with one class.")
     split = _pick_split(opened, config.split)
+    samples = opened.splits[split]
+    if config.real is not None:
+        samples = relabel(samples, Path(config.real), classes=len(task.classes))
     print_notes(opened.notes)
     out = _place(config.out, run.path if run and not isinstance(model, Task) else None)
     source = {
@@ -128,8 +148,9 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
         "model": "" if isinstance(model, Task) else str(model),
         "crops": config.crops,
         "flip": config.flip,
+        "real": config.real,
     }
-    return evaluate_split(task, opened.splits[split], config, out=out, source=source, console=console())
+    return evaluate_split(task, samples, config, out=out, source=source, console=console())
 
 
 def _place(wanted: str | None, usual: Path | None) -> Path | None:

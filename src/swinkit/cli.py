@@ -34,11 +34,18 @@ app = App(
 )
 for _verb, _help in VERBS.items():
     app.command(f"swinkit.verbs:{_verb}", help=_help)
-data = App(name="data", help="Look at data sets before training on them.", help_format="plaintext")
+data = App(
+    name="data", help="Look at data sets before training on them, and pack them.", help_format="plaintext"
+)
 data.command(
     "swinkit.verbs:data_check",
     name="check",
     help="Read every picture; exit code 1 where one is broken, or stands in two parts or two classes.",
+)
+data.command(
+    "swinkit.verbs:data_shard",
+    name="shard",
+    help="Write tar files of many pictures each (WebDataset), where small files are slow to read.",
 )
 app.command(data)
 app.register_install_completion_command(add_to_startup=False)

@@ -49,13 +49,6 @@ class Preprocessing(Settings):
     std: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[1])
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
 
-    @property
-    def mode(self) -> Literal["RGB", "L"]:
-        """The mode in which `read_image` must read."""
-        if self.channels not in (1, 3):
-            raise ConfigError(f"The model takes {self.channels} channels, but pictures are read as 1 or 3.")
-        return "L" if self.channels == 1 else "RGB"
-
     @model_validator(mode="after")
     def _check(self) -> Self:
         if len(self.mean) != self.channels or len(self.std) != self.channels:
@@ -162,6 +155,10 @@ class EvaluateConfig(Compute):
     crops: Literal[1, 5] = Field(
         default=1, description="5: centre and corners of the whole central square; mean of all."
     )
+    real: str | None = Field(
+        default=None,
+        description="real.json of ImageNet-Real: all labels of each picture of ImageNet's val, in its order.",
+    )
     out: str | None = Field(
         default=None,
         description="Folder for evaluation.json and pictures; by default the model's run folder.",
@@ -185,6 +182,13 @@ class TrainOptions(Compute):
     window: int | None = Field(
         default=None, ge=1, description="Side of the windows; a file's bias tables are resized."
     )
+    in_chans: int | None = Field(
+        default=None, ge=1, description="Channels of the pictures; by default the model's own, three."
+    )
+    mean: tuple[float, ...] | None = Field(
+        default=None, description="Mean of each channel for values in 0..1; by default ImageNet's, or 0.5."
+    )
+    std: tuple[float, ...] | None = Field(default=None, description="Standard deviation of each channel.")
     val_fraction: float = Field(
         default=0.2,
         ge=0,
@@ -225,6 +229,13 @@ class TrainOptions(Compute):
     )
     repeats: int = Field(
         default=1, ge=1, description="Repeated augmentation: times that a drawn image stands in an epoch."
+    )
+    sampling: Literal["all", "balanced"] = Field(
+        default="all",
+        description="Each image once an epoch, or as many draws in which classes come equally often.",
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        default="none", description="Weigh the loss of each class by how rare it is in training."
     )
     sam: float = Field(
         default=0.0, ge=0, description="Radius of sharpness-aware minimisation, 0.05 say; 0 turns it off."
@@ -267,6 +278,9 @@ class TrainOptions(Compute):
     )
     max_restarts: int = Field(
         default=0, ge=0, description="Times that processes start again, where they were, after one has died."
+    )
+    log: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
+        default=("tensorboard",), description="Where figures go beside metrics.csv; any of them."
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="Numbers to compute in; weights stay fp32."

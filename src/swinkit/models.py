@@ -33,11 +33,17 @@ HEAD_DROP = {"video": 0.5}  # as published
 
 
 def create(
-    name: str, num_classes: int | None = None, *, classes: Sequence[str] | None = None, **settings: Any
+    name: str,
+    num_classes: int | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    multi_label: bool = False,
+    **settings: Any,
 ) -> Task:
     """Build a variant with random weights; `settings` replace those of its SwinConfig.
 
-    `classes` names the classes; `num_classes` alone numbers them. Raises ConfigError for an unknown
+    `classes` names the classes; `num_classes` alone numbers them. With `multi_label` a picture may have
+    several, or none. Raises ConfigError for an unknown
     variant or setting.
     """
     variant = find_variant(name)
@@ -46,7 +52,11 @@ def create(
         num_classes = variant.classes
     labels = _labels(num_classes, classes)
     model = TASKS[variant.task](
-        config, labels, preprocessing_for(config), head_drop=HEAD_DROP.get(variant.task, 0.0)
+        config,
+        labels,
+        preprocessing_for(config),
+        head_drop=HEAD_DROP.get(variant.task, 0.0),
+        multi_label=multi_label,
     )
     model.lineage.append({"architecture": name, "weights": "random", "swinkit": __version__})
     return model.eval()
@@ -68,6 +78,7 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
     img_size: int | Sequence[int] | None = None,
     window: int | Sequence[Any] | None = None,
     fit: str | None = None,
+    multi_label: bool | None = None,
     strict: bool = True,
     **settings: Any,
 ) -> Task:
@@ -76,7 +87,8 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
     Dialect, architecture and `fit` come from the tensors; the report is kept at `model.load_report`. Other
     classes give a fresh head; `classes` are names, or the name of a list such as "imagenet-1k". `window`
     resizes the bias tables (bicubic), `img_size` absolute position and the preprocessing, `in_chans` the
-    patch convolution; `task="video"` inflates an image model. Of a run folder its best model is taken.
+    patch convolution; `multi_label` says whether a picture may have several classes; `task="video"` inflates
+    an image model. Of a run folder its best model is taken.
     `settings` replace those that keep all shapes (`drop_path` …).
 
     Raises WeightsError for a file that is no Swin, is damaged, or does not fit whole; with `strict=False`
@@ -95,6 +107,7 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
         num_classes=num_classes,
         classes=classes,
         img_size=img_size,
+        multi_label=multi_label,
         strict=strict,
         **settings,
     )
@@ -107,6 +120,7 @@ def model_of(
     num_classes: int | None = None,
     classes: Sequence[str] | None = None,
     img_size: int | Sequence[int] | None = None,
+    multi_label: bool | None = None,
     strict: bool = True,
     **settings: Any,
 ) -> Task:
@@ -122,6 +136,8 @@ def model_of(
         left += opened.others
     preprocessing = _preprocessing(opened, config, img_size)
     options = _options(opened) or {"head_drop": HEAD_DROP.get(task, 0.0)}
+    if multi_label is not None:
+        options["multi_label"] = multi_label
     model, report = adopt(
         lambda: TASKS[task](config, labels, preprocessing, **options),
         canonical_names(tensors),
@@ -279,7 +295,8 @@ def _for_classifier(tensors: dict[str, Tensor], stages: int) -> tuple[dict[str, 
 def _options(opened: Opened) -> dict[str, Any]:
     """Settings that our own file holds for its task; WeightsError for others than it has."""
     settings = dict(opened.settings)
-    if not settings.keys() <= {"head_drop"} or not all(type(v) in (int, float) for v in settings.values()):
+    kinds = {"head_drop": (int, float), "multi_label": (bool,)}
+    if not all(type(value) in kinds.get(name, ()) for name, value in settings.items()):
         raise WeightsError(f"{opened.source} has a damaged header: its task has no settings {settings}.")
     return settings
 

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from swinkit.config import EvaluateConfig, TrainConfig
+from swinkit.config import EvaluateConfig, Preprocessing, TrainConfig
 from swinkit.data.batching import check_headers
-from swinkit.data.folders import ClassData, open_classes, save_split
+from swinkit.data.opening import open_classes, save_split
+from swinkit.data.samples import ClassData
 from swinkit.engine.evaluate import evaluate_split
+from swinkit.engine.faults import listed, too_many
 from swinkit.engine.launch import is_launcher, launch, node_rank
 from swinkit.engine.outline import Outline, outline
 from swinkit.engine.ranks import ALONE, join, own_place, told_by
@@ -25,6 +27,8 @@ from swinkit.models import create, load
 from swinkit.progress import console, print_notes, remark, show_changes
 from swinkit.tasks.base import Task
 from swinkit.variants import VARIANTS
+
+HEADERS_READ = 200_000  # of a part; beyond, that would take longer than it saves
 
 
 def run_training(config: TrainConfig, resumed: RunFolder | None) -> Run:
@@ -97,7 +101,7 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> tuple[_Opened, T
     )
     data = _readable(opened)
     torch.manual_seed(config.seed)
-    model = start_model(config, data.classes)
+    model = start_model(config, data)
     return _Opened(opened, data), model, prepare(model, len(data.splits["train"]), config)
 
 
@@ -145,12 +149,20 @@ def _final_figures(best: Task, data: ClassData, config: TrainConfig, folder: Run
     return figures
 
 
-def start_model(config: TrainConfig, classes: tuple[str, ...]) -> Task:
+def start_model(config: TrainConfig, data: ClassData) -> Task:
     """The model that training starts from: a variant with random weights, or a file."""
+    given = _given(config, "img_size", "window", "in_chans", "drop_path")
     if config.model in VARIANTS:
-        rate = 0.1 if config.drop_path is None else config.drop_path
-        return create(config.model, classes=classes, drop_path=rate, **_given(config, "img_size", "window"))
-    return load(config.model, classes=classes, **_given(config, "img_size", "window", "drop_path"))
+        given = {"drop_path": 0.1, **given}
+        model = create(config.model, classes=data.classes, multi_label=data.multi, **given)
+    else:
+        model = load(config.model, classes=data.classes, multi_label=data.multi, **given)
+    statistics = _given(config, "mean", "std")
+    if statistics:
+        model.preprocessing = Preprocessing.checked({**model.preprocessing.model_dump(), **statistics})
+    if config.class_weights == "balanced":
+        model.weigh_classes(data.splits["train"].counts(len(data.classes)).tolist())
+    return model
 
 
 def _given(config: TrainConfig, *names: str) -> dict[str, Any]:
@@ -159,20 +171,33 @@ def _given(config: TrainConfig, *names: str) -> dict[str, Any]:
 
 
 def _readable(data: ClassData) -> ClassData:
-    """The data without files whose header cannot be read; these become notes. DataError where none stays."""
+    """The data without files whose header cannot be read; these become notes.
+
+    Raises DataError where none stays, or more are broken than a run may leave out. Of large data sets the
+    headers are not read beforehand.
+    """
     if "train" not in data.splits:
         have = ", ".join(data.splits)
         raise DataError(f"{data.root} has no part train, only {have}: add a folder train of class folders.")
     splits, notes = {}, list(data.notes)
     for split, samples in data.splits.items():
+        if len(samples) > HEADERS_READ:
+            splits[split] = samples
+            continue
         good, messages = check_headers(samples)
         if not good:
             raise DataError(f"No image of {split} in {data.root} can be read: {messages[0]}")
-        lost = {sample.label for sample in samples} - {sample.label for sample in good}
-        if lost and split == "train":
-            name = data.classes[min(lost)]
+        splits[split] = samples.chosen(good) if messages else samples
+        count = len(data.classes)
+        lost = (samples.counts(count) > 0) & (splits[split].counts(count) == 0)
+        if lost.any() and split == "train":
+            name = data.classes[int(lost.argmax())]
             raise DataError(f"No image of the class {name!r} in {data.root} can be read: {messages[0]}")
-        splits[split] = tuple(good)
+        if split == "train" and too_many(len(messages), len(samples)):
+            raise DataError(
+                f"{len(messages)} of {len(samples)} training images cannot be read, more than 1 %: "
+                f"{listed(messages)} `swin data check {data.root} --fix-list drop.txt` lists all."
+            )
         notes += messages
     if "val" not in splits:
         raise DataError(f"{data.root} leaves no image for validation: add images, or raise val_fraction.")

@@ -186,12 +186,13 @@ def data_check(
     *,
     out: Annotated[Path, Parameter(help="Contact sheet to write.")] = Path("data-check.png"),
     fix_list: Annotated[Path | None, Parameter(help="Write the files to drop, one a line.")] = None,
+    in_chans: Annotated[int, Parameter(help="Channels that the model will take.")] = 3,
 ) -> int:
     from swinkit.api import check_data
     from swinkit.explain.datasheet import draw_data
     from swinkit.files import write_text
 
-    report = check_data(source)
+    report = check_data(source, in_chans=in_chans)
     splits = list(report.counts)
     rows: list[tuple[object, ...]] = [
         (label, name, *(report.counts[split][label] for split in splits))
@@ -201,6 +202,8 @@ def data_check(
     screen.print(_table(("id", "class", *splits), rows, title="Pictures"))
     screen.print(_table(("short side", "pictures", ""), _size_rows(report.sizes), title="Sizes"))
     _say("Stored as " + ", ".join(f"{mode} ({count})" for mode, count in report.modes.items()))
+    if report.label_ids is not None:
+        _say(report.label_ids)
     kinds = Counter(problem.kind for problem in report.problems)
     if kinds:
         first = {problem.kind: problem for problem in reversed(report.problems)}
@@ -213,6 +216,19 @@ def data_check(
         _say(f"Files to drop: {fix_list} ({len(report.to_drop())})")
     _say("Broken: mend it before training." if report.broken else "Nothing is broken.")
     return int(report.broken)
+
+
+def data_shard(
+    source: Annotated[str, Parameter(help="Data as for training.")],
+    out: Annotated[Path, Parameter(help="Folder for the shards.")],
+    /,
+    *,
+    size: Annotated[int, Parameter(help="Pictures a shard.")] = 1000,
+) -> None:
+    from swinkit.api import shard_data
+
+    written = shard_data(source, out, size=size)
+    _say(f"{len(written)} shards: {written[0]} …  (`swin train {out}` reads them in place)")
 
 
 def _size_rows(sizes: Sequence[tuple[int, int]]) -> list[tuple[object, ...]]:

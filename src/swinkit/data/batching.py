@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import random
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from swinkit.config import Preprocessing
-from swinkit.data.folders import Sample
-from swinkit.data.reading import check_header, read_sized
+from swinkit.data.planes import Planes
+from swinkit.data.reading import Picture, check_header, read_channels
+from swinkit.data.samples import Sample
 from swinkit.data.threads import in_threads
 from swinkit.data.transforms import ImageTransform
 from swinkit.errors import ImageError
@@ -28,8 +29,9 @@ from swinkit.errors import ImageError
 class Batch:
     """Images as a model takes them, with what is needed to name and judge the answers.
 
-    `images` (B, C, H, W), `targets` (B,) int64 or None, `sizes` the original (height, width) in pixels,
-    `paths` the files. `unreadable` holds one sentence for each file that was dropped from this batch.
+    `images` (B, C, H, W), `targets` (B,) int64, (B, classes) of 1 and 0 where several may hold, or None;
+    `sizes` the original (height, width) in pixels, `paths` the files. `unreadable` holds one sentence for
+    each file that was dropped from this batch.
     """
 
     images: Tensor
@@ -56,7 +58,7 @@ class Item(NamedTuple):
     """One image (C, H, W) on its way into a batch; `size` is its original (height, width) in pixels."""
 
     image: Tensor
-    label: int | None
+    label: int | tuple[int, ...] | None
     size: tuple[int, int]
     path: str
 
@@ -72,8 +74,9 @@ class ImageDataset(Dataset[Item | ImageError]):
     """Samples, or bare paths for prediction, read and transformed one by one.
 
     An unreadable file gives its ImageError as the item, so that one bad file never ends a run; `collate`
-    turns it into a message. `at_least` is that of `read_image`: 2 · size is right for training. `room`
-    may be set to the bytes of decoded images that are kept for the next epoch, in each process that reads.
+    turns it into a message. `at_least` is that of `read_image`: 2 · size is right for training. `multi` is
+    the number of classes where an image may have several. `room` may be set to the bytes of decoded images
+    that are kept for the next epoch, in each process that reads.
     """
 
     def __init__(
@@ -82,13 +85,14 @@ class ImageDataset(Dataset[Item | ImageError]):
         preprocessing: Preprocessing,
         transform: ImageTransform,
         at_least: int | None = None,
+        multi: int | None = None,
     ) -> None:
-        self.samples = samples
+        self.samples, self.multi = samples, multi
         self.preprocessing = preprocessing
         self.transform = transform
         self.at_least = at_least
         self.room = 0
-        self._kept: dict[int, tuple[Image.Image, tuple[int, int]]] = {}
+        self._kept: dict[int, tuple[Picture, tuple[int, int]]] = {}
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -112,10 +116,12 @@ class ImageDataset(Dataset[Item | ImageError]):
         finally:
             torch.set_rng_state(state)
 
-    def _read(self, place: int, path: Path) -> tuple[Image.Image, tuple[int, int]]:
+    def _read(self, place: int, path: Path) -> tuple[Picture, tuple[int, int]]:
         """Read an image, and keep it where there is room."""
-        read = read_sized(path, mode=self.preprocessing.mode, at_least=self.at_least)
-        weight = read[0].width * read[0].height * len(read[0].getbands())
+        read = read_channels(path, self.preprocessing.channels, at_least=self.at_least)
+        picture = read[0]
+        depth = 4 if isinstance(picture, Planes) else 1  # bytes a number
+        weight = picture.width * picture.height * len(picture.getbands()) * depth
         if weight <= self.room:
             self.room -= weight
             self._kept[place] = read
@@ -126,15 +132,25 @@ class ImageDataset(Dataset[Item | ImageError]):
         read = [item for item in items if isinstance(item, Item)]
         pre = self.preprocessing
         empty = torch.empty(0, pre.channels, pre.size, pre.size)
-        labels = [item.label for item in read if item.label is not None]
-        labelled = bool(self.samples) and isinstance(self.samples[0], Sample)
         return Batch(
             images=torch.stack([item.image for item in read]) if read else empty,
-            targets=torch.tensor(labels, dtype=torch.int64) if labelled else None,
+            targets=self._targets(read),
             sizes=tuple(item.size for item in read),
             paths=tuple(item.path for item in read),
             unreadable=tuple(str(item) for item in items if isinstance(item, ImageError)),
         )
+
+    def _targets(self, items: Sequence[Item]) -> Tensor | None:
+        """Numbers of classes (B,), or with several classes an image 1 and 0 for each (B, classes)."""
+        if not self.samples or not isinstance(self.samples[0], Sample):
+            return None
+        if self.multi is None:
+            return torch.tensor([item.label for item in items], dtype=torch.int64)
+        targets = torch.zeros(len(items), self.multi)
+        for row, item in zip(targets, items, strict=True):
+            own = (item.label,) if isinstance(item.label, int) else item.label or ()
+            row[list(own)] = 1
+        return targets
 
 
 @dataclass(frozen=True)
@@ -143,6 +159,9 @@ class Share:
 
     rank: int = 0
     world: int = 1
+
+
+NEAR = 16  # tar files that are read at once
 
 
 class SeededBatches(Sampler[list[Draw]]):
@@ -155,10 +174,12 @@ class SeededBatches(Sampler[list[Draw]]):
     The epoch counts up by itself; `set_epoch`, which Lightning calls, continues a run at any epoch.
     With `repeats` an image stands so often in a row, each time varied otherwise, and an epoch holds
     accordingly fewer of them (repeated augmentation, Hoffer et al. 2020). `begin`, an epoch and a
-    count, leaves out so many batches of that epoch: those before a run was broken off.
+    count, leaves out so many batches of that epoch: those before a run was broken off. With `chances` items
+    are drawn with these, some often and some not at all. `archives` are the lengths of the runs of items that
+    lie in one tar file: these are shuffled sixteen at a time, so that a disk or a network reads few at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, one for each thing that decides on the order
         self,
         length: int,
         batch_size: int,
@@ -168,11 +189,14 @@ class SeededBatches(Sampler[list[Draw]]):
         drop_last: bool = False,
         repeats: int = 1,
         share: Share = Share(),
+        chances: NDArray[np.float64] | None = None,
+        archives: Sequence[int] = (),
     ) -> None:
         self.length = length
         self.whole = batch_size * share.world
         self.shuffle, self.seed, self.drop_last = shuffle, seed, drop_last
         self.repeats, self.share = repeats, share
+        self.chances, self.archives = chances, archives
         self.epoch = 0
         self.begin = (0, 0)
 
@@ -185,11 +209,23 @@ class SeededBatches(Sampler[list[Draw]]):
         first = self.begin[1] if self.begin[0] == self.epoch else 0
         self.epoch += 1
         seeds = torch.randint(2**62, (self.length,), generator=generator)
-        shuffled = torch.randperm(self.length, generator=generator)
-        order = shuffled if self.shuffle else torch.arange(self.length)
+        order = self._order(generator)
         for start in range(first * self.whole, len(self) * self.whole, self.whole):
             mine = range(start, min(start + self.whole, self.length))[self.share.rank :: self.share.world]
             yield [Draw(int(order[place // self.repeats]), int(seeds[place])) for place in mine]
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        if not self.shuffle:
+            return torch.arange(self.length)
+        if self.chances is not None:
+            chances = torch.from_numpy(self.chances)
+            return torch.multinomial(chances, self.length, replacement=True, generator=generator)
+        if len(self.archives) <= NEAR:
+            return torch.randperm(self.length, generator=generator)
+        runs = torch.arange(self.length).split(list(self.archives))
+        drawn = torch.randperm(len(runs), generator=generator).tolist()
+        parts = [torch.cat([runs[i] for i in drawn[at : at + NEAR]]) for at in range(0, len(drawn), NEAR)]
+        return torch.cat([part[torch.randperm(len(part), generator=generator)] for part in parts])
 
     @property
     def sampler(self) -> SeededBatches:
@@ -246,14 +282,13 @@ def in_order(dataset: ImageDataset, *, batch_size: int, workers: int) -> Resumab
     return make_loader(dataset, order, workers=workers)
 
 
-def check_headers(samples: Iterable[Sample]) -> tuple[list[Sample], list[str]]:
-    """Split samples into those whose header can be read and one message for each other, in order."""
-    readable: list[Sample] = []
+def check_headers(samples: Sequence[Sample]) -> tuple[list[int], list[str]]:
+    """Places of the samples whose header can be read, and one message for each other, in order."""
+    readable: list[int] = []
     messages: list[str] = []
-    everything = list(samples)
-    for sample, message in zip(everything, in_threads(_header_error, everything), strict=True):
+    for place, message in enumerate(in_threads(_header_error, samples)):
         if message is None:
-            readable.append(sample)
+            readable.append(place)
         else:
             messages.append(message)
     return readable, messages

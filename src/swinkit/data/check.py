@@ -6,11 +6,13 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from swinkit.data.folders import ClassData, Sample
-from swinkit.data.reading import read_sized, stored_mode
+from swinkit.data.reading import read_channels, stored_mode
+from swinkit.data.samples import ClassData, Sample
+from swinkit.data.tables import BETWEEN
 from swinkit.data.threads import in_threads
 from swinkit.errors import ImageError
 
@@ -48,6 +50,19 @@ class DataReport:
     problems: tuple[Problem, ...]
 
     @property
+    def label_ids(self) -> str | None:
+        """What to know of classes that the source calls by numbers; None where it does not."""
+        names = self.data.classes
+        if not all(name.isdecimal() for name in names):
+            return None
+        ids = sorted(map(int, names))
+        gaps = ids[-1] - ids[0] + 1 - len(ids)
+        text = f"Label ids {ids[0]} to {ids[-1]}"
+        if gaps:
+            text += f", of which {gaps} have no picture"
+        return text + ("." if ids == list(range(len(ids))) else ": a model numbers them anew, from 0.")
+
+    @property
     def broken(self) -> bool:
         """Whether something must be mended before training."""
         return any(problem.broken for problem in self.problems)
@@ -57,11 +72,16 @@ class DataReport:
         return list(dict.fromkeys(problem.path for problem in self.problems))
 
 
-def check_classes(data: ClassData, *, advance: Callable[[int], None] = lambda _: None) -> DataReport:
-    """Read every picture of a class data set in full; `advance` is told how many more are done."""
+def check_classes(
+    data: ClassData, *, channels: int = 3, advance: Callable[[int], None] = lambda _: None
+) -> DataReport:
+    """Read every picture of a class data set in full, as a model of so many channels would.
+
+    `advance` is told how many more are done.
+    """
     places = [(split, sample) for split, samples in data.splits.items() for sample in samples]
     seen: list[Seen | ImageError] = []
-    for result in in_threads(_look, [sample.path for _, sample in places]):
+    for result in in_threads(partial(_look, channels=channels), [sample.path for _, sample in places]):
         seen.append(result)
         advance(1)
     read = [(split, sample, found) for (split, sample), found in zip(places, seen, strict=True)]
@@ -80,16 +100,17 @@ def check_classes(data: ClassData, *, advance: Callable[[int], None] = lambda _:
     )
 
 
-def _look(path: Path) -> Seen | ImageError:
+def _look(path: Path, channels: int) -> Seen | ImageError:
     try:
-        image, size = read_sized(path)
-        return Seen(stored_mode(path), size, hashlib.sha256(f"{size}".encode() + image.tobytes()).digest())
+        picture, size = read_channels(path, channels)
+        content = picture.tobytes()
+        return Seen(stored_mode(path), size, hashlib.sha256(f"{size}".encode() + content).digest())
     except ImageError as error:
         return error
 
 
 def _per_class(samples: Iterable[Sample], classes: int) -> list[int]:
-    counts = Counter(sample.label for sample in samples)
+    counts = Counter(label for sample in samples for label in sample.labels)
     return [counts[label] for label in range(classes)]
 
 
@@ -99,9 +120,9 @@ def _repeated(sound: list[tuple[str, Sample, Seen]], classes: tuple[str, ...]) -
     for split, sample, found in sound:
         groups[found.digest].append((split, sample))
     for group in groups.values():
-        labels = sorted({sample.label for _, sample in group})
-        if len(labels) > 1:
-            names = " and ".join(classes[label] for label in labels)
+        kinds = sorted({sample.labels for _, sample in group})
+        if len(kinds) > 1:
+            names = " and ".join(BETWEEN.join(classes[label] for label in labels) for labels in kinds)
             for _, sample in group:
                 yield Problem("two classes", sample.path, f"the same pixels as {names}", broken=True)
             continue
@@ -110,6 +131,6 @@ def _repeated(sound: list[tuple[str, Sample, Seen]], classes: tuple[str, ...]) -
             if split == "train" and elsewhere:
                 text = f"the same pixels as {elsewhere[0]}"
                 yield Problem("in two parts", sample.path, text, broken=True)
-            elif number and (split, sample.label) == (group[0][0], group[0][1].label):
+            elif number and (split, sample.labels) == (group[0][0], group[0][1].labels):
                 text = f"the same pixels as {group[0][1].path}"
                 yield Problem("twice", sample.path, text, broken=False)

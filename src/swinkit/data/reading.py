@@ -7,9 +7,10 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -23,15 +24,18 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from swinkit.data.archives import exists, open_file
+from swinkit.data.planes import TIFF, Planes, check_npy, read_npy, read_tiff, to_bytes
 from swinkit.errors import DataError, ImageError
 
 _PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp"})
-IMAGE_SUFFIXES = _PHOTO_SUFFIXES | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
+IMAGE_SUFFIXES = _PHOTO_SUFFIXES | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".npy"}
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded: Pillow's own limit against decompression bombs, 0.5 GB as RGB."""
 
 Mode = Literal["RGB", "L"]
+Picture = Image.Image | Planes
 
 # Naming the formats keeps Pillow's rarer readers away from untrusted files: EPS, for one, runs Ghostscript.
 # JPEG goes past Pillow's factory, which would look for further frames (MPO) that are not wanted here.
@@ -77,7 +81,10 @@ def read_sized(
     """Read like `read_image`, and say the (height, width) in pixels of the full upright image."""
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
+            array = _read_array(file, path)
+            if array is not None:
+                return _from_array(array, path, mode), array.shape[:2]
             image = _open(file, path)
             width, height = image.size
             _limit_size(image, path, at_least)
@@ -87,6 +94,42 @@ def read_sized(
     except Exception as error:
         raise _explain(path, error) from error
     return pixels, (width, height) if turned else (height, width)
+
+
+def read_channels(
+    path: str | Path, channels: int, *, at_least: int | None = None
+) -> tuple[Picture, tuple[int, int]]:
+    """Read a picture for a model of so many channels, and say the (height, width) of it.
+
+    One and three are grey and RGB, as `read_sized` has them. Of another number a file must have as many
+    itself: they are taken as they are stored, alpha and CMYK too. Raises ImageError as `read_image`.
+    """
+    if channels in (1, 3):
+        return read_sized(path, mode="L" if channels == 1 else "RGB", at_least=at_least)
+    path = Path(path)
+    try:
+        with open_file(path) as file:
+            array = _stored_array(file, path)
+    except Exception as error:
+        raise _explain(path, error) from error
+    if array.shape[2] != channels:
+        raise ImageError(f"{path} has {array.shape[2]} channels, but {channels} are wanted; see --in-chans.")
+    return Planes.of(array), array.shape[:2]
+
+
+def read_preview(path: str | Path, *, at_least: int | None = None) -> Image.Image:
+    """A picture for people: RGB, of many channels the first three, each stretched over its range."""
+    try:
+        return read_image(path, at_least=at_least)
+    except ImageError as error:
+        try:
+            with open_file(Path(path)) as file:
+                array = _stored_array(file, Path(path))
+        except Exception:  # noqa: BLE001, the first one tells more
+            raise error from None
+    shown = np.nan_to_num(array[..., [0, 1 % array.shape[2], 2 % array.shape[2]]].astype(np.float32))
+    low, high = shown.min((0, 1)), shown.max((0, 1))
+    return Image.fromarray((255 * (shown - low) / np.maximum(high - low, 1e-6)).astype(np.uint8))
 
 
 def clean(image: Image.Image, *, mode: Mode = "RGB") -> Image.Image:
@@ -103,18 +146,28 @@ def check_header(path: str | Path) -> None:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            _limit_size(_open(file, path), path, None)
+        with open_file(path) as file:
+            if path.suffix.lower() == ".npy":
+                check_npy(file, path, MAX_PIXELS)
+            elif not _is_rare_tiff(file, path):
+                _limit_size(_open(file, path), path, None)
     except Exception as error:
         raise _explain(path, error) from error
 
 
 def stored_mode(path: str | Path) -> str:
-    """How a file stores its pixels, by Pillow's name (RGB, L, CMYK, I;16 …); ImageError as `read_image`."""
+    """How a file stores its pixels, by Pillow's name (RGB, L, CMYK, I;16 …), or as "4 × uint16".
+
+    Raises ImageError as `read_image`.
+    """
     path = Path(path)
     try:
-        with path.open("rb") as file, _open(file, path) as image:
-            return image.mode
+        with open_file(path) as file:
+            array = _read_array(file, path)
+            if array is not None:
+                return f"{array.shape[2]} × {array.dtype}"
+            with _open(file, path) as image:
+                return image.mode
     except Exception as error:
         raise _explain(path, error) from error
 
@@ -181,7 +234,7 @@ def _images_behind(path: Path) -> list[Path]:
         if not images:
             raise DataError(f"The folder {path} holds no images; check the path.")
         return _naturally(images)
-    if path.exists():
+    if path.exists() or exists(path):
         return [path]
     if not glob.has_magic(str(path)):
         raise DataError(f"There is no file or folder {path}; check the path.")
@@ -195,6 +248,62 @@ def _images_behind(path: Path) -> list[Path]:
     if not images:
         raise DataError(f"No image matches the pattern '{path}'; check it.")
     return _naturally(images)
+
+
+def _is_rare_tiff(file: IO[bytes], path: Path) -> bool:
+    """Whether this is a TIFF that Pillow has no mode for: many channels, or several of 16 bits."""
+    if path.suffix.lower() not in TIFF:
+        return False
+    try:
+        _open(file, path)
+    except (SyntaxError, OSError, KeyError):
+        return file.seek(0) == 0 and file.read(2) in (b"II", b"MM")
+    finally:
+        file.seek(0)
+    return False
+
+
+def _read_array(file: IO[bytes], path: Path) -> NDArray[Any] | None:
+    """(H, W, C) of a file that Pillow cannot read: .npy, and rare TIFFs; None for others."""
+    if path.suffix.lower() == ".npy":
+        return read_npy(file, path, MAX_PIXELS)
+    return read_tiff(file, path, MAX_PIXELS) if _is_rare_tiff(file, path) else None
+
+
+def _any_tiff(file: IO[bytes], path: Path) -> NDArray[Any] | None:
+    """(H, W, C) of a TIFF; None for one packed in a way that only Pillow knows."""
+    try:
+        return read_tiff(file, path, MAX_PIXELS)
+    except ImageError:
+        raise
+    except Exception:  # noqa: BLE001, of whatever kind: Pillow says what is wrong, if anything
+        file.seek(0)
+        return None
+
+
+def _stored_array(file: IO[bytes], path: Path) -> NDArray[Any]:
+    """(H, W, C) of any file, as it is stored, upright."""
+    array = _any_tiff(file, path) if path.suffix.lower() in TIFF else _read_array(file, path)
+    if array is None:
+        image = _open(file, path)
+        _limit_size(image, path, None)
+        turn = _TURNS.get(_orientation(image))
+        image.load()
+        array = np.asarray(image if turn is None else image.transpose(turn))
+    return array if array.ndim == 3 else array[..., None]
+
+
+def _from_array(array: NDArray[Any], path: Path, mode: Mode) -> Image.Image:
+    """An array as 8-bit RGB or grey, by the rules of `read_image`; ImageError where it has other channels."""
+    if array.shape[2] not in (1, 3):
+        raise ImageError(f"{path} has {array.shape[2]} channels, not 1 or 3; see --in-chans.")
+    planes = np.moveaxis(array, -1, 0)
+    if array.dtype.kind == "f":
+        bands = [_to_mode(Image.fromarray(plane.astype(np.float32)), "L") for plane in planes]
+    else:
+        values = to_bytes(planes) if array.dtype.name in ("uint16", "bool") else planes.clip(0, 255)
+        bands = [Image.fromarray(plane.round().astype(np.uint8)) for plane in values]
+    return (Image.merge("RGB", bands) if len(bands) == 3 else bands[0]).convert(mode)
 
 
 def _naturally(paths: list[Path]) -> list[Path]:

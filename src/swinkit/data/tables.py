@@ -1,14 +1,15 @@
-"""The CSV form of a class data set: one line an image, columns path, label and, if wanted, split."""
+"""Tables of a class data set, CSV or Parquet: a row an image: path, label or labels, perhaps split."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from swinkit.errors import DataError
+from swinkit.data.archives import exists
+from swinkit.errors import ConfigError, DataError
 from swinkit.files import write_atomically
 
 SPLIT_NAMES = {
@@ -20,58 +21,61 @@ SPLIT_NAMES = {
 }
 """What folders and the column `split` may say, and our word for it."""
 
+BETWEEN = "|"  # the names in a cell of the column labels
+
 
 class Row(NamedTuple):
     """One image of a table; `split` is "train", "val", "test", or None where the table does not say."""
 
     path: Path
-    label: str
+    labels: tuple[str, ...]
     split: str | None
 
 
-def read_table(table: Path, base: Path, *, exact: bool = False) -> list[Row]:
-    """Read a UTF-8 CSV file whose paths are absolute or relative to the folder `base`.
+class Table(NamedTuple):
+    """Rows, and whether an image may have several labels: whether the column is `labels`, not `label`."""
 
+    rows: list[Row]
+    multi: bool
+
+
+def read_table(table: Path, base: Path, *, exact: bool = False) -> Table:
+    """Read a UTF-8 CSV or a Parquet file whose paths are absolute or relative to the folder `base`.
+
+    The column `label` holds one name, `labels` any number of them, with | between (in Parquet a list too).
     Blanks around a cell are dropped; not with `exact`, for a table of our own, where they are part of a name.
     Raises DataError for a missing column, an empty cell, an unknown split, a path that is listed twice
-    or does not exist, always with the number of the line.
+    or does not exist, always with the number of the line; ConfigError where Parquet needs a library more.
     """
     rows: list[Row] = []
     seen: set[Path] = set()
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = [name.strip().lower() for name in reader.fieldnames or []]
-            reader.fieldnames = columns
-            _check_columns(table, columns)
-            for cells in reader:
-                if not exact:
-                    cells = {name: (cells[name] or "").strip() for name in columns}
-                row = _parse(cells, base, "split" in columns, f"Line {reader.line_num} of {table}")
-                if row.path in seen:
-                    raise DataError(
-                        f"Line {reader.line_num} of {table} lists {row.path} again; list each image once."
-                    )
-                seen.add(row.path)
-                rows.append(row)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} cannot be read as a UTF-8 CSV file ({error}); save it as one.") from error
+    lines = _parquet_lines(table) if table.suffix.lower() == ".parquet" else _csv_lines(table)
+    columns = next(lines)[1]
+    _check_columns(table, columns)
+    for number, cells in lines:
+        if not exact:
+            cells = {name: _stripped(cells[name]) for name in columns}
+        row = _parse(cells, base, f"Line {number} of {table}")
+        if row.path in seen:
+            raise DataError(f"Line {number} of {table} lists {row.path} again; list each image once.")
+        seen.add(row.path)
+        rows.append(row)
     if not rows:
         raise DataError(f"{table} lists no images; add lines of path and label.")
-    return rows
+    return Table(rows, "labels" in columns)
 
 
-def write_table(rows: Iterable[Row], table: Path, base: Path) -> None:
+def write_table(rows: Iterable[Row], table: Path, base: Path, *, multi: bool = False) -> None:
     """Write rows as CSV, paths below `base` relative to it; the file appears whole or not at all.
 
     Raises DataError for a file name that is not valid Unicode, RunError for a place that cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Row._fields)
+    writer.writerow(("path", "labels" if multi else "label", "split"))
     for row in rows:
         path = row.path.relative_to(base) if row.path.is_relative_to(base) else row.path.absolute()
-        writer.writerow((path.as_posix(), row.label, row.split))
+        writer.writerow((path.as_posix(), BETWEEN.join(row.labels), row.split))
     try:
         content = text.getvalue().encode()
     except UnicodeEncodeError as error:
@@ -82,26 +86,73 @@ def write_table(rows: Iterable[Row], table: Path, base: Path) -> None:
     write_atomically(table, lambda temporary: temporary.write_bytes(content))
 
 
+def _csv_lines(table: Path) -> Iterator[tuple[int, Any]]:
+    """The names of the columns, then each row by column, with the number of its line."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = [name.strip().lower() for name in reader.fieldnames or []]
+            reader.fieldnames = columns
+            yield 1, columns
+            for cells in reader:
+                yield reader.line_num, {name: cells[name] or "" for name in columns}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table} cannot be read as a UTF-8 CSV file ({error}); save it as one.") from error
+
+
+def _parquet_lines(table: Path) -> Iterator[tuple[int, Any]]:
+    """As `_csv_lines`; rows are counted from 1."""
+    try:
+        import pyarrow as arrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ConfigError("Parquet needs a library more: `pip install swinkit[parquet]`.") from error
+    try:
+        content = parquet.read_table(table)
+    except (OSError, arrow.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{table} cannot be read as a Parquet file ({reason}); save it as one.") from error
+    content = content.rename_columns([name.strip().lower() for name in content.column_names])
+    columns = [name for name in ("path", "label", "labels", "split") if name in content.column_names]
+    yield 0, columns
+    for number, cells in enumerate(content.select(columns).to_pylist(), start=1):
+        yield number, {name: _as_text(value) for name, value in cells.items()}
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, list):
+        return BETWEEN.join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _stripped(cell: str) -> str:
+    return BETWEEN.join(part.strip() for part in cell.split(BETWEEN))
+
+
 def _check_columns(table: Path, columns: list[str]) -> None:
-    for needed in ("path", "label"):
-        if needed not in columns:
-            found = ", ".join(map(repr, columns)) or "none"
-            raise DataError(
-                f"{table} has no column '{needed}' (found: {found}); begin it with path,label[,split]."
-            )
+    if "path" not in columns or not {"label", "labels"} & set(columns):
+        needed = "path" if "path" not in columns else "label"
+        found = ", ".join(map(repr, columns)) or "none"
+        raise DataError(
+            f"{table} has no column '{needed}' (found: {found}); begin it with path,label[,split]."
+        )
 
 
-def _parse(cells: dict[str, str | None], base: Path, with_split: bool, where: str) -> Row:
-    path, label = (cells[name] or "" for name in ("path", "label"))
-    if not path or not label:
+def _parse(cells: dict[str, str], base: Path, where: str) -> Row:
+    path = cells["path"]
+    if "labels" in cells:
+        labels = tuple(dict.fromkeys(name for name in cells["labels"].split(BETWEEN) if name))
+    else:
+        labels = (cells["label"],)
+    if not path or labels == ("",):
         raise DataError(f"{where} has no {'label' if path else 'path'}; fill it in or remove the line.")
     split = None
-    if with_split:
-        word = cells["split"] or ""
+    if "split" in cells:
+        word = cells["split"]
         split = SPLIT_NAMES.get(word.lower())
         if split is None:
             raise DataError(f"{where} has the split '{word}'; use train, val or test.")
     image = base / path
-    if not image.is_file():
+    if not exists(image):
         raise DataError(f"{where} names {image}, which does not exist; paths are relative to {base}.")
-    return Row(image, label, split)
+    return Row(image, labels, split)

@@ -13,18 +13,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from swinkit.config import Augmentation, Preprocessing
+from swinkit.data.planes import Planes
 from swinkit.data.randaugment import Canvas, RandAugment
+from swinkit.data.reading import Picture
+from swinkit.errors import ConfigError
 
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
-ImageTransform = Callable[[Image.Image], Tensor]
+ImageTransform = Callable[[Picture], Tensor]
 BatchMix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def evaluation_transform(preprocessing: Preprocessing) -> ImageTransform:
     """Give the transform of evaluation: resize of the short side, centre crop, normalise.
 
-    image of mode `preprocessing.mode` -> (C, size, size), float32. Same arithmetic as torchvision's
+    picture of `preprocessing.channels` -> (C, size, size), float32. Same arithmetic as torchvision's
     `Resize` and `CenterCrop` on PIL images. Where the long side would become more than 4 · size, only the
     pixels of the crop are computed: the same up to rounding, in little memory.
     """
@@ -34,11 +37,15 @@ def evaluation_transform(preprocessing: Preprocessing) -> ImageTransform:
 def training_transform(preprocessing: Preprocessing, augmentation: Augmentation) -> ImageTransform:
     """Give the transform of training: crop, flip, RandAugment or colour jitter, normalise, random erasing.
 
-    image of mode `preprocessing.mode` -> (C, size, size), float32. Draws from torch's global generator.
+    picture of `preprocessing.channels` -> (C, size, size), float32. Draws from torch's global generator.
     Small inputs are shifted by whole pixels instead of cropped at random (`Augmentation.shift`).
     The steps are those of `torchvision.transforms.v2`, on PIL images and without its dispatch, which
     would cost more than the work itself on images of 28 pixels.
     """
+    if augmentation.randaugment is not None and preprocessing.channels not in (1, 3):
+        raise ConfigError(
+            f"randaugment is for 1 or 3 channels, but the model takes {preprocessing.channels}."
+        )
     # Imported here, not in the transform: forked workers then inherit it instead of taking seconds each.
     from torchvision import transforms  # type: ignore[import-untyped, unused-ignore]
 
@@ -55,7 +62,8 @@ def mix_batch(augmentation: Augmentation, num_classes: int) -> BatchMix:
     """Give the function that mixes the images of a batch and their targets by mixup or cutmix.
 
     images (B, C, H, W), targets (B,) int64 -> images (B, C, H, W), soft targets (B, num_classes) float32,
-    each row of sum 1. Label smoothing is left to the loss. Draws from torch's global generator.
+    each row of sum 1; targets (B, num_classes) of 1 and 0 are mixed as they are. Label smoothing is left to
+    the loss. Draws from torch's global generator.
     """
     from torchvision.transforms import v2  # type: ignore[import-untyped, unused-ignore]
 
@@ -70,7 +78,7 @@ def mix_batch(augmentation: Augmentation, num_classes: int) -> BatchMix:
             (cutmix if switch < augmentation.switch_prob else mixup) if mixup and cutmix else mixup or cutmix
         )
         if chosen is None or chance >= augmentation.mix_prob or len(images) < 2:
-            return images, F.one_hot(targets, num_classes).float()
+            return images, targets if targets.ndim == 2 else F.one_hot(targets, num_classes).float()
         mixed: tuple[Tensor, Tensor] = chosen(images, targets)
         return mixed
 
@@ -83,7 +91,7 @@ class _EvaluationTransform:
 
     preprocessing: Preprocessing
 
-    def __call__(self, image: Image.Image) -> Tensor:
+    def __call__(self, image: Picture) -> Tensor:
         return _normalise(_central_square(image, self.preprocessing), self.preprocessing)
 
 
@@ -95,7 +103,7 @@ class _TrainingTransform:
     draw_erasing: Callable[..., tuple[int, int, int, int, Tensor]]
     randaugment: RandAugment | None
 
-    def __call__(self, image: Image.Image) -> Tensor:
+    def __call__(self, image: Picture) -> Tensor:
         pre, aug = self.preprocessing, self.augmentation
         reach = aug.shift_for(pre.size)
         if reach:
@@ -105,7 +113,7 @@ class _TrainingTransform:
         flip, erase = torch.rand(2).tolist()
         if flip < aug.hflip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        if self.randaugment is not None:
+        if self.randaugment is not None and not isinstance(image, Planes):
             image = self.randaugment(image, _canvas(pre))
         elif aug.color_jitter > 0:
             image = _jitter(image, aug.color_jitter)
@@ -117,12 +125,13 @@ class _TrainingTransform:
             tensor[:, top : top + height, left : left + width] = noise
         return tensor
 
-    def _draw_box(self, image: Image.Image) -> tuple[int, int, int, int]:
+    def _draw_box(self, image: Picture) -> tuple[int, int, int, int]:
         """Left, upper, right, lower of what is cut out."""
         scale, ratio = self.augmentation.scale_for(self.preprocessing.size), self.augmentation.crop_ratio
         if scale == ratio == (1.0, 1.0) and image.width == image.height:
             return (0, 0, image.width, image.height)  # nothing to draw, which is the slow part
-        top, left, height, width = self.draw_crop(image, scale, ratio)
+        frame = image.bands[0] if isinstance(image, Planes) else image
+        top, left, height, width = self.draw_crop(frame, scale, ratio)
         return (left, top, left + width, top + height)
 
 
@@ -132,7 +141,7 @@ def _canvas(pre: Preprocessing) -> Canvas:
     return Canvas(mean if len(mean) > 1 else mean[0], _FILTERS[pre.interpolation])
 
 
-def _central_square(image: Image.Image, pre: Preprocessing) -> Image.Image:
+def _central_square(image: Picture, pre: Preprocessing) -> Picture:
     """Resize the short side and cut the centre: `pre.size` pixels square."""
     short, interpolation = round(pre.size / pre.crop), _FILTERS[pre.interpolation]
     # Whole pixels, cut and rounded like torchvision's.
@@ -148,25 +157,37 @@ def _central_square(image: Image.Image, pre: Preprocessing) -> Image.Image:
     return image.resize((pre.size, pre.size), interpolation, (left * across, top * down, right, bottom))
 
 
-def _shift(image: Image.Image, reach: int) -> Image.Image:
+def _shift(image: Picture, reach: int) -> Picture:
     """Move by up to `reach` pixels each way; black comes in, as in the usual recipe for CIFAR."""
     across, down = torch.randint(-reach, reach + 1, (2,)).tolist()
-    moved = Image.new(image.mode, image.size)
-    moved.paste(image, (across, down))
-    return moved
+
+    def moved(band: Image.Image) -> Image.Image:
+        empty = Image.new(band.mode, band.size)
+        empty.paste(band, (across, down))
+        return empty
+
+    return image.each(moved) if isinstance(image, Planes) else moved(image)
 
 
-def _jitter(image: Image.Image, strength: float) -> Image.Image:
+def _jitter(image: Picture, strength: float) -> Picture:
     """Change brightness, contrast and, of colours, saturation by factors of 1 ± strength, in random order."""
     kinds: list[Any] = [ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color]
     kinds = kinds[: 3 if image.mode == "RGB" else 2]
     factors = torch.empty(len(kinds)).uniform_(1 - strength, 1 + strength).tolist()
+    if isinstance(image, Planes):
+        return image.each(lambda band: _brighter(band, *factors))
     for kind in torch.randperm(len(kinds)).tolist():
         image = kinds[kind](image).enhance(factors[kind])
     return image
 
 
-def _normalise(image: Image.Image, pre: Preprocessing) -> Tensor:
+def _brighter(band: Image.Image, brightness: float, contrast: float) -> Image.Image:
+    """A float channel with other brightness, then other contrast about its mean."""
+    values = np.asarray(band) * np.float32(brightness)
+    return Image.fromarray(values.mean() + np.float32(contrast) * (values - values.mean()))
+
+
+def _normalise(image: Picture, pre: Preprocessing) -> Tensor:
     # in numpy: on small pictures torch's dispatch would cost more than the work
     pixels = np.asarray(image).reshape(pre.size, pre.size, pre.channels).transpose(2, 0, 1)
     values = np.divide(pixels, np.float32(255), order="C")

@@ -55,9 +55,10 @@ def run_metric(
     device = pick_device(config.device)
     size = pick_batch_size(config.batch_size, size=task.preprocessing.size, device=device)
     workers = pick_workers(config.workers, images=len(samples), device=device)
-    pictures = task.dataset(samples, whole=config.crops > 1)
+    several = config.real is not None
+    pictures = task.dataset(samples, whole=config.crops > 1, several=several)
     loader = in_order(pictures, batch_size=size, workers=workers)
-    metric, unreadable, seen = task.metric(), [], 0
+    metric, unreadable, seen = task.metric(several=several), [], 0
     task.to(device).eval()
     with progress_bar(console, enabled=config.progress) as bar:
         step = bar.add_task("evaluate", total=len(samples), speed="")
@@ -89,4 +90,5 @@ def answer_views(task: Task, images: Tensor, *, crops: int, flip: bool) -> Tenso
     if len(views) == 1:
         raw: Tensor = task(images)
         return raw
-    return torch.stack([task(view).float().softmax(-1) for view in views]).mean(0).log()
+    mean = torch.stack([task.probabilities(task(view)) for view in views]).mean(0)
+    return task.as_raw(mean)

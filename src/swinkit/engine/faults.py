@@ -3,19 +3,60 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from swinkit.data.batching import Batch
-from swinkit.engine.ranks import highest, rank, told_by, whole_state, world
+from swinkit.engine.ranks import gathered, highest, rank, told_by, whole_state, world
 from swinkit.errors import RunError
-from swinkit.files import write_atomically
+from swinkit.files import write_atomically, write_text
+from swinkit.progress import remark
 from swinkit.tasks.base import Task
 
 LARGEST = 1e4  # no loss of a run that learns
+
+
+def too_many(broken: int, images: int) -> bool:
+    """Whether more files cannot be read than a run may leave out: 1 %, but three of a small set."""
+    return broken > max(3, images / 100)
+
+
+def listed(messages: Sequence[str], limit: int = 10) -> str:
+    """The first of some sentences, and how many follow."""
+    more = f" … and {len(messages) - limit} more." if len(messages) > limit else ""
+    return " ".join(messages[:limit]) + more
+
+
+class Unreadable:
+    """Files that could not be read in training: each is named once, on screen and in unreadable.txt.
+
+    All processes of a run keep the same list; the first one writes and speaks.
+    """
+
+    def __init__(self, path: Path, images: int, console: Console) -> None:
+        self.path, self.images, self.console = path, images, console
+        old = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        self.messages = dict.fromkeys(old)
+
+    def note(self, messages: Sequence[str], *, training: bool) -> None:
+        """Take note of what one process has found; RunError where training leaves out too much."""
+        new = [text for some in gathered(list(messages)) for text in some if text not in self.messages]
+        if not new:
+            return
+        self.messages.update(dict.fromkeys(new))
+        if rank() == 0:
+            write_text(self.path, "".join(f"{text}\n" for text in self.messages))
+            remark(self.console, f"Left out: {listed(new)}")
+        if training and too_many(len(self.messages), self.images):
+            raise RunError(
+                f"{len(self.messages)} of {self.images} training images cannot be read, more than 1 %: "
+                f"{listed(list(self.messages))} {self.path} lists all."
+            )
 
 
 def has_blown_up(loss: Tensor) -> bool:

@@ -14,7 +14,7 @@ from torch.distributed.fsdp import fully_shard
 
 from swinkit.config import TrainConfig
 from swinkit.data.batching import Batch
-from swinkit.engine.faults import blow_up, has_blown_up
+from swinkit.engine.faults import Unreadable, blow_up, has_blown_up
 from swinkit.engine.optim import make_optimizer, parameter_groups, peak_lr, warmup_schedule
 from swinkit.engine.outline import Batches
 from swinkit.engine.ranks import collected, summed, told_by, world
@@ -25,13 +25,21 @@ from swinkit.tasks.base import Task
 class TrainingModule(LightningModule):
     """Wraps a task for Lightning; the task itself stays plain PyTorch."""
 
-    def __init__(self, task: Task, config: TrainConfig, batches: Batches, *, from_scratch: bool) -> None:
+    def __init__(
+        self,
+        task: Task,
+        config: TrainConfig,
+        batches: Batches,
+        unreadable: Unreadable,
+        *,
+        from_scratch: bool,
+    ) -> None:
         super().__init__()
         self.task, self.config, self.batches = task, config, batches
         self.lr = peak_lr(config, batches.step, from_scratch=from_scratch)
         self.mix = task.mixing(config.augmentation)
         self.metric = task.metric()
-        self.unreadable: dict[str, None] = {}  # messages, in order, each once
+        self.unreadable = unreadable
         self.skipped: list[str] = []  # batches whose loss was no number
         self.losses = torch.zeros(2)  # of the epoch: their sum over images, and how many
         self.val_losses = [0.0, 0.0]
@@ -47,7 +55,6 @@ class TrainingModule(LightningModule):
 
         Of several processes each gives its share of the mean over all images of the step.
         """
-        self._note(batch)
         if len(batch):
             assert batch.targets is not None
             images, targets = self.mix(batch.images, batch.targets)
@@ -56,7 +63,9 @@ class TrainingModule(LightningModule):
         else:
             loss = self._no_loss(batch)
         own = float(len(batch))
-        images_in_all, bad = summed([own, float(has_blown_up(loss))])
+        images_in_all, bad, dropped = summed([own, float(has_blown_up(loss)), float(len(batch.unreadable))])
+        if dropped:
+            self.unreadable.note(batch.unreadable, training=True)
         if bad:
             self._blown_up(batch, loss, batch_idx)
         if bad or not images_in_all:
@@ -81,11 +90,12 @@ class TrainingModule(LightningModule):
         """Start the figures anew."""
         self.metric.reset()
         self.val_losses = [0.0, 0.0]
+        self.dropped: list[str] = []
         self._figures = None
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a batch into the figures."""
-        self._note(batch)
+        self.dropped += batch.unreadable
         if not len(batch):
             return
         raw = self.task(batch.images)
@@ -98,6 +108,7 @@ class TrainingModule(LightningModule):
         for name, losses in (("train_loss", self.losses.tolist()), ("val_loss", self.val_losses)):
             total, images = summed(losses)
             self.log(name, total / images if images else math.nan)
+        self.unreadable.note(self.dropped, training=False)
         for name, value in self.figures().items():
             self.log(f"val_{name}", value)
 
@@ -152,9 +163,6 @@ class TrainingModule(LightningModule):
         """A loss without gradient, all layers passed: with FSDP2 the others wait in each of them."""
         raw: Tensor = self.task(_one_blank(batch))
         return raw.sum() * 0
-
-    def _note(self, batch: Batch) -> None:
-        self.unreadable.update(dict.fromkeys(batch.unreadable))
 
 
 def _one_blank(batch: Batch) -> Tensor:

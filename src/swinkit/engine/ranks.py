@@ -104,6 +104,15 @@ def highest(values: list[float]) -> list[float]:
     return largest.tolist()
 
 
+def gathered(value: Value) -> list[Value]:
+    """Everyone's value, in order, in every process."""
+    if not dist.is_initialized():
+        return [value]
+    everyone: list[Value | None] = [None] * dist.get_world_size()
+    dist.all_gather_object(everyone, value)
+    return cast(list[Value], everyone)
+
+
 def collected(value: Value) -> list[Value]:
     """Everyone's value, in order, in the first process; in the others nothing."""
     if not dist.is_initialized():

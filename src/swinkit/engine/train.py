@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
+import os
 import signal
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.console import Console
@@ -35,14 +37,13 @@ from swinkit.engine.callbacks import (
     StopOnSignal,
     Thaw,
 )
-from swinkit.engine.faults import told
+from swinkit.engine.faults import Unreadable, told
 from swinkit.engine.module import TrainingModule
 from swinkit.engine.outline import Batches
 from swinkit.engine.progress import TrainingProgress
-from swinkit.engine.ranks import ALONE, Place, collected, own_place
+from swinkit.engine.ranks import ALONE, Place, own_place
 from swinkit.engine.run import RunFolder
 from swinkit.errors import ConfigError, RunError
-from swinkit.files import write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_precision, pick_workers
 from swinkit.progress import remark
 from swinkit.tasks.base import Task
@@ -120,7 +121,7 @@ def share_batch(images: int, at_most: int, world: int = 1, *, exactly: bool) -> 
 
 def fit(
     task: Task,
-    splits: Mapping[str, Sequence[Any]],
+    splits: Mapping[str, Any],
     config: TrainConfig,
     run: RunFolder,
     *,
@@ -135,7 +136,8 @@ def fit(
     """
     training, validation = loaders(task, splits, config, chosen)
     from_scratch = task.load_report is None
-    module = TrainingModule(task, config, chosen.batches, from_scratch=from_scratch)
+    unreadable = Unreadable(run.path / "unreadable.txt", chosen.batches.images, console)
+    module = TrainingModule(task, config, chosen.batches, unreadable, from_scratch=from_scratch)
     lineage = {"data": config.data, "epochs": config.epochs, "seed": config.seed}
     with StopOnSignal(run) as stop, quiet_lightning():
         callbacks: list[Callback] = [
@@ -159,13 +161,11 @@ def fit(
             batches = chosen.batches
             known = told(error, batch_size=batches.batch_size, accumulate=batches.accumulate, folder=run.path)
             raise known or error from error
-    unreadable, skipped = list(module.unreadable), module.skipped
-    for others in collected(unreadable)[1:]:
-        unreadable += others
-    if chosen.place.first:
-        report_unreadable(sorted(set(unreadable)), run, console)
-        if skipped:
-            remark(console, f"{len(skipped)} batches were skipped. {skipped[0]}")
+    if chosen.place.first and unreadable.messages:
+        count = len(unreadable.messages)
+        remark(console, f"{count} files could not be read and were left out; {unreadable.path} lists them.")
+    if chosen.place.first and module.skipped:
+        remark(console, f"{len(module.skipped)} batches were skipped. {module.skipped[0]}")
 
 
 def early_stopping(task: Task, patience: int) -> EarlyStopping:
@@ -221,13 +221,55 @@ def make_trainer(config: TrainConfig, chosen: Plan, run: RunFolder, callbacks: l
         gradient_clip_val=config.clip or None,
         accumulate_grad_batches=chosen.batches.accumulate,
         callbacks=callbacks,
-        logger=TensorBoardLogger(run.path, name="", version=""),
+        logger=make_loggers(config, run),
         default_root_dir=run.path,
         enable_checkpointing=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
     )
+
+
+def make_loggers(config: TrainConfig, run: RunFolder) -> list[Logger]:
+    """Trackers by name; ConfigError where one is not installed."""
+    return [_TRACKERS[name](run) for name in dict.fromkeys(config.log)]
+
+
+def _tensorboard(run: RunFolder) -> Logger:
+    return TensorBoardLogger(run.path, name="", version="")
+
+
+def _wandb(run: RunFolder) -> Logger:
+    from pytorch_lightning.loggers import WandbLogger
+
+    # the same for a run that goes on
+    begun = f"{run.path.resolve()} {run.split_file.stat().st_mtime_ns}"
+    name = hashlib.sha256(begun.encode()).hexdigest()[:12]
+    return _installed(
+        "wandb",
+        lambda: WandbLogger(run.path.name, project="swinkit", save_dir=run.path, id=name, resume="allow"),
+    )
+
+
+def _mlflow(run: RunFolder) -> Logger:
+    from pytorch_lightning.loggers import MLFlowLogger
+
+    place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run.path.resolve() / 'mlflow.db'}"
+    return _installed("mlflow", lambda: MLFlowLogger("swinkit", run.path.name, tracking_uri=place))
+
+
+_TRACKERS: dict[str, Callable[[RunFolder], Logger]] = {
+    "tensorboard": _tensorboard,
+    "wandb": _wandb,
+    "mlflow": _mlflow,
+}
+
+
+def _installed(name: str, make: Callable[[], Logger]) -> Logger:
+    try:
+        return make()
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"log {name} needs a library more: `pip install swinkit[{name}]`.") from error
 
 
 def make_strategy(config: TrainConfig, place: Place) -> Strategy | str:
@@ -242,7 +284,7 @@ def make_strategy(config: TrainConfig, place: Place) -> Strategy | str:
 
 
 def loaders(
-    task: Task, splits: Mapping[str, Sequence[Any]], config: TrainConfig, chosen: Plan
+    task: Task, splits: Mapping[str, Any], config: TrainConfig, chosen: Plan
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """Loaders of the training and validation parts."""
     images = task.dataset(splits["train"], config.augmentation)
@@ -257,6 +299,8 @@ def loaders(
         drop_last=batches.drop_last,
         repeats=config.repeats,
         share=share,
+        chances=None if config.sampling == "all" else splits["train"].chances(len(task.classes)),
+        archives=splits["train"].archives(),
     )
     training = make_loader(images, order, workers=chosen.workers)
     others = task.dataset(splits["val"])
@@ -277,14 +321,6 @@ def check_loaded(task: Task) -> None:
             f"Only {share:.0%} of the backbone's tensors were loaded from {report.source}: training would "
             "start almost from nothing; give a file that fits, or start from a variant."
         )
-
-
-def report_unreadable(messages: list[str], run: RunFolder, console: Console) -> None:
-    """List files that could not be read, on screen and in unreadable.txt."""
-    if messages:
-        path = run.path / "unreadable.txt"
-        write_text(path, "\n".join(messages) + "\n")
-        remark(console, f"{len(messages)} files could not be read and were left out ({path}): {messages[0]}")
 
 
 @contextmanager

@@ -23,7 +23,8 @@ def draw_data(report: DataReport, path: Path) -> None:
     for split, samples in report.data.splits.items():
         for sample in samples:
             if sample.path not in bad:
-                sound[sample.label].append((split, sample.path))
+                for label in sample.labels:
+                    sound[label].append((split, sample.path))
     for label, name in enumerate(report.data.classes[:CLASSES]):
         own = sound[label]
         shown = own[:: max(1, len(own) // COLUMNS)][:COLUMNS]

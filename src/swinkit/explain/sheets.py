@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from swinkit.data.reading import read_image
+from swinkit.data.reading import read_preview
 from swinkit.errors import ImageError
 from swinkit.explain.canvas import INK, PAPER, font_for, save_image
 
@@ -54,7 +54,7 @@ def _thumbnail(path: str) -> Image.Image:
     """The picture in a square, the rest of it grey; all grey where the file has gone since."""
     square = Image.new("RGB", (SIDE, SIDE), (228, 228, 231))
     try:
-        image = read_image(path, at_least=SIDE)
+        image = read_preview(path, at_least=SIDE)
     except ImageError:
         return square
     scale = SIDE / max(image.size)

@@ -60,6 +60,11 @@ class ClassificationMetric:
 
     def merge(self, other: Self) -> None:
         """Count in what another such metric, of other pictures, has counted."""
+        if not self.count:
+            vars(self).update(vars(other))
+            return
+        if not other.count:
+            return
         for mine, theirs in zip(self._all(), other._all(), strict=True):
             mine.merge_state(theirs)
         self.count += other.count

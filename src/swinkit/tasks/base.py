@@ -55,7 +55,9 @@ class Task(nn.Module, ABC):
     """A backbone, a head, and the way from images to results."""
 
     name: ClassVar[str]
-    monitor: ClassVar[str]  # the figure of `metric` that picks the best model; higher is better
+
+    monitor: Any  # str: the figure of `metric` that picks the best model; higher is better
+    multi_label: bool = False  # whether a picture may have several classes
 
     backbone: SwinBackbone
     labels: Labels
@@ -118,16 +120,33 @@ class Task(nn.Module, ABC):
         """Losses by name, to be summed; `raw` are the outputs for the batch where they are known."""
 
     @abstractmethod
-    def metric(self) -> Metric:
-        """A fresh metric."""
+    def probabilities(self, raw: Tensor) -> Tensor:
+        """Outputs of `forward` as probabilities, which may be averaged over views of a picture."""
+
+    @abstractmethod
+    def as_raw(self, probabilities: Tensor) -> Tensor:
+        """Outputs that have these probabilities."""
+
+    @abstractmethod
+    def weigh_classes(self, counts: Sequence[int]) -> None:
+        """Weigh the loss of training by how often each class stands in it."""
+
+    @abstractmethod
+    def metric(self, *, several: bool = False) -> Metric:
+        """A fresh metric; with `several` for samples of which each of several answers is right."""
 
     @abstractmethod
     def dataset(
-        self, samples: Sequence[Any], augmentation: Augmentation | None = None, *, whole: bool = False
+        self,
+        samples: Sequence[Any],
+        augmentation: Augmentation | None = None,
+        *,
+        whole: bool = False,
+        several: bool = False,
     ) -> ImageDataset:
         """Samples, or bare paths, as this model takes them; with `augmentation` for training.
 
-        `whole` gives all that crops may be taken of.
+        `whole` gives all that crops may be taken of. `several` is for samples with several right answers.
         """
 
     @abstractmethod

@@ -15,8 +15,8 @@ from swinkit.config import Augmentation, Preprocessing
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch, ImageDataset, Item
-from swinkit.data.folders import Sample
-from swinkit.data.reading import clean, read_sized
+from swinkit.data.reading import clean, read_channels
+from swinkit.data.samples import Sample
 from swinkit.data.transforms import evaluation_transform, mix_batch, training_transform
 from swinkit.errors import ConfigError
 from swinkit.heads.classify import PooledLinear
@@ -28,21 +28,33 @@ from swinkit.tasks.base import ImageLike, Metric, Mix, Task, listed
 class Classifier(Task):
     """Backbone, mean over tokens, linear layer: (B, C, H, W) -> logits (B, classes).
 
-    A video backbone takes (B, C, T, H, W), or pictures as clips of one frame.
+    With `multi_label` a picture may have several classes, or none: each is answered for itself. A video
+    backbone takes (B, C, T, H, W), or pictures as clips of one frame.
     """
 
     name: ClassVar[str] = "classify"
-    monitor: ClassVar[str] = "top1"
 
     def __init__(
-        self, config: SwinConfig, labels: Labels, preprocessing: Preprocessing, *, head_drop: float = 0.0
+        self,
+        config: SwinConfig,
+        labels: Labels,
+        preprocessing: Preprocessing,
+        *,
+        head_drop: float = 0.0,
+        multi_label: bool = False,
     ) -> None:
         super().__init__()
-        self.labels, self.preprocessing = labels, preprocessing
+        self.labels, self.preprocessing, self.multi_label = labels, preprocessing, multi_label
+        self.class_weights: Tensor | None = None
         self.lineage, self.licence, self.load_report = [], "", None
         self.topk = 5
         self.backbone = SwinBackbone(config)
         self.head = PooledLinear(self.backbone.features[-1], len(labels), head_drop)
+
+    @property
+    def monitor(self) -> str:
+        """Top-1, or the mean over classes of the average precision."""
+        return "map" if self.multi_label else "top1"
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of normalised images."""
@@ -64,37 +76,65 @@ class Classifier(Task):
     def preprocess(self, images: Sequence[ImageLike]) -> Batch:
         """Files or PIL images to one normalised batch; an unreadable one raises ImageError."""
         transform = evaluation_transform(self.preprocessing)
-        mode = self.preprocessing.mode
+        channels = self.preprocessing.channels
         items = []
         for image in images:
             if isinstance(image, Image.Image):
-                pixels = clean(image, mode=mode)
+                if channels not in (1, 3):
+                    raise ConfigError(f"The model takes {channels} channels: give files, not PIL images.")
+                pixels = clean(image, mode="L" if channels == 1 else "RGB")
                 item = Item(transform(pixels), None, (pixels.height, pixels.width), "")
             else:
-                pixels, size = read_sized(image, mode=mode)
-                item = Item(transform(pixels), None, size, str(image))
+                read, size = read_channels(image, channels)
+                item = Item(transform(read), None, size, str(image))
             items.append(item)
         return self.dataset(()).collate(items)
 
     def postprocess(self, raw: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Result]:
-        """The likeliest classes of each picture, softmax in fp32."""
-        scores, labels = raw.float().softmax(-1).topk(min(self.topk, len(self.labels)))
+        """The likeliest classes of each picture, softmax (of several classes sigmoid) in fp32."""
+        scores, labels = self.probabilities(raw).topk(min(self.topk, len(self.labels)))
         return [
             Classes("", size, tuple(ids), tuple(self.classes[i] for i in ids), tuple(values))
             for size, ids, values in zip(sizes, labels.tolist(), scores.tolist(), strict=True)
         ]
 
+    def probabilities(self, raw: Tensor) -> Tensor:
+        """Of each class: in all 1, or each for itself."""
+        return raw.float().sigmoid() if self.multi_label else raw.float().softmax(-1)
+
+    def as_raw(self, probabilities: Tensor) -> Tensor:
+        """Outputs that have these probabilities."""
+        return probabilities.logit() if self.multi_label else probabilities.log()
+
     def loss(self, batch: Batch, raw: Tensor | None = None) -> dict[str, Tensor]:
-        """Cross entropy, with hard (B,) or soft (B, classes) targets."""
+        """Cross entropy, with hard (B,) or soft (B, classes) targets; of several classes that of each."""
         assert batch.targets is not None
-        logits = self(batch.images) if raw is None else raw
-        return {"cross_entropy": F.cross_entropy(logits.float(), batch.targets)}
+        logits = (self(batch.images) if raw is None else raw).float()
+        weights = self.class_weights if self.training else None
+        weights = None if weights is None else weights.to(logits.device)
+        if self.multi_label:
+            return {
+                "binary_cross_entropy": F.binary_cross_entropy_with_logits(logits, batch.targets, weights)
+            }
+        return {"cross_entropy": F.cross_entropy(logits, batch.targets, weights)}
 
-    def metric(self) -> Metric:
-        """Top-1, top-5, per class, confusion."""
-        from swinkit.metrics.classify import ClassificationMetric  # torchmetrics takes a second to import
+    def weigh_classes(self, counts: Sequence[int]) -> None:
+        """Let rare classes count as much as frequent ones in training, all together as before."""
+        found = torch.tensor(counts, dtype=torch.float32)
+        present = found > 0
+        weights = torch.where(present, found.sum() / (present.sum() * found.clamp(min=1)), 1.0)
+        self.class_weights = weights
 
-        return ClassificationMetric(self.labels)
+    def metric(self, *, several: bool = False) -> Metric:
+        """Top-1, top-5, per class, confusion; of several classes average precision."""
+        # here, for torchmetrics takes a second to import
+        from swinkit.metrics.anyof import AnyOfMetric
+        from swinkit.metrics.classify import ClassificationMetric
+        from swinkit.metrics.multilabel import MultiLabelMetric
+
+        if several:
+            return AnyOfMetric(self.labels)
+        return MultiLabelMetric(self.labels) if self.multi_label else ClassificationMetric(self.labels)
 
     def dataset(
         self,
@@ -102,25 +142,27 @@ class Classifier(Task):
         augmentation: Augmentation | None = None,
         *,
         whole: bool = False,
+        several: bool = False,
     ) -> ImageDataset:
         """Samples, or bare paths, as this model takes them; with `augmentation` for training.
 
         `whole` gives the whole central square, of which the model's crop is a part.
         """
-        pre = self.preprocessing
+        pre, multi = self.preprocessing, len(self.labels) if self.multi_label or several else None
         if whole:
             if pre.crop == 1:
                 raise ConfigError(f"crops needs a margin, but the model takes whole pictures of {pre.size}².")
             pre = pre.model_copy(update={"size": round(pre.size / pre.crop), "crop": 1.0})
         if augmentation is None:
-            return ImageDataset(samples, pre, evaluation_transform(pre))
+            return ImageDataset(samples, pre, evaluation_transform(pre), multi=multi)
         # twice the input size keeps all detail of a crop of a quarter of the area
-        return ImageDataset(samples, pre, training_transform(pre, augmentation), at_least=2 * pre.size)
+        transform = training_transform(pre, augmentation)
+        return ImageDataset(samples, pre, transform, at_least=2 * pre.size, multi=multi)
 
     def mixing(self, augmentation: Augmentation) -> Mix:
         """Mixup and cutmix, then label smoothing, to soft targets (B, classes)."""
         mix = mix_batch(augmentation, len(self.labels))
-        smooth = augmentation.label_smoothing
+        smooth = 0.0 if self.multi_label else augmentation.label_smoothing
 
         def mix_and_smooth(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
             images, soft = mix(images, targets)
@@ -133,5 +175,6 @@ class Classifier(Task):
         self.topk = topk
 
     def settings(self) -> dict[str, Any]:
-        """The head's dropout."""
-        return {"head_drop": self.head.dropout}
+        """The head's dropout, and whether a picture may have several classes."""
+        several = {"multi_label": True} if self.multi_label else {}
+        return {"head_drop": self.head.dropout, **several}

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swinkit.data.folders import ClassData, _draw_val, _Found, open_classes, save_split
+from swinkit.data.opening import _draw_val, open_classes, save_split
+from swinkit.data.samples import ClassData, Entry, Found
 from swinkit.errors import ConfigError, DataError, RunError
 
 
@@ -122,7 +123,7 @@ def test_missing_and_other_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folder or file"):
         open_classes(tmp_path / "gone")
     (tmp_path / "data.zip").touch()
-    with pytest.raises(DataError, match="neither a folder nor a CSV"):
+    with pytest.raises(DataError, match="neither a folder nor a CSV, Parquet, text or tar file"):
         open_classes(tmp_path / "data.zip")
 
 
@@ -163,10 +164,14 @@ def test_one_class_is_enough_to_evaluate(make_folders) -> None:
 def test_the_draw_is_stratified(counts: dict[str, int], fraction: float, seed: int) -> None:
     root = Path("/nowhere")
     train = {name: [root / name / f"{i}.png" for i in range(count)] for name, count in counts.items()}
-    found = _Found(root, {"train": dict(train)})
+    entries = [Entry(path, (name,)) for name, paths in train.items() for path in paths]
+    found = Found(root, {"train": entries})
     _draw_val(found, fraction, seed)
     for name, paths in train.items():
-        kept, drawn = found.splits["train"][name], found.splits.get("val", {}).get(name, [])
+        kept, drawn = (
+            [entry.path for entry in found.splits.get(part, []) if entry.labels == (name,)]
+            for part in ("train", "val")
+        )
         assert sorted(kept + drawn) == sorted(paths)
         if len(paths) >= 2:
             assert kept

@@ -1,0 +1,87 @@
+"""Files inside tar files, read in place: `photos.tar/cat.jpg` is a path like any other."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swinkit.errors import DataError
+
+
+@dataclass(frozen=True)
+class Index:
+    """Where the files of a tar file lie, by name; arrays, so that processes share them."""
+
+    names: NDArray[np.bytes_]
+    places: NDArray[np.int64]
+
+    def find(self, name: str) -> tuple[int, int] | None:
+        """Offset and size of a file."""
+        wanted = np.bytes_(os.fsencode(name))
+        row = int(np.searchsorted(self.names, wanted))
+        if row == len(self.names) or self.names[row] != wanted:
+            return None
+        return int(self.places[row, 0]), int(self.places[row, 1])
+
+
+@cache
+def index(archive: Path) -> Index:
+    """The index of a tar file; DataError for one that is none, is compressed or cut short."""
+    names, places = [], []
+    try:
+        length = archive.stat().st_size
+        with tarfile.open(archive, "r:") as tar:
+            for member in tar:
+                if member.isfile() and not member.issparse():
+                    names.append(os.fsencode(member.name))
+                    places.append((member.offset_data, member.size))
+                    if member.offset_data + member.size > length:
+                        raise tarfile.ReadError("it is cut short")
+    except (OSError, tarfile.TarError) as error:
+        raise DataError(f"{archive} cannot be read as a plain tar file ({error}); write it anew.") from error
+    order = np.argsort(np.array(names, "S")) if names else np.zeros(0, np.int64)
+    return Index(np.array(names, "S")[order], np.array(places, np.int64).reshape(-1, 2)[order])
+
+
+def in_order(archive: Path) -> list[str]:
+    """Names of the files of a tar file as they lie in it."""
+    found = index(archive)
+    return [os.fsdecode(bytes(found.names[row])) for row in np.argsort(found.places[:, 0])]
+
+
+def place_inside(path: Path) -> tuple[Path, str] | None:
+    """The tar file that a path leads into, and the name in it; None for a file on its own."""
+    if f".tar{os.sep}" not in str(path):
+        return None
+    archive = next((above for above in path.parents if above.suffix == ".tar" and above.is_file()), None)
+    return None if archive is None else (archive, path.relative_to(archive).as_posix())
+
+
+def exists(path: Path) -> bool:
+    """Whether a path names a file, on its own or inside a tar file."""
+    inside = place_inside(path)
+    return path.is_file() if inside is None else index(inside[0]).find(inside[1]) is not None
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """Open a file to read, on its own or inside a tar file; FileNotFoundError as usual."""
+    inside = place_inside(path)
+    return path.open("rb") if inside is None else io.BytesIO(read_inside(*inside))
+
+
+def read_inside(archive: Path, name: str) -> bytes:
+    """The content of a file inside a tar file."""
+    place = index(archive).find(name)
+    if place is None:
+        raise FileNotFoundError(archive / name)
+    with archive.open("rb") as tar:
+        tar.seek(place[0])
+        return tar.read(place[1])

@@ -1,0 +1,199 @@
+"""Open a class data set, in whatever form it lies on disk: its classes numbered, its parts told apart."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from swinkit.data.archives import place_inside
+from swinkit.data.folders import read_folder
+from swinkit.data.lists import find_lists, read_lists
+from swinkit.data.reading import natural_key
+from swinkit.data.samples import ClassData, Entry, Found, Sample, Samples, some
+from swinkit.data.shards import find_shards, read_shards
+from swinkit.data.synsets import SYNSET, readable_names, translation
+from swinkit.data.tables import Row, Table, read_table, write_table
+from swinkit.errors import ConfigError, DataError
+
+TABLES = (".csv", ".parquet")
+
+
+def open_classes(
+    data: str | Path,
+    *,
+    val_fraction: float = 0.2,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    split_file: Path | None = None,
+    min_classes: int = 2,
+) -> ClassData:
+    """List the images of a class data set and number its classes.
+
+    `data` is a folder with `train` (and `val`, `test`) folders of class folders, one folder of class
+    folders, a CSV or Parquet file with the columns path, label or labels and, if wanted, split, a folder of
+    text lists (`lists.py`), or shards: a folder of tar files, one, or a pattern with braces (`shards.py`).
+    Where there is train but no val, `val_fraction` of each class is drawn from train: the same images for
+    the same seed, wherever the data lies. `val_fraction=0` draws none: a folder without parts is then all
+    "train". `classes` (a model's) fixes names and order; the data may then hold a part of them only, and
+    name them by synset or number too. A `split_file` that exists, written by `save_split`, decides on the
+    splits instead.
+
+    Raises DataError for data that cannot be used as it is, ConfigError for a fraction outside [0, 1).
+    """
+    if not 0 <= val_fraction < 1:
+        raise ConfigError(f"val_fraction is {val_fraction}; give a number from 0 up to, not including, 1.")
+    found = _find(Path(data))
+    _name_synsets(found)
+    if split_file is not None and split_file.exists():
+        found = _apply_split_file(found, split_file)
+    elif val_fraction > 0 and "train" in found.splits and "val" not in found.splits:
+        _draw_val(found, val_fraction, seed)
+    names = _order_classes(found, classes, min_classes)
+    labels = {name: label for label, name in enumerate(names)}
+    splits = {split: _numbered(entries, labels, found.multi) for split, entries in found.splits.items()}
+    notes = [*found.notes, *_missing(found, names)]
+    return ClassData(found.root, names, splits, tuple(notes), found.multi)
+
+
+def save_split(data: ClassData, path: Path) -> None:
+    """Write which image is in which split as CSV (path, label, split), paths relative to `data.root`.
+
+    `open_classes(data.root, split_file=path)` gives the same splits again; so does `open_classes(path)`
+    where the file lies in `data.root`.
+
+    Raises DataError for a file that cannot be written.
+    """
+    rows = (
+        Row(sample.path, tuple(data.classes[label] for label in sample.labels), split)
+        for split, samples in data.splits.items()
+        for sample in samples
+    )
+    write_table(rows, path, data.root, multi=data.multi)
+
+
+def _find(data: Path) -> Found:
+    if data.is_dir():
+        lists = find_lists(data)
+        if lists:
+            return read_lists(lists, data)
+        shards = find_shards(data)
+        return read_shards(shards, data) if shards else read_folder(data)
+    if data.suffix.lower() == ".tar" or glob.has_magic(str(data)):
+        return read_shards(find_shards(data), data.parent)
+    if not data.exists():
+        raise DataError(f"There is no folder or file {data}; check the path.")
+    if data.suffix.lower() == ".txt":
+        return read_lists([data], data.parent)
+    if data.suffix.lower() not in TABLES:
+        raise DataError(
+            f"{data} is neither a folder nor a CSV, Parquet, text or tar file; give a folder of class "
+            "folders or a CSV."
+        )
+    return _from_table(read_table(data, data.parent), data.parent)
+
+
+def _from_table(table: Table, root: Path) -> Found:
+    found = Found(root, multi=table.multi)
+    for row in table.rows:
+        found.splits.setdefault(row.split or "train", []).append(Entry(row.path, row.labels))
+    return found
+
+
+def _numbered(entries: list[Entry], labels: dict[str, int], multi: bool) -> Samples:
+    """Samples in the order of their classes; those of shards as they lie, to be read so."""
+    numbered = [(tuple(sorted(labels[name] for name in entry.labels)), entry.path) for entry in entries]
+    if entries and place_inside(entries[0].path) is None:
+        numbered.sort(key=lambda item: item[0])
+    return Samples((Sample(path, own if multi else own[0]) for own, path in numbered), multi=multi)
+
+
+def _name_synsets(found: Found) -> None:
+    """Give classes that are all synsets their words; their order stays that of the synsets, as published."""
+    names = found.names()
+    if not names or not all(SYNSET.fullmatch(name) for name in names):
+        return
+    words = readable_names(found.root, names)
+    found.rename({name: words.get(name, name) for name in names})
+    found.order = tuple(words.get(name, name) for name in found.order or sorted(names))
+
+
+def _order_classes(found: Found, classes: Sequence[str] | None, min_classes: int) -> tuple[str, ...]:
+    """Give the class names in the order of their labels, and check that all splits keep to them."""
+    present = found.names()
+    if not any(found.splits.values()) or (not present and classes is None):
+        raise DataError(f"{found.root} holds no images in class folders; check the path.")
+    if classes is not None:
+        _translate(found, classes)
+        return tuple(classes)
+    if "train" in found.splits:
+        for split in found.splits:
+            extra = sorted(found.names(split) - found.names("train"), key=natural_key)
+            if extra:
+                raise DataError(
+                    f"In {found.root}, {split} has classes that train lacks: {some(extra)}; "
+                    "add images of them to train or remove them."
+                )
+    if len(present) < min_classes and not found.multi:
+        raise DataError(
+            f"{found.root} has only the class {some(sorted(present))}, but {min_classes} are needed; "
+            "add classes, or give the folder whose subfolders are the classes."
+        )
+    return found.order or tuple(sorted(present, key=natural_key))
+
+
+def _translate(found: Found, classes: Sequence[str]) -> None:
+    """Call the classes as the model does; DataError where it does not know one."""
+    words = translation(found.names(), classes)
+    if words is None:
+        unknown = sorted(found.names() - set(classes), key=natural_key)
+        raise DataError(
+            f"{found.root} has classes that the model does not know: {some(unknown)}; "
+            f"it knows {some(classes)}, so rename the folders or train a model for them."
+        )
+    found.rename(words)
+
+
+def _draw_val(found: Found, fraction: float, seed: int) -> None:
+    """Move a part of each class of train to val; a class of one image stays in train.
+
+    The images with the smallest hashes of seed and relative path are drawn: that depends neither on the
+    order of the file system nor on a random generator's version, and a new image moves few others.
+    Images of several classes are drawn by the set of these.
+    """
+    groups: dict[tuple[str, ...], list[Entry]] = defaultdict(list)
+    for entry in found.splits["train"]:
+        groups[entry.labels].append(entry)
+    train: list[Entry] = []
+    val: list[Entry] = []
+    for entries in groups.values():
+        count = 0 if len(entries) < 2 else min(max(1, round(len(entries) * fraction)), len(entries) - 1)
+        drawn = sorted(entries, key=lambda entry: _draw_key(entry.path, found.root, seed))[:count]
+        chosen = {entry.path for entry in drawn}
+        for entry in entries:
+            (val if entry.path in chosen else train).append(entry)
+    found.splits["train"] = train
+    if val:
+        found.splits["val"] = val
+
+
+def _draw_key(path: Path, root: Path, seed: int) -> bytes:
+    relative = path.relative_to(root) if path.is_relative_to(root) else path
+    return hashlib.sha256(f"{seed}/{relative.as_posix()}".encode(errors="surrogateescape")).digest()
+
+
+def _apply_split_file(found: Found, split_file: Path) -> Found:
+    """Replace the splits by those of a file; images it does not list are left out, with a note."""
+    listed = _from_table(read_table(split_file, found.root, exact=True), found.root)
+    unlisted = {entry.path for entry in found.entries()} - {entry.path for entry in listed.entries()}
+    listed.notes, listed.order = list(found.notes), found.order
+    if unlisted:
+        listed.notes.append(f"{len(unlisted)} images are not listed in {split_file} and were left out.")
+    return listed
+
+
+def _missing(found: Found, names: Sequence[str]) -> list[str]:
+    absent = {split: [name for name in names if name not in found.names(split)] for split in found.splits}
+    return [f"There is no image of {some(gone)} in {split}." for split, gone in absent.items() if gone]

@@ -1,0 +1,153 @@
+"""What a data set is once it is found: labelled files, held so that many processes can share them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image file and the index of its class; of all its classes where it may have several."""
+
+    path: Path
+    label: int | tuple[int, ...]
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """All classes."""
+        return (self.label,) if isinstance(self.label, int) else self.label
+
+
+class Samples(Sequence[Sample]):
+    """Samples in a few arrays.
+
+    A list of a million objects would soon be copied into each loader process, for Python writes to an object
+    whenever it looks at one. `multi` tells whether a sample may have several classes, or none.
+    """
+
+    def __init__(self, samples: Iterable[Sample], *, multi: bool = False) -> None:
+        texts, labels = [], []
+        for sample in samples:
+            texts.append(os.fsencode(sample.path))
+            labels.append(sample.labels)
+        self.multi = multi
+        self._text = np.frombuffer(b"".join(texts), np.uint8)
+        self._text_ends = np.cumsum([0, *map(len, texts)])
+        self._labels = np.array([label for some in labels for label in some], np.int32)
+        self._label_ends = np.cumsum([0, *map(len, labels)])
+
+    def __len__(self) -> int:
+        return len(self._text_ends) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+    @overload
+    def __getitem__(self, place: slice) -> Samples: ...
+    def __getitem__(self, place: int | slice) -> Sample | Samples:
+        if isinstance(place, slice):
+            return self.chosen(range(*place.indices(len(self))))
+        place = range(len(self))[place]
+        text = self._text[self._text_ends[place] : self._text_ends[place + 1]].tobytes()
+        labels = self._labels[self._label_ends[place] : self._label_ends[place + 1]].tolist()
+        return Sample(Path(os.fsdecode(text)), tuple(labels) if self.multi else labels[0])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self)!r})"
+
+    def chosen(self, places: Iterable[int]) -> Samples:
+        """The samples at these places."""
+        return Samples((self[place] for place in places), multi=self.multi)
+
+    def counts(self, classes: int) -> NDArray[np.int64]:
+        """How many samples have each class."""
+        return np.bincount(self._labels, minlength=classes)
+
+    def chances(self, classes: int) -> NDArray[np.float64]:
+        """How often to draw each sample so that classes come equally often: by its rarest class."""
+        rarity = 1 / np.maximum(self.counts(classes), 1)
+        own = (self._labels[a:b] for a, b in pairwise(self._label_ends))
+        rare = np.array([rarity[labels].max(initial=rarity.min()) for labels in own])
+        chances: NDArray[np.float64] = rare / rare.sum()
+        return chances
+
+    def archives(self) -> list[int]:
+        """Lengths of the runs of samples that lie in one tar file; none where they lie in folders."""
+        runs: list[int] = []
+        last = None
+        for sample in self:
+            archive = next((above for above in sample.path.parents if above.suffix == ".tar"), None)
+            if archive is None:
+                return []
+            if archive != last:
+                runs.append(0)
+            runs[-1] += 1
+            last = archive
+        return runs
+
+
+@dataclass(frozen=True)
+class ClassData:
+    """A class data set: its class names in the order of the labels, and the samples of each split.
+
+    `splits` has those of "train", "val" and "test" that exist. `notes` are warnings for the user. `multi`
+    tells whether an image may have several classes, or none.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    splits: dict[str, Samples]
+    notes: tuple[str, ...]
+    multi: bool = False
+
+
+class Entry(NamedTuple):
+    """A file and the names of its classes."""
+
+    path: Path
+    labels: tuple[str, ...]
+
+
+@dataclass
+class Found:
+    """What lies on disk, before classes are numbered; `order` is theirs where the source has one."""
+
+    root: Path
+    splits: dict[str, list[Entry]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    multi: bool = False
+    order: tuple[str, ...] | None = None
+
+    def names(self, split: str | None = None) -> set[str]:
+        """Names of the classes that have an image, in all or in one split."""
+        chosen = self.splits.values() if split is None else [self.splits[split]]
+        return {name for entries in chosen for entry in entries for name in entry.labels}
+
+    def rename(self, words: Mapping[str, str]) -> None:
+        """Call all classes otherwise."""
+        for split, entries in self.splits.items():
+            self.splits[split] = [Entry(e.path, tuple(words[name] for name in e.labels)) for e in entries]
+
+    def entries(self) -> Iterator[Entry]:
+        """All files."""
+        for entries in self.splits.values():
+            yield from entries
+
+
+def some(names: Iterable[str], limit: int = 8) -> str:
+    """The first few names, for a sentence."""
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(repr(name) for name in names[:limit]) + more

@@ -1,0 +1,144 @@
+"""WebDataset shards: tar files in which `KEY.jpg` lies beside `KEY.cls` or `KEY.json`; read in place."""
+
+from __future__ import annotations
+
+import glob
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from braceexpand import braceexpand
+
+from swinkit.data.archives import in_order, open_file, read_inside
+from swinkit.data.lists import part_of
+from swinkit.data.reading import is_image, natural_key
+from swinkit.data.samples import ClassData, Entry, Found, Sample
+from swinkit.data.threads import in_threads
+from swinkit.errors import DataError, RunError
+from swinkit.files import make_folder, write_atomically, write_text
+
+CLASSES = "classes.txt"  # beside the shards: the names of the numbered classes, one a line
+
+
+def find_shards(place: Path) -> list[Path]:
+    """The tar files of a folder, of a pattern (`train-{0000..0146}.tar`, `*.tar`), or this one."""
+    if place.is_dir():
+        return sorted(place.glob("*.tar"), key=lambda path: natural_key(path.name))
+    found: list[Path] = []
+    for text in braceexpand(str(place)):
+        matches = sorted(map(Path, glob.glob(text))) if glob.has_magic(text) else [Path(text)]  # noqa: PTH207
+        missing = [path for path in matches if not path.is_file()] if matches else [Path(text)]
+        if missing:
+            raise DataError(f"There is no file {missing[0]}; check the pattern '{place}'.")
+        found += matches
+    return list(dict.fromkeys(found))
+
+
+def read_shards(shards: list[Path], root: Path) -> Found:
+    """List the images of shards, without reading them; the part is told by the name: train-000000.tar.
+
+    Classes are the numbers or names in `.cls`, or `label` or `labels` in `.json`; a file `classes.txt` beside
+    the shards names numbers. Raises DataError for a shard that cannot be read, or an image without a label.
+    """
+    found = Found(root)
+    listed = list(in_threads(_list, shards))
+    found.multi = any(multi for _, multi, _ in listed)
+    for path, (entries, _, others) in zip(shards, listed, strict=True):
+        found.splits.setdefault(part_of(path.name) or "train", []).extend(entries)
+        if others:
+            found.notes.append(f"{others} images in {path} have no label and were left out.")
+    names = shards[0].parent / CLASSES
+    if names.is_file() and all(name.isdecimal() for name in found.names()):
+        order = names.read_text(encoding="utf-8").splitlines()
+        beyond = [name for name in found.names() if int(name) >= len(order)]
+        if beyond:
+            raise DataError(f"{names} names {len(order)} classes, but {root} has the class {beyond[0]}.")
+        found.rename({name: order[int(name)] for name in found.names()})
+        present = found.names()
+        found.order = tuple(name for name in order if name in present)
+    return found
+
+
+def write_shards(
+    data: ClassData, out: Path, *, size: int, seed: int = 0, advance: Callable[[int], None] = lambda _: None
+) -> list[Path]:
+    """Write a data set as shards of `size` images, mixed, each file byte for byte as it lies on disk.
+
+    Raises RunError where shards are there already or cannot be written.
+    """
+    make_folder(out)
+    if any(out.glob("*.tar")):
+        raise RunError(f"{out} already holds tar files: choose another folder.")
+    written: list[Path] = []
+    for split, samples in data.splits.items():
+        order = np.random.default_rng(seed).permutation(len(samples)).tolist()
+        numbers = count()
+        for shard, start in enumerate(range(0, len(order), size)):
+            path = out / f"{split}-{shard:06d}.tar"
+            content = [(next(numbers), samples[place]) for place in order[start : start + size]]
+            write_atomically(path, partial(_write, content=content, multi=data.multi))
+            written.append(path)
+            advance(len(content))
+    write_text(out / CLASSES, "".join(f"{name}\n" for name in data.classes))
+    return written
+
+
+def _list(shard: Path) -> tuple[list[Entry], bool, int]:
+    """Labelled images, whether one may have several labels, and how many images have none."""
+    groups: dict[str, dict[str, str]] = {}
+    for name in in_order(shard):
+        folder, _, base = name.rpartition("/")
+        key, _, suffix = base.partition(".")
+        groups.setdefault(f"{folder}/{key}", {})[suffix.lower()] = name
+    entries: list[Entry] = []
+    multi, others = False, 0
+    for files in groups.values():
+        image = next((name for suffix, name in files.items() if is_image(Path(f"x.{suffix}"))), None)
+        if image is None:
+            continue
+        labels, several = _labels(shard, files)
+        if labels is None:
+            others += 1
+            continue
+        multi = multi or several
+        entries.append(Entry(shard / image, labels))
+    return entries, multi, others
+
+
+def _labels(shard: Path, files: dict[str, str]) -> tuple[tuple[str, ...] | None, bool]:
+    """Names or numbers of the classes of one image, and whether there may be several."""
+    if "cls" in files:
+        return (read_inside(shard, files["cls"]).decode().strip(),), False
+    if "json" not in files:
+        return None, False
+    try:
+        content = json.loads(read_inside(shard, files["json"]))
+    except ValueError as error:
+        raise DataError(f"{shard / files['json']} is not JSON ({error}); write the shard anew.") from error
+    if isinstance(content, dict) and isinstance(content.get("labels"), list):
+        return tuple(map(str, content["labels"])), True
+    label = content.get("label") if isinstance(content, dict) else None
+    return (None if label is None else (str(label),)), False
+
+
+def _write(path: Path, *, content: list[tuple[int, Sample]], multi: bool) -> None:
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for number, sample in content:
+            with open_file(sample.path) as file:
+                _add(tar, f"{number:09d}{sample.path.suffix.lower()}", file.read())
+            if multi:
+                _add(tar, f"{number:09d}.json", json.dumps({"labels": sample.labels}).encode())
+            else:
+                _add(tar, f"{number:09d}.cls", str(sample.label).encode())
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Add a file without date or owner: the same data give the same bytes."""
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))

@@ -1,0 +1,208 @@
+"""WebDataset shards: ours are read by webdataset, webdataset's by us; order, resume, faults."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.conftest import CLASSES, QUICK, Swin
+
+import swinkit
+from swinkit.config import Preprocessing
+from swinkit.data.batching import NEAR, ImageDataset, SeededBatches, make_loader
+from swinkit.data.opening import open_classes
+from swinkit.data.reading import find_images, read_image
+from swinkit.data.samples import ClassData
+from swinkit.data.transforms import evaluation_transform
+from swinkit.errors import DataError, ImageError
+
+webdataset = pytest.importorskip("webdataset")
+
+
+def png(value: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (6, 4), (value, 0, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write(path: Path, rows: list[dict[str, bytes]]) -> Path:
+    """A shard by the standard library: `{"png": …, "cls": …}` for each key."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for key, row in enumerate(rows):
+            for suffix, content in row.items():
+                info = tarfile.TarInfo(f"{key:04d}.{suffix}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def contents(data: ClassData, split: str) -> list[tuple[str, bytes]]:
+    """Class and pixels of each picture, sorted."""
+    return sorted((data.classes[s.label], read_image(s.path).tobytes()) for s in data.splits[split])
+
+
+@pytest.fixture
+def shards(dataset: Path, tmp_path: Path, swin: Swin) -> Path:
+    ended = swin("data", "shard", dataset, tmp_path / "shards", "--size", "20")
+    assert ended.code == 0, ended.err
+    return tmp_path / "shards"
+
+
+def test_shards_hold_the_same_pictures(shards: Path, dataset: Path) -> None:
+    names = sorted(path.name for path in shards.iterdir())
+    assert names == [
+        "classes.txt", "train-000000.tar", "train-000001.tar", "train-000002.tar", "val-000000.tar",
+    ]  # fmt: skip
+    packed, loose = open_classes(shards), open_classes(dataset)
+    assert packed.classes == loose.classes == CLASSES
+    for split in ("train", "val"):
+        assert contents(packed, split) == contents(loose, split)
+    first = [sample.label for sample in packed.splits["train"][:20]]
+    assert len(set(first)) == 3, "a shard holds pictures of all classes"
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_webdataset_reads_ours(shards: Path, dataset: Path) -> None:
+    pattern = str(shards / "train-{000000..000002}.tar")
+    theirs = webdataset.WebDataset(pattern, shardshuffle=False).decode("pil").to_tuple("png", "cls")
+    read = sorted((CLASSES[label], image.tobytes()) for image, label in theirs)
+    assert read == contents(open_classes(dataset), "train")
+    del theirs
+    gc.collect()  # webdataset leaves its last file open
+
+
+def test_we_read_webdatasets(tmp_path: Path) -> None:
+    with webdataset.ShardWriter(str(tmp_path / "train-%04d.tar"), maxcount=4, verbose=0) as writer:
+        for i in range(10):
+            writer.write({"__key__": f"k{i}", "png": png(i), "cls": i % 3})
+    data = open_classes(tmp_path / "train-{0000..0002}.tar", val_fraction=0)
+    assert data.classes == ("0", "1", "2")
+    reds = [read_image(sample.path).getpixel((0, 0))[0] for sample in data.splits["train"]]
+    assert reds == list(range(10))
+    assert [sample.label for sample in data.splits["train"]] == [i % 3 for i in range(10)]
+
+
+def test_labels_in_json(tmp_path: Path) -> None:
+    rows = [{"png": png(0), "json": json.dumps({"label": name}).encode()} for name in ("cat", "dog")]
+    write(tmp_path / "one" / "a.tar", rows)
+    assert open_classes(tmp_path / "one", val_fraction=0).classes == ("cat", "dog")
+    rows = [{"png": png(0), "json": json.dumps({"labels": names}).encode()} for names in (["a", "b"], [])]
+    write(tmp_path / "many" / "a.tar", rows)
+    data = open_classes(tmp_path / "many", val_fraction=0)
+    assert data.multi
+    assert sorted(sample.labels for sample in data.splits["train"]) == [(), (0, 1)]
+
+
+def test_names_for_numbers(tmp_path: Path) -> None:
+    write(tmp_path / "train.tar", [{"png": png(0), "cls": b"2"}, {"png": png(1), "cls": b"0"}])
+    (tmp_path / "classes.txt").write_text("naïve ✓\nother\na b\n")
+    assert open_classes(tmp_path, val_fraction=0).classes == ("naïve ✓", "a b")
+    (tmp_path / "classes.txt").write_text("only\n")
+    with pytest.raises(DataError, match=r"names 1 classes, but .* has the class 2"):
+        open_classes(tmp_path, val_fraction=0)
+
+
+def test_val_is_drawn_from_shards_without_parts(tmp_path: Path) -> None:
+    write(tmp_path / "0.tar", [{"png": png(i), "cls": str(i % 2).encode()} for i in range(20)])
+    data = open_classes(tmp_path, seed=3)
+    assert (len(data.splits["train"]), len(data.splits["val"])) == (16, 4)
+
+
+def test_a_picture_in_a_tar_is_a_path_like_any_other(shards: Path, run: swinkit.api.Run) -> None:
+    sample = open_classes(shards).splits["val"][0]
+    assert find_images([sample.path]) == [sample.path]
+    assert run.model.predict([sample.path])[0].path == str(sample.path)
+    with pytest.raises(ImageError, match="There is no file"):
+        read_image(sample.path.parent / "gone.png")
+
+
+# --- order -----------------------------------------------------------------------------------------------
+
+
+def test_shards_are_shuffled_a_few_at_a_time() -> None:
+    """Each epoch all of them, in another order; of few tar files at once; and resumable."""
+    lengths = [5] * (3 * NEAR)
+    order = SeededBatches(sum(lengths), 7, shuffle=True, seed=2, archives=lengths)
+    first, second = ([draw.place for batch in order for draw in batch] for _ in range(2))
+    assert sorted(first) == sorted(second) == list(range(sum(lengths)))
+    assert first != second
+    window = {place // 5 for place in first[: 5 * NEAR]}
+    assert len(window) == NEAR
+    assert sorted(window) != list(range(NEAR))
+    again = SeededBatches(sum(lengths), 7, shuffle=True, seed=2, archives=lengths)
+    again.begin = (0, 4)
+    assert [draw.place for batch in again for draw in batch] == first[28:]
+
+
+def test_reading_by_several_processes(shards: Path) -> None:
+    samples, pre = open_classes(shards).splits["train"], Preprocessing(size=8)
+    assert samples.archives() == [20, 20, 8]
+    dataset = ImageDataset(samples, pre, evaluation_transform(pre))
+    batches: list[list[Any]] = []
+    for workers in (0, 2):
+        order = SeededBatches(len(samples), 5, shuffle=True, seed=0, archives=samples.archives())
+        batches.append(list(make_loader(dataset, order, workers=workers)))
+    for one, other in zip(*batches, strict=True):
+        assert one.paths == other.paths
+        assert torch.equal(one.images, other.images)
+
+
+def test_training_from_shards_resumes(shards: Path, tiny_file: Path, tmp_path: Path) -> None:
+    run = swinkit.train(shards, model=tiny_file, out=tmp_path / "run", epochs=1, **QUICK)
+    assert run.model.classes == CLASSES
+    lines = (run.path / "split.csv").read_text().splitlines()
+    assert lines[1].startswith("train-000000.tar/")
+    config = run.path / "config.yaml"
+    config.write_text(config.read_text().replace("epochs: 1", "epochs: 2"))
+    resumed = swinkit.train(resume=run.path)
+    assert resumed.metrics["images"] == 18
+
+
+# --- faults ----------------------------------------------------------------------------------------------
+
+
+def test_damaged_shards(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.tar", [{"png": png(0), "cls": b"0"}])
+    whole = path.read_bytes()
+    for content in (b"no tar at all" * 100, whole[: 512 + 20]):
+        path.write_bytes(content)
+        swinkit.data.archives.index.cache_clear()
+        with pytest.raises(DataError, match=r"train\.tar cannot be read as a plain tar file"):
+            open_classes(tmp_path)
+
+
+def test_what_has_no_label_is_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "t.tar", [{"png": png(0), "cls": b"0"}, {"png": png(0)}, {"cls": b"1"}, {"txt": b"x"}])
+    data = open_classes(tmp_path, val_fraction=0, min_classes=1)
+    assert len(data.splits["train"]) == 1
+    assert "1 images in" in data.notes[0]
+
+
+def test_missing_shards_and_full_folders(tmp_path: Path, shards: Path, dataset: Path, swin: Swin) -> None:
+    with pytest.raises(DataError, match=r"There is no file .*train-0\.tar; check the pattern"):
+        open_classes(tmp_path / "train-{0..3}.tar")
+    with pytest.raises(DataError, match="There is no file"):
+        open_classes(tmp_path / "*.tar")
+    ended = swin("data", "shard", dataset, shards)
+    assert (ended.code, "already holds tar files" in ended.err) == (1, True)
+    ended = swin("data", "shard", dataset, tmp_path / "new", "--size", "0")
+    assert (ended.code, "size=0" in ended.err) == (2, True)
+
+
+def test_samples_are_compact(shards: Path) -> None:
+    samples = open_classes(shards).splits["train"]
+    assert samples[-1] == samples[len(samples) - 1]
+    assert list(samples[2:5]) == [samples[2], samples[3], samples[4]]
+    assert samples.counts(4).tolist() == [16, 16, 16, 0]
+    with pytest.raises(IndexError):
+        samples[len(samples)]
+    assert all(isinstance(value, np.ndarray | bool) for value in vars(samples).values())
