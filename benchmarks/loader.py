@@ -25,8 +25,9 @@ from timm.data import create_dataset, create_loader
 
 import swinkit
 from swinkit.config import Augmentation, Preprocessing
-from swinkit.data.batching import ImageDataset, SeededBatches, make_loader
+from swinkit.data.batching import ImageDataset, make_loader
 from swinkit.data.opening import open_classes
+from swinkit.data.order import SeededBatches
 from swinkit.data.transforms import training_transform
 from swinkit.recipes import read_recipe
 

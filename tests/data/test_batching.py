@@ -12,13 +12,12 @@ from swinkit.data.batching import (
     Batch,
     ImageDataset,
     ResumableLoader,
-    SeededBatches,
-    Share,
     check_headers,
     in_order,
     make_loader,
 )
 from swinkit.data.opening import open_classes
+from swinkit.data.order import SeededBatches, Share
 from swinkit.data.samples import Sample
 from swinkit.data.transforms import evaluation_transform, training_transform
 from swinkit.errors import ImageError

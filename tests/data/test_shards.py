@@ -17,8 +17,9 @@ from tests.conftest import CLASSES, QUICK, Swin
 
 import swinkit
 from swinkit.config import Preprocessing
-from swinkit.data.batching import NEAR, ImageDataset, SeededBatches, make_loader
+from swinkit.data.batching import ImageDataset, make_loader
 from swinkit.data.opening import open_classes
+from swinkit.data.order import NEAR, SeededBatches
 from swinkit.data.reading import find_images, read_image
 from swinkit.data.samples import ClassData
 from swinkit.data.transforms import evaluation_transform

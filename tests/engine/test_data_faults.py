@@ -15,11 +15,11 @@ from rich.console import Console
 
 import swinkit
 from swinkit.config import TrainConfig
-from swinkit.data.batching import SeededBatches
+from swinkit.data.order import SeededBatches
 from swinkit.data.samples import Sample, Samples
 from swinkit.engine.faults import Unreadable, too_many
 from swinkit.engine.run import Run
-from swinkit.engine.train import make_loggers
+from swinkit.engine.trackers import make_loggers
 from swinkit.errors import ConfigError, RunError
 from tests.conftest import CLASSES, QUICK, Swin, make_set
 

@@ -10,7 +10,7 @@ import torch
 from timm.scheduler import CosineLRScheduler
 
 import swinkit
-from swinkit.engine.callbacks import Ema
+from swinkit.engine.average import Ema
 from swinkit.engine.optim import cosine_with_warmup, default_lr, layer_of, parameter_groups
 from swinkit.engine.train import check_loaded
 from swinkit.errors import ConfigError, RunError

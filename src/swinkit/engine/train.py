@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
-import os
 import signal
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +18,17 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.console import Console
 from torch.utils.data import DataLoader
 
 from swinkit.config import TrainConfig
-from swinkit.data.batching import SeededBatches, Share, make_loader
+from swinkit.data.batching import make_loader
+from swinkit.data.order import SeededBatches, Share
+from swinkit.engine.average import Ema
 from swinkit.engine.callbacks import (
     Checkpoint,
-    Ema,
     History,
     ModelFiles,
     Reseed,
@@ -43,6 +41,7 @@ from swinkit.engine.outline import Batches
 from swinkit.engine.progress import TrainingProgress
 from swinkit.engine.ranks import ALONE, Place, own_place
 from swinkit.engine.run import RunFolder
+from swinkit.engine.trackers import make_loggers
 from swinkit.errors import ConfigError, RunError
 from swinkit.hardware import pick_batch_size, pick_device, pick_precision, pick_workers
 from swinkit.progress import remark
@@ -228,48 +227,6 @@ def make_trainer(config: TrainConfig, chosen: Plan, run: RunFolder, callbacks: l
         num_sanity_val_steps=0,
         log_every_n_steps=10,
     )
-
-
-def make_loggers(config: TrainConfig, run: RunFolder) -> list[Logger]:
-    """Trackers by name; ConfigError where one is not installed."""
-    return [_TRACKERS[name](run) for name in dict.fromkeys(config.log)]
-
-
-def _tensorboard(run: RunFolder) -> Logger:
-    return TensorBoardLogger(run.path, name="", version="")
-
-
-def _wandb(run: RunFolder) -> Logger:
-    from pytorch_lightning.loggers import WandbLogger
-
-    # the same for a run that goes on
-    begun = f"{run.path.resolve()} {run.split_file.stat().st_mtime_ns}"
-    name = hashlib.sha256(begun.encode()).hexdigest()[:12]
-    return _installed(
-        "wandb",
-        lambda: WandbLogger(run.path.name, project="swinkit", save_dir=run.path, id=name, resume="allow"),
-    )
-
-
-def _mlflow(run: RunFolder) -> Logger:
-    from pytorch_lightning.loggers import MLFlowLogger
-
-    place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run.path.resolve() / 'mlflow.db'}"
-    return _installed("mlflow", lambda: MLFlowLogger("swinkit", run.path.name, tracking_uri=place))
-
-
-_TRACKERS: dict[str, Callable[[RunFolder], Logger]] = {
-    "tensorboard": _tensorboard,
-    "wandb": _wandb,
-    "mlflow": _mlflow,
-}
-
-
-def _installed(name: str, make: Callable[[], Logger]) -> Logger:
-    try:
-        return make()
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"log {name} needs a library more: `pip install swinkit[{name}]`.") from error
 
 
 def make_strategy(config: TrainConfig, place: Place) -> Strategy | str:

@@ -1,0 +1,55 @@
+"""Where the figures of a run go beside metrics.csv: TensorBoard, Weights & Biases, MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+
+from swinkit.config import TrainConfig
+from swinkit.engine.run import RunFolder
+from swinkit.errors import ConfigError
+
+
+def make_loggers(config: TrainConfig, run: RunFolder) -> list[Logger]:
+    """Trackers by name; ConfigError where one is not installed."""
+    return [_TRACKERS[name](run) for name in dict.fromkeys(config.log)]
+
+
+def _tensorboard(run: RunFolder) -> Logger:
+    return TensorBoardLogger(run.path, name="", version="")
+
+
+def _wandb(run: RunFolder) -> Logger:
+    from pytorch_lightning.loggers import WandbLogger
+
+    # the same for a run that goes on
+    begun = f"{run.path.resolve()} {run.split_file.stat().st_mtime_ns}"
+    name = hashlib.sha256(begun.encode()).hexdigest()[:12]
+    return _installed(
+        "wandb",
+        lambda: WandbLogger(run.path.name, project="swinkit", save_dir=run.path, id=name, resume="allow"),
+    )
+
+
+def _mlflow(run: RunFolder) -> Logger:
+    from pytorch_lightning.loggers import MLFlowLogger
+
+    place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run.path.resolve() / 'mlflow.db'}"
+    return _installed("mlflow", lambda: MLFlowLogger("swinkit", run.path.name, tracking_uri=place))
+
+
+_TRACKERS: dict[str, Callable[[RunFolder], Logger]] = {
+    "tensorboard": _tensorboard,
+    "wandb": _wandb,
+    "mlflow": _mlflow,
+}
+
+
+def _installed(name: str, make: Callable[[], Logger]) -> Logger:
+    try:
+        return make()
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"log {name} needs a library more: `pip install swinkit[{name}]`.") from error
