@@ -286,9 +286,10 @@ def _print_outline(data: str | None, settings: dict[str, Any]) -> None:
         rows.append(("frozen", "", f"{plan.frozen:,}", "", ""))
     screen.print(_table(("group", "tensors", "parameters", "peak lr", "weight decay"), rows, title="Groups"))
     batches = plan.batches
+    several = f" × {batches.world} processes" if batches.world > 1 else ""
     _say(
-        f"{batches.images} images; {batches.batch_size} a batch × {batches.accumulate} accumulated = "
-        f"{batches.step} a step; {batches.an_epoch} batches an epoch × {batches.epochs} epochs = "
+        f"{batches.images} images; {batches.batch_size} a batch{several} × {batches.accumulate} accumulated "
+        f"= {batches.step} a step; {batches.an_epoch} batches an epoch × {batches.epochs} epochs = "
         f"{batches.steps} steps, {plan.warmup} of them warm-up"
     )
     _say(f"Learning rate of the head, 0 to {max(plan.rates):.3g}:")

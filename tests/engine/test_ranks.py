@@ -22,9 +22,9 @@ import swinkit
 from swinkit.config import TrainConfig
 from swinkit.engine.launch import _told, is_launcher, node_rank
 from swinkit.engine.run import Run, RunFolder
-from swinkit.engine.train import devices_of, share_batch
+from swinkit.engine.train import check_devices, devices_of, share_batch
 from swinkit.errors import ConfigError, InterruptedRunError, RunError
-from tests.conftest import CLASSES, QUICK, make_set
+from tests.conftest import CLASSES, QUICK, Swin, make_set
 
 # nothing is drawn for whole batches: that would differ between processes
 PLAIN = {"augmentation": {"mixup": 0.0, "cutmix": 0.0, "erasing": 0.5}, "drop_path": 0.0, "lr": 3e-3}
@@ -208,6 +208,22 @@ def test_batches_are_shared() -> None:
         share_batch(10, 4, 4, exactly=False)
     with pytest.raises(ConfigError, match="no multiple of batch_size=3 × 2 processes"):
         share_batch(8, 3, 2, exactly=True)
+
+
+def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    check_devices(torch.device("cuda"), 2, "auto")
+    check_devices(torch.device("cpu"), 9, "auto")
+    for processes, name in ((3, "auto"), (2, "cuda:1")):
+        with pytest.raises(ConfigError, match=f"devices={processes} takes as many GPUs"):
+            check_devices(torch.device("cuda"), processes, name)
+    with pytest.raises(ConfigError, match="devices=2 takes as many GPUs"):
+        check_devices(torch.device("mps"), 2, "auto")
+
+
+def test_a_dry_run_counts_processes(uneven: Path, tiny_file: Path, swin: Swin) -> None:
+    ended = swin("train", uneven, "--model", tiny_file, "--devices", 2, "--batch-size", 4, "--dry-run")
+    assert "50 images; 4 a batch × 2 processes × 1 accumulated = 8 a step; 6 batches an epoch" in ended.out
 
 
 def test_who_starts_processes() -> None:

@@ -56,7 +56,7 @@ class TrainingProgress(LightningProgress):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Move on."""
-        self.images += len(batch)
+        self.images += len(batch) * trainer.world_size
         self.ended = time.perf_counter()
         self.seconds = self.ended - self.started  # without validation
         if self.bar.disable:

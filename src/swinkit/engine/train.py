@@ -75,6 +75,7 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
     task.backbone.set_checkpointing(config.checkpointing)
     place = own_place() or ALONE
     device = pick_device(config.device, local_rank=place.local)
+    check_devices(device, devices_of(config), config.device)
     world = devices_of(config) * config.num_nodes
     own = math.ceil(images / world)  # of an epoch
     size = task.preprocessing.size
@@ -87,6 +88,18 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
     workers = pick_workers(config.workers, images=images, device=device, processes=devices_of(config))
     batches = Batches(images, batch_size, accumulate, config.epochs, world)
     return Plan(device, pick_precision(config.precision, device), batches, workers, place)
+
+
+def check_devices(device: torch.device, processes: int, named: str) -> None:
+    """Refuse more processes than the machine has GPUs for, or one GPU for all of them."""
+    if processes == 1 or device.type == "cpu":
+        return
+    there = torch.cuda.device_count() if named in ("auto", "cuda") and device.type == "cuda" else 1
+    if processes > there:
+        raise ConfigError(
+            f"devices={processes} takes as many GPUs, and device={named!r} gives {there}: give fewer devices, "
+            "or device cuda or cpu."
+        )
 
 
 def devices_of(config: TrainConfig) -> int:
