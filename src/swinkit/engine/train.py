@@ -97,7 +97,7 @@ def check_devices(device: torch.device, processes: int, named: str) -> None:
     there = torch.cuda.device_count() if named in ("auto", "cuda") and device.type == "cuda" else 1
     if processes > there:
         raise ConfigError(
-            f"devices={processes} takes as many GPUs, and device={named!r} gives {there}: give fewer devices, "
+            f"devices={processes} takes as many GPUs, and device={named!r} gives {there}: give fewer, "
             "or device cuda or cpu."
         )
 
