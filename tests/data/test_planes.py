@@ -14,8 +14,16 @@ from tests.conftest import CLASSES, QUICK, Swin
 
 import swinkit
 from swinkit.config import Augmentation, Preprocessing
+from swinkit.data.opening import open_classes
 from swinkit.data.planes import Planes
-from swinkit.data.reading import check_header, read_channels, read_image, read_preview, stored_mode
+from swinkit.data.reading import (
+    check_header,
+    find_images,
+    read_channels,
+    read_image,
+    read_preview,
+    stored_mode,
+)
 from swinkit.data.transforms import evaluation_transform, training_transform
 from swinkit.errors import ConfigError, ImageError
 
@@ -179,3 +187,15 @@ def test_training_on_six_channels(tmp_path: Path, swin: Swin) -> None:
     assert run.metrics["top1"] == 100
     (answer,) = model.predict([tmp_path / "set" / "val" / CLASSES[1] / "0.npy"])
     assert answer.to_dict()["classes"][0]["name"] == CLASSES[1]
+
+
+def test_arrays_beside_pictures_are_no_pictures(tmp_path: Path) -> None:
+    for name in CLASSES:
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.new("RGB", (8, 8)).save(tmp_path / name / f"{i}.png")
+        np.save(tmp_path / name / "features.npy", np.zeros(5))
+    data = open_classes(tmp_path, val_fraction=0)
+    assert len(data.splits["train"]) == 9
+    assert data.notes[0].startswith("3 files")
+    assert len(find_images(tmp_path)) == 9

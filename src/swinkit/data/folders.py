@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from swinkit.data.reading import is_image, is_visible, walk_files
+from swinkit.data.reading import is_image, is_visible, pictures_among, walk_files
 from swinkit.data.samples import Entry, Found, some
 from swinkit.data.tables import SPLIT_NAMES
 from swinkit.errors import DataError
@@ -57,7 +57,7 @@ def _find_classes(folder: Path, notes: list[str], *, strict: bool = True) -> lis
     others = 0
     for class_folder in folders:
         files = list(walk_files(class_folder))
-        images = sorted(file for file in files if is_image(file))
+        images = sorted(pictures_among(files))
         others += len(files) - len(images)
         if images:
             by_class[class_folder.name] = images

@@ -216,6 +216,12 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
+def pictures_among(files: Iterable[Path]) -> list[Path]:
+    """The images among files; arrays only where there is nothing else: they may hold masks of these."""
+    images = [file for file in files if is_image(file)]
+    return [file for file in images if file.suffix.lower() != ".npy"] or images
+
+
 def is_visible(name: str) -> bool:
     """Tell whether a name is neither hidden nor the shadow folder that macOS puts into archives."""
     return not name.startswith(".") and name != "__MACOSX"
@@ -230,7 +236,7 @@ def natural_key(text: str) -> tuple[list[str | int], str]:
 
 def _images_behind(path: Path) -> list[Path]:
     if path.is_dir():
-        images = [file for file in walk_files(path) if is_image(file)]
+        images = pictures_among(walk_files(path))
         if not images:
             raise DataError(f"The folder {path} holds no images; check the path.")
         return _naturally(images)
@@ -244,7 +250,7 @@ def _images_behind(path: Path) -> list[Path]:
         match for match in matches if match.is_file() and (is_image(match) or match.suffix == path.suffix)
     ]
     for folder in (match for match in matches if match.is_dir()):
-        images.extend(file for file in walk_files(folder) if is_image(file))
+        images.extend(pictures_among(walk_files(folder)))
     if not images:
         raise DataError(f"No image matches the pattern '{path}'; check it.")
     return _naturally(images)
