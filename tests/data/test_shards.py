@@ -188,6 +188,12 @@ def test_what_has_no_label_is_left_out(tmp_path: Path) -> None:
     assert "1 images in" in data.notes[0]
 
 
+def test_the_picture_of_a_key(tmp_path: Path) -> None:
+    write(tmp_path / "t.tar", [{"mask.png": png(9), "npy": b"", "png": png(3), "cls": b"0"}])
+    (sample,) = open_classes(tmp_path, val_fraction=0, min_classes=1).splits["train"]
+    assert read_image(sample.path).getpixel((0, 0)) == (3, 0, 0)
+
+
 def test_missing_shards_and_full_folders(tmp_path: Path, shards: Path, dataset: Path, swin: Swin) -> None:
     with pytest.raises(DataError, match=r"There is no file .*train-0\.tar; check the pattern"):
         open_classes(tmp_path / "train-{0..3}.tar")

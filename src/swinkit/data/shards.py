@@ -98,7 +98,7 @@ def _list(shard: Path) -> tuple[list[Entry], bool, int]:
     entries: list[Entry] = []
     multi, others = False, 0
     for files in groups.values():
-        image = next((name for suffix, name in files.items() if is_image(Path(f"x.{suffix}"))), None)
+        image = _picture(files)
         if image is None:
             continue
         labels, several = _labels(shard, files)
@@ -108,6 +108,13 @@ def _list(shard: Path) -> tuple[list[Entry], bool, int]:
         multi = multi or several
         entries.append(Entry(shard / image, labels))
     return entries, multi, others
+
+
+def _picture(files: dict[str, str]) -> str | None:
+    """Which file of a key is the picture: `KEY.jpg` before `KEY.mask.png`, arrays last."""
+    found = [suffix for suffix in files if is_image(Path(f"x.{suffix}"))]
+    found.sort(key=lambda suffix: ("." in suffix, suffix == "npy"))
+    return files[found[0]] if found else None
 
 
 def _labels(shard: Path, files: dict[str, str]) -> tuple[tuple[str, ...] | None, bool]:
