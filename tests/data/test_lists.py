@@ -80,6 +80,13 @@ def test_one_list_with_blanks_in_names(tmp_path: Path) -> None:
     assert held(data, "train") == [("cat", "my cat.png"), ("dog", "b.png")]
 
 
+def test_absolute_paths(tmp_path: Path) -> None:
+    paths = [picture(tmp_path / "elsewhere" / f"{i}.png") for i in range(2)]
+    (tmp_path / "all.txt").write_text(f"{paths[0]} a\n{paths[1]} b\n")
+    data = open_classes(tmp_path / "all.txt", val_fraction=0)
+    assert [sample.path for sample in data.splits["train"]] == paths
+
+
 def test_numbers_beyond_synsets_stay_numbers_in_order(tmp_path: Path) -> None:
     for i in (2, 10, 9):
         picture(tmp_path / f"{i}.png")

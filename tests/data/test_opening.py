@@ -164,12 +164,12 @@ def test_one_class_is_enough_to_evaluate(make_folders) -> None:
 def test_the_draw_is_stratified(counts: dict[str, int], fraction: float, seed: int) -> None:
     root = Path("/nowhere")
     train = {name: [root / name / f"{i}.png" for i in range(count)] for name, count in counts.items()}
-    entries = [Entry(path, (name,)) for name, paths in train.items() for path in paths]
+    entries = [Entry(str(path), (name,)) for name, paths in train.items() for path in paths]
     found = Found(root, {"train": entries})
     _draw_val(found, fraction, seed)
     for name, paths in train.items():
         kept, drawn = (
-            [entry.path for entry in found.splits.get(part, []) if entry.labels == (name,)]
+            [Path(entry.path) for entry in found.splits.get(part, []) if entry.labels == (name,)]
             for part in ("train", "val")
         )
         assert sorted(kept + drawn) == sorted(paths)

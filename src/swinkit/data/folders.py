@@ -68,4 +68,4 @@ def _find_classes(folder: Path, notes: list[str], *, strict: bool = True) -> lis
         raise DataError(f"Class folders without images in {folder}: {some(empty)}; fill or remove them.")
     if others:
         notes.append(f"{others} files in {folder} are no images and were left out.")
-    return [Entry(path, (name,)) for name, images in by_class.items() for path in images]
+    return [Entry(str(path), (name,)) for name, images in by_class.items() for path in images]

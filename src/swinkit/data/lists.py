@@ -6,6 +6,7 @@ Such are Microsoft's `ILSVRC2011fall_whole_map_train.txt` (ImageNet-22K) and `tr
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def _looks_like_one(path: Path) -> bool:
 def _read(path: Path, root: Path, numbers: dict[str, str]) -> list[Entry]:
     entries: list[Entry] = []
     seen: set[str] = set()
+    alone: dict[str, tuple[str]] = {}  # one tuple for a class, not for an image
     base: Path | None = None
     try:
         with path.open(encoding="utf-8") as file:
@@ -80,10 +82,10 @@ def _read(path: Path, root: Path, numbers: dict[str, str]) -> list[Entry]:
                     raise DataError(f"Line {number} of {path} lists {name} again; list each image once.")
                 seen.add(name)
                 base = base or _base(name, path, root)
-                folder = Path(name).parent.name
-                if SYNSET.fullmatch(folder):
-                    numbers.setdefault(label, folder)
-                entries.append(Entry(base / name, (label,)))
+                if label not in numbers and SYNSET.fullmatch(folder := Path(name).parent.name):
+                    numbers[label] = folder
+                place = os.path.join(base, name)  # noqa: PTH118, a Path for each of a million lines is slow
+                entries.append(Entry(place, alone.setdefault(label, (label,))))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a UTF-8 list ({error}); save it as one.") from error
     if not entries:

@@ -12,7 +12,7 @@ from swinkit.data.archives import place_inside
 from swinkit.data.folders import read_folder
 from swinkit.data.lists import find_lists, read_lists
 from swinkit.data.reading import natural_key
-from swinkit.data.samples import ClassData, Entry, Found, Sample, Samples, some
+from swinkit.data.samples import ClassData, Entry, Found, Samples, some
 from swinkit.data.shards import find_shards, read_shards
 from swinkit.data.synsets import SYNSET, readable_names, translation
 from swinkit.data.tables import Row, Table, read_table, write_table
@@ -98,16 +98,18 @@ def _find(data: Path) -> Found:
 def _from_table(table: Table, root: Path) -> Found:
     found = Found(root, multi=table.multi)
     for row in table.rows:
-        found.splits.setdefault(row.split or "train", []).append(Entry(row.path, row.labels))
+        found.splits.setdefault(row.split or "train", []).append(Entry(str(row.path), row.labels))
     return found
 
 
 def _numbered(entries: list[Entry], labels: dict[str, int], multi: bool) -> Samples:
     """Samples in the order of their classes; those of shards as they lie, to be read so."""
-    numbered = [(tuple(sorted(labels[name] for name in entry.labels)), entry.path) for entry in entries]
-    if entries and place_inside(entries[0].path) is None:
-        numbered.sort(key=lambda item: item[0])
-    return Samples((Sample(path, own if multi else own[0]) for own, path in numbered), multi=multi)
+    numbers = {
+        own: tuple(sorted(labels[name] for name in own)) for own in {entry.labels for entry in entries}
+    }
+    if entries and place_inside(Path(entries[0].path)) is None:
+        entries = sorted(entries, key=lambda entry: numbers[entry.labels])
+    return Samples.of(((entry.path, numbers[entry.labels]) for entry in entries), multi=multi)
 
 
 def _name_synsets(found: Found) -> None:
@@ -170,7 +172,7 @@ def _draw_val(found: Found, fraction: float, seed: int) -> None:
     val: list[Entry] = []
     for entries in groups.values():
         count = 0 if len(entries) < 2 else min(max(1, round(len(entries) * fraction)), len(entries) - 1)
-        drawn = sorted(entries, key=lambda entry: _draw_key(entry.path, found.root, seed))[:count]
+        drawn = sorted(entries, key=lambda entry: _draw_key(Path(entry.path), found.root, seed))[:count]
         chosen = {entry.path for entry in drawn}
         for entry in entries:
             (val if entry.path in chosen else train).append(entry)
@@ -195,5 +197,6 @@ def _apply_split_file(found: Found, split_file: Path) -> Found:
 
 
 def _missing(found: Found, names: Sequence[str]) -> list[str]:
-    absent = {split: [name for name in names if name not in found.names(split)] for split in found.splits}
+    present = {split: found.names(split) for split in found.splits}
+    absent = {split: [name for name in names if name not in own] for split, own in present.items()}
     return [f"There is no image of {some(gone)} in {split}." for split, gone in absent.items() if gone]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -34,15 +35,27 @@ class Samples(Sequence[Sample]):
     """
 
     def __init__(self, samples: Iterable[Sample], *, multi: bool = False) -> None:
-        texts, labels = [], []
-        for sample in samples:
-            texts.append(os.fsencode(sample.path))
-            labels.append(sample.labels)
         self.multi = multi
-        self._text = np.frombuffer(b"".join(texts), np.uint8)
-        self._text_ends = np.cumsum([0, *map(len, texts)])
-        self._labels = np.array([label for some in labels for label in some], np.int32)
-        self._label_ends = np.cumsum([0, *map(len, labels)])
+        self._fill((str(sample.path), sample.labels) for sample in samples)
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, tuple[int, ...]]], *, multi: bool) -> Samples:
+        """From paths and classes."""
+        made = cls((), multi=multi)
+        made._fill(pairs)
+        return made
+
+    def _fill(self, pairs: Iterable[tuple[str, tuple[int, ...]]]) -> None:
+        text, text_ends, labels, label_ends = bytearray(), array("q", [0]), array("i"), array("q", [0])
+        for path, own in pairs:
+            text += os.fsencode(path)
+            text_ends.append(len(text))
+            labels.extend(own)
+            label_ends.append(len(labels))
+        self._text = np.frombuffer(bytes(text), np.uint8)
+        self._text_ends = np.array(text_ends)
+        self._labels = np.array(labels)
+        self._label_ends = np.array(label_ends)
 
     def __len__(self) -> int:
         return len(self._text_ends) - 1
@@ -116,7 +129,7 @@ class ClassData:
 class Entry(NamedTuple):
     """A file and the names of its classes."""
 
-    path: Path
+    path: str
     labels: tuple[str, ...]
 
 
@@ -133,12 +146,15 @@ class Found:
     def names(self, split: str | None = None) -> set[str]:
         """Names of the classes that have an image, in all or in one split."""
         chosen = self.splits.values() if split is None else [self.splits[split]]
-        return {name for entries in chosen for entry in entries for name in entry.labels}
+        kinds = {entry.labels for entries in chosen for entry in entries}
+        return {name for labels in kinds for name in labels}
 
     def rename(self, words: Mapping[str, str]) -> None:
         """Call all classes otherwise."""
+        kinds = {entry.labels for entry in self.entries()}
+        renamed = {labels: tuple(words[name] for name in labels) for labels in kinds}
         for split, entries in self.splits.items():
-            self.splits[split] = [Entry(e.path, tuple(words[name] for name in e.labels)) for e in entries]
+            self.splits[split] = [Entry(path, renamed[labels]) for path, labels in entries]
 
     def entries(self) -> Iterator[Entry]:
         """All files."""

@@ -106,7 +106,7 @@ def _list(shard: Path) -> tuple[list[Entry], bool, int]:
             others += 1
             continue
         multi = multi or several
-        entries.append(Entry(shard / image, labels))
+        entries.append(Entry(str(shard / image), labels))
     return entries, multi, others
 
 
