@@ -88,7 +88,8 @@ def _train_config(data: str | Path | None, options: dict[str, Any]) -> TrainConf
             if options.get(given) is not None:  # two ways to say the same
                 recipe.pop(published, None)
         options = merged(recipe, options)
-    return TrainConfig.checked({**options, "data": str(data)})
+    # absolute, so that a run says the same wherever it goes on
+    return TrainConfig.checked({**options, "data": str(Path(data).resolve())})
 
 
 def check_data(data: str | Path, *, in_chans: int = 3, progress: bool = True) -> DataReport:

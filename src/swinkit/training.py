@@ -19,7 +19,7 @@ from swinkit.engine.launch import is_launcher, launch, node_rank
 from swinkit.engine.outline import Outline, outline
 from swinkit.engine.ranks import ALONE, join, own_place, told_by
 from swinkit.engine.run import Run, RunFolder
-from swinkit.engine.train import Plan, fit, prepare
+from swinkit.engine.train import Plan, devices_of, fit, prepare
 from swinkit.errors import DataError
 from swinkit.files import remove_unfinished, write_text
 from swinkit.hardware import pick_device
@@ -39,6 +39,8 @@ def run_training(config: TrainConfig, resumed: RunFolder | None) -> Run:
     place = own_place() or ALONE
     if place.world > 1:
         join(place, pick_device(config.device, local_rank=place.local))
+        # to be the same when it is resumed
+        config = config.model_copy(update={"devices": devices_of(config), "num_nodes": place.nodes})
     if place.rank:
         return _follow()
     if is_launcher(config) and node_rank(config):

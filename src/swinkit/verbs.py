@@ -75,7 +75,8 @@ def evaluate(
     per_class = report.get("per_class", {})
     if len(per_class) <= LONGEST:
         rows = [(name, "" if share is None else f"{share:.2f} %") for name, share in per_class.items()]
-        screen.print(_table(("class", "top1"), rows))
+        figure = "average precision" if "map" in report["metrics"] else "top1"
+        screen.print(_table(("class", figure), rows))
     _print_figures(report["metrics"])
 
 

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
-
-from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
-from swinkit.engine.launch import die_with_parent, lost_another
-from swinkit.errors import InterruptedRunError, SwinkitError
-from swinkit.training import fit_share
+from types import FrameType
+from typing import NoReturn
 
 
 def main() -> None:
     """Train in a run folder; how it ended goes to the launcher, who tells the user."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave_at_once)  # until training listens itself; torch takes seconds to import
+    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+    from swinkit.engine.launch import die_with_parent, lost_another
+    from swinkit.errors import InterruptedRunError, SwinkitError
+    from swinkit.training import fit_share
+
     die_with_parent()
     handler = get_error_handler()
     handler.initialize()
-    code = 0
     try:
         fit_share(sys.argv[1])
     except InterruptedRunError as error:
-        code = 128 + error.signal
+        _leave(128 + error.signal)
     except Exception as error:  # noqa: BLE001, of whatever kind: the launcher must hear of it
         if not isinstance(error, SwinkitError) and not lost_another(str(error)):
             traceback.print_exc()
         handler.record_exception(error)
-        code = 1
+        _leave(1)
+    _leave(0)
+
+
+def _leave_at_once(number: int, frame: FrameType | None) -> None:
+    _leave(128 + number)
+
+
+def _leave(code: int) -> NoReturn:
+    """End here: gloo's threads, when they are torn down with the interpreter, abort it now and then."""
     sys.stdout.flush()
     sys.stderr.flush()
-    # gloo's threads, when they are torn down with the interpreter, abort the process now and then
     os._exit(code)
 
 

@@ -20,7 +20,7 @@ from swinkit.data.opening import open_classes
 from swinkit.data.order import SeededBatches, Share
 from swinkit.data.samples import Sample
 from swinkit.data.transforms import evaluation_transform, training_transform
-from swinkit.errors import ImageError
+from swinkit.errors import ImageError, RunError
 
 PRE = Preprocessing(size=8)
 
@@ -131,11 +131,14 @@ def test_a_loader_goes_on_within_an_epoch(samples: list[Sample]) -> None:
     dataset = ImageDataset(samples, PRE, evaluation_transform(PRE))
     loader, later = (shuffled(dataset, 3, seed=5, drop_last=True) for _ in range(2))
     epochs = [[batch.paths for batch in loader] for _ in range(3)]
-    later.load_state_dict({"epoch": 1, "batches": 2})
+    later.load_state_dict({"epoch": 1, "batches": 2, "whole": 3})
     assert [batch.paths for batch in later] == epochs[1][2:]
     assert [batch.paths for batch in later] == epochs[2]
     assert len(later) == len(loader)
-    assert later.state_dict() == {"epoch": 1, "batches": 2}
+    assert later.state_dict() == {"epoch": 1, "batches": 2, "whole": 3}
+    later.load_state_dict({"epoch": 2, "batches": 0, "whole": 8})  # between epochs nothing is repeated
+    with pytest.raises(RunError, match="an epoch of 8 images a batch, and would go on with 3"):
+        later.load_state_dict({"epoch": 1, "batches": 2, "whole": 8})
 
 
 def test_repeated_augmentation(samples: list[Sample]) -> None:

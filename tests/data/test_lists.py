@@ -145,6 +145,20 @@ def test_a_model_knows_synsets_and_words(tmp_path: Path) -> None:
             assert [sample.label for sample in data.splits["train"]] == [1]
 
 
+def test_numbers_mean_themselves_to_a_model_of_numbers(tmp_path: Path) -> None:
+    for number in "012":
+        picture(tmp_path / number / "x.png")
+    with pytest.raises(DataError, match="classes that the model does not know: '0'"):
+        open_classes(tmp_path, val_fraction=0, classes=("1", "2", "3"))
+
+
+def test_notes_are_no_list(tmp_path: Path) -> None:
+    for name in "ab":
+        picture(tmp_path / "train" / name / "x.png")
+    (tmp_path / "train-notes.txt").write_text("Photographed in 2019\n")
+    assert open_classes(tmp_path, val_fraction=0).classes == ("a", "b")
+
+
 def test_numbered_folders_are_a_models_classes(tmp_path: Path) -> None:
     """As in ImageNet-V2: the folders 0 to 999."""
     for number in (0, 12, 999):
@@ -152,5 +166,6 @@ def test_numbered_folders_are_a_models_classes(tmp_path: Path) -> None:
     words = list(imagenet_1k().values())
     data = open_classes(tmp_path, val_fraction=0, classes=words)
     assert [sample.label for sample in data.splits["train"]] == [0, 12, 999]
+    assert any("by their number" in note for note in data.notes)
     with pytest.raises(DataError, match="classes that the model does not know: '0', '12', '999'"):
         open_classes(tmp_path, val_fraction=0, classes=words[:998])

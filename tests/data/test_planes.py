@@ -67,6 +67,16 @@ def test_values_arrive_as_they_are(tmp_path: Path, kind: str, channels: int, for
     assert read_preview(path).mode == "RGB"
 
 
+def test_the_axis_of_channels_is_the_one_that_is_wanted(tmp_path: Path) -> None:
+    pixels = array("uint8", 3)
+    wide = np.zeros((6, 8, 50), np.uint8)
+    np.save(tmp_path / "wide.npy", wide)
+    np.save(tmp_path / "high.npy", np.moveaxis(np.repeat(pixels, 40, axis=0), -1, 0))
+    assert read_channels(tmp_path / "wide.npy", 50)[1] == (6, 8)
+    assert read_channels(tmp_path / "wide.npy", 6)[1] == (8, 50)
+    assert read_channels(tmp_path / "high.npy", 3)[1] == (360, 12)
+
+
 def test_channels_first_and_odd_numbers(tmp_path: Path) -> None:
     pixels = array("int16", 5)
     np.save(tmp_path / "x.npy", np.moveaxis(pixels, -1, 0))

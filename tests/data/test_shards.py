@@ -171,6 +171,33 @@ def test_training_from_shards_resumes(shards: Path, tiny_file: Path, tmp_path: P
 # --- faults ----------------------------------------------------------------------------------------------
 
 
+def test_archives_of_a_folder(tmp_path: Path, shards: Path) -> None:
+    """`tar -cf x.tar .` puts ./ before each name."""
+    with tarfile.open(shards / "val-000000.tar") as tar:
+        tar.extractall(tmp_path / "loose", filter="data")
+    (tmp_path / "made").mkdir()
+    with tarfile.open(tmp_path / "made" / "x.tar", "w") as tar:
+        tar.add(tmp_path / "loose", ".")
+    samples = open_classes(tmp_path / "made", val_fraction=0).splits["train"]
+    assert len(samples) == 18
+    for sample in samples:
+        read_image(sample.path)
+
+
+def test_shards_stay_in_order_when_val_is_drawn(tmp_path: Path) -> None:
+    for n in range(6):
+        write(tmp_path / f"{n}.tar", [{"png": png(i), "cls": str(i % 3).encode()} for i in range(10)])
+    data = open_classes(tmp_path)
+    assert len(data.splits["train"].archives()) == 6
+    assert sum(data.splits["train"].archives()) == len(data.splits["train"]) == 47
+
+
+def test_names_that_split_csv_could_not_hold(tmp_path: Path) -> None:
+    write(tmp_path / "a.tar", [{"png": png(0), "json": json.dumps({"labels": ["a|b"]}).encode()}] * 2)
+    with pytest.raises(DataError, match=r"has the class 'a\|b': with several labels a picture none may hold"):
+        open_classes(tmp_path)
+
+
 def test_damaged_shards(tmp_path: Path) -> None:
     path = write(tmp_path / "train.tar", [{"png": png(0), "cls": b"0"}])
     whole = path.read_bytes()

@@ -96,6 +96,23 @@ def test_more_than_one_percent_without_a_header_stops_at_once(
     assert not (tmp_path / "run").exists()
 
 
+def test_the_rule_holds_for_a_resumed_run(data: Path, fit: Callable[..., Run], tmp_path: Path) -> None:
+    cut(data / "train" / CLASSES[0], 5)
+    for again in (False, True):
+        with pytest.raises(RunError, match=r"^[45] of 300 training images cannot be read, more than 1 %: "):
+            swinkit.train(resume=tmp_path / "run") if again else fit(save_minutes=0)
+
+
+def test_what_validation_leaves_out_does_not_count(tmp_path: Path) -> None:
+    list_ = Unreadable(tmp_path / "unreadable.txt", 48, Console(quiet=True))
+    for i in range(9):
+        list_.note([f"val/{i}.png is broken."], training=False)
+    for _ in range(9):
+        list_.note(["0.png is broken.", "1.png is broken.", "2.png is broken."], training=True)
+    with pytest.raises(RunError, match=r"^4 of 48 training images .*: 0\.png is broken"):
+        list_.note(["3.png is broken."], training=True)
+
+
 def test_a_list_goes_on_with_the_run(tmp_path: Path) -> None:
     path, console = tmp_path / "unreadable.txt", Console(quiet=True)
     path.write_text("old.png is broken.\n")

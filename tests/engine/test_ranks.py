@@ -34,8 +34,8 @@ HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """50 pictures to train and 19 to validate: neither is a multiple of anything used here."""
-    root = make_set(tmp_path_factory.mktemp("uneven") / "set", {"train": 16, "val": 6})
+    """50 pictures to train, 13 to validate: the last batch of these has nothing for the second process."""
+    root = make_set(tmp_path_factory.mktemp("uneven") / "set", {"train": 16, "val": 4})
     for part, number in (("train", 2), ("val", 1)):
         for i in range(number):
             source = root / part / CLASSES[0] / f"{i}.png"
@@ -116,7 +116,7 @@ def test_two_processes_learn_what_one_does(
     assert len(rows(both.path)) == 2
     for mine, theirs in zip(rows(both.path), rows(alone.path), strict=True):
         assert mine == pytest.approx(theirs, rel=1e-4)
-        assert mine["val_images"] == 19
+        assert mine["val_images"] == 13
     assert both.metrics == pytest.approx(alone.metrics, rel=1e-4)
     one, two = (load_file(run.path / "last.safetensors") for run in (alone, both))
     assert one.keys() == two.keys()
@@ -157,7 +157,7 @@ def test_a_signal_stops_all_and_the_run_goes_on(alone: Run, tmp_path: Path, fit:
     assert state["global_step"] >= 4 * len(rows(tmp_path / "run"))
     config = tmp_path / "run" / "config.yaml"
     config.write_text(config.read_text().replace("epochs: 40", f"epochs: {state['epoch'] + 2}"))
-    assert swinkit.train(resume=tmp_path / "run").metrics["images"] == 19
+    assert swinkit.train(resume=tmp_path / "run").metrics["images"] == 13
 
 
 def test_what_stops_one_process_is_told_once(tmp_path: Path, fit: Callable[..., Run], capfd: Any) -> None:
@@ -281,8 +281,22 @@ def test_the_first_failure_speaks(tmp_path: Path) -> None:
     waiting = failure(tmp_path, 1, "RuntimeError: Connection closed by peer", 1)
     ended = failure(tmp_path, -signal.SIGTERM, timestamp=2)
     killed = failure(tmp_path, -signal.SIGKILL, timestamp=3)
-    assert _told({0: waiting, 1: ended, 2: killed}, run).startswith("Process 2 died of SIGKILL")
+    assert str(_told({0: waiting, 1: ended, 2: killed}, run)).startswith("Process 2 died of SIGKILL")
     own = failure(tmp_path, 1, "RunError: No room: make some.", 3)
-    assert _told({0: waiting, 1: own}, run) == "No room: make some."
+    assert str(_told({0: waiting, 1: own}, run)) == "No room: make some."
     other = failure(tmp_path, 1, "KeyError: 'x'", 3)
-    assert _told({0: waiting, 1: other}, run) == "Process 1 failed: KeyError: 'x'"
+    assert str(_told({0: waiting, 1: other}, run)) == "Process 1 failed: KeyError: 'x'"
+    stopped = _told({0: failure(tmp_path, 128 + signal.SIGTERM)}, run)
+    assert isinstance(stopped, InterruptedRunError)
+    assert stopped.signal == signal.SIGTERM
+    assert "nothing was saved yet" in str(stopped)
+
+
+def test_a_process_may_be_told_to_stop(tmp_path: Path, fit: Callable[..., Run]) -> None:
+    """One of them: all stop at the same step, and the run is kept."""
+    history = tmp_path / "run" / "metrics.csv"
+    thread = when(history.exists, lambda: os.kill(processes_of(tmp_path / "run")[-1], signal.SIGTERM))
+    with pytest.raises(InterruptedRunError, match="Stopped by SIGTERM; the run is kept") as stopped:
+        fit(epochs=60)
+    thread.join()
+    assert stopped.value.signal == signal.SIGTERM

@@ -503,6 +503,8 @@ def test_average_is_saved_and_validated(fit: Callable[..., Run]) -> None:
 def test_patience_stops_early(fit: Callable[..., Run]) -> None:
     done = fit(epochs=9, patience=2, lr=1e-12)  # nothing moves: the first epoch stays the best
     assert len(rows(done.path)) == 3
+    swinkit.train(resume=done.path)  # has ended
+    assert len(rows(done.path)) == 3
     assert swinkit.load(done.path / "best.safetensors").lineage[-1]["epoch"] == 1
     assert swinkit.load(done.path / "last.safetensors").lineage[-1]["epoch"] == 3
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import posixpath
 import tarfile
 from dataclasses import dataclass
 from functools import cache
@@ -41,7 +42,9 @@ def index(archive: Path) -> Index:
         with tarfile.open(archive, "r:") as tar:
             for member in tar:
                 if member.isfile() and not member.issparse():
-                    names.append(os.fsencode(member.name))
+                    names.append(
+                        os.fsencode(posixpath.normpath(member.name))
+                    )  # tar -cf x.tar . writes ./name
                     places.append((member.offset_data, member.size))
                     if member.offset_data + member.size > length:
                         raise tarfile.ReadError("it is cut short")

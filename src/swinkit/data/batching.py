@@ -21,7 +21,7 @@ from swinkit.data.reading import Picture, check_header, read_channels
 from swinkit.data.samples import Sample
 from swinkit.data.threads import in_threads
 from swinkit.data.transforms import ImageTransform
-from swinkit.errors import ImageError
+from swinkit.errors import ImageError, RunError
 
 
 @dataclass(frozen=True)
@@ -161,11 +161,16 @@ class ResumableLoader(DataLoader[Item | ImageError]):
         return self.batch_sampler
 
     def state_dict(self) -> dict[str, int]:
-        """The place, for a checkpoint."""
-        return {"epoch": self.position[0], "batches": self.position[1]}
+        """The place, for a checkpoint, and how many items a batch of all processes has."""
+        return {"epoch": self.position[0], "batches": self.position[1], "whole": self.order.whole}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on there."""
+        """Go on there; RunError within an epoch whose batches were larger or smaller."""
+        if state["batches"] and state["whole"] != self.order.whole:
+            raise RunError(
+                f"The run stopped within an epoch of {state['whole']} images a batch, and would go on with "
+                f"{self.order.whole}: continue it with as many processes as before."
+            )
         self.position = self.order.begin = state["epoch"], state["batches"]
         self.order.set_epoch(state["epoch"])
 

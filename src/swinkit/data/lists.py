@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from swinkit.data.archives import exists
+from swinkit.data.reading import is_image
 from swinkit.data.samples import Entry, Found
 from swinkit.data.synsets import SYNSET
 from swinkit.data.tables import SPLIT_NAMES
@@ -59,7 +60,8 @@ def read_lists(lists: list[Path], root: Path) -> Found:
 def _looks_like_one(path: Path) -> bool:
     try:
         with path.open(encoding="utf-8") as file:
-            return _LINE.fullmatch(file.readline()) is not None
+            line = _LINE.fullmatch(file.readline())
+            return line is not None and is_image(Path(line[1]))
     except (OSError, UnicodeDecodeError):
         return False
 

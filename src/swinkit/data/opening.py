@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from swinkit.data.reading import natural_key
 from swinkit.data.samples import ClassData, Entry, Found, Samples, some
 from swinkit.data.shards import find_shards, read_shards
 from swinkit.data.synsets import SYNSET, readable_names, translation
-from swinkit.data.tables import Row, Table, read_table, write_table
+from swinkit.data.tables import BETWEEN, Row, Table, read_table, write_table
 from swinkit.errors import ConfigError, DataError
 
 TABLES = (".csv", ".parquet")
@@ -46,6 +46,11 @@ def open_classes(
     if not 0 <= val_fraction < 1:
         raise ConfigError(f"val_fraction is {val_fraction}; give a number from 0 up to, not including, 1.")
     found = _find(Path(data))
+    piped = sorted(name for name in found.names() if found.multi and BETWEEN in name)
+    if piped:
+        raise DataError(
+            f"{found.root} has the class {some(piped)}: with several labels a picture none may hold |."
+        )
     _name_synsets(found)
     if split_file is not None and split_file.exists():
         found = _apply_split_file(found, split_file)
@@ -155,6 +160,8 @@ def _translate(found: Found, classes: Sequence[str]) -> None:
             f"{found.root} has classes that the model does not know: {some(unknown)}; "
             f"it knows {some(classes)}, so rename the folders or train a model for them."
         )
+    if any(name.isdecimal() and words[name] != name for name in words):
+        found.notes.append("Classes that are numbers are taken for the model's by their number.")
     found.rename(words)
 
 
@@ -163,22 +170,29 @@ def _draw_val(found: Found, fraction: float, seed: int) -> None:
 
     The images with the smallest hashes of seed and relative path are drawn: that depends neither on the
     order of the file system nor on a random generator's version, and a new image moves few others.
-    Images of several classes are drawn by the set of these.
+    An image of several classes counts for its rarest.
     """
     groups: dict[tuple[str, ...], list[Entry]] = defaultdict(list)
+    times = Counter(name for entry in found.splits["train"] for name in entry.labels)
     for entry in found.splits["train"]:
-        groups[entry.labels].append(entry)
-    train: list[Entry] = []
-    val: list[Entry] = []
+        groups[min(((times[name], name) for name in entry.labels), default=())[1:]].append(entry)
+    if found.multi:  # there, one image each of many rare classes would leave nothing to validate on
+        lonely = [key for key, entries in groups.items() if len(entries) == 1]
+        groups[("",)] = [entry for key in lonely for entry in groups.pop(key)]
+    drawn: set[str] = set()
     for entries in groups.values():
-        count = 0 if len(entries) < 2 else min(max(1, round(len(entries) * fraction)), len(entries) - 1)
-        drawn = sorted(entries, key=lambda entry: _draw_key(Path(entry.path), found.root, seed))[:count]
-        chosen = {entry.path for entry in drawn}
-        for entry in entries:
-            (val if entry.path in chosen else train).append(entry)
-    found.splits["train"] = train
-    if val:
-        found.splits["val"] = val
+        if len(entries) < 2:
+            continue
+        count = min(max(1, round(len(entries) * fraction)), len(entries) - 1)
+        for entry in sorted(entries, key=lambda entry: _draw_key(Path(entry.path), found.root, seed)):
+            if count and all(times[name] > 1 for name in entry.labels):  # each class keeps one in train
+                drawn.add(entry.path)
+                times.subtract(entry.labels)
+                count -= 1
+    if drawn:
+        train = found.splits["train"]
+        found.splits["train"] = [entry for entry in train if entry.path not in drawn]
+        found.splits["val"] = [entry for entry in train if entry.path in drawn]
 
 
 def _draw_key(path: Path, root: Path, seed: int) -> bytes:

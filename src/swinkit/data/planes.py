@@ -70,11 +70,11 @@ def to_bytes(array: Array) -> NDArray[np.float32]:
     return (values * np.float32(scale)).astype(np.float32)
 
 
-def read_npy(file: IO[bytes], path: Path, most: int) -> Array:
+def read_npy(file: IO[bytes], path: Path, most: int, channels: int | None = None) -> Array:
     """An array file as (H, W, C); ImageError for one that is no picture, or beyond so many pixels."""
     check_npy(file, path, most)
     file.seek(0)
-    return channels_last(np.load(file, allow_pickle=False))
+    return channels_last(np.load(file, allow_pickle=False), channels)
 
 
 def check_npy(file: IO[bytes], path: Path, most: int) -> None:
@@ -107,11 +107,13 @@ def read_tiff(file: IO[bytes], path: Path, most: int) -> Array:
     return array
 
 
-def channels_last(array: Array) -> Array:
-    """(H, W), (H, W, C) or (C, H, W), the channels being the shortest axis, as (H, W, C)."""
+def channels_last(array: Array, channels: int | None = None) -> Array:
+    """(H, W), (H, W, C) or (C, H, W) as (H, W, C): the axis of so many channels, or else the shortest."""
     if array.ndim == 2:
         return array[..., None]
     first, _, last = array.shape
+    if channels in (first, last):
+        return array if channels == last else np.moveaxis(array, 0, -1)
     return np.moveaxis(array, 0, -1) if first < min(array.shape[1], last) else array
 
 

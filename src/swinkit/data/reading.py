@@ -109,7 +109,7 @@ def read_channels(
     path = Path(path)
     try:
         with open_file(path) as file:
-            array = _stored_array(file, path)
+            array = _stored_array(file, path, channels)
     except Exception as error:
         raise _explain(path, error) from error
     if array.shape[2] != channels:
@@ -269,10 +269,10 @@ def _is_rare_tiff(file: IO[bytes], path: Path) -> bool:
     return False
 
 
-def _read_array(file: IO[bytes], path: Path) -> NDArray[Any] | None:
+def _read_array(file: IO[bytes], path: Path, channels: int = 3) -> NDArray[Any] | None:
     """(H, W, C) of a file that Pillow cannot read: .npy, and rare TIFFs; None for others."""
     if path.suffix.lower() == ".npy":
-        return read_npy(file, path, MAX_PIXELS)
+        return read_npy(file, path, MAX_PIXELS, channels)
     return read_tiff(file, path, MAX_PIXELS) if _is_rare_tiff(file, path) else None
 
 
@@ -287,9 +287,9 @@ def _any_tiff(file: IO[bytes], path: Path) -> NDArray[Any] | None:
         return None
 
 
-def _stored_array(file: IO[bytes], path: Path) -> NDArray[Any]:
+def _stored_array(file: IO[bytes], path: Path, channels: int = 3) -> NDArray[Any]:
     """(H, W, C) of any file, as it is stored, upright."""
-    array = _any_tiff(file, path) if path.suffix.lower() in TIFF else _read_array(file, path)
+    array = _any_tiff(file, path) if path.suffix.lower() in TIFF else _read_array(file, path, channels)
     if array is None:
         image = _open(file, path)
         _limit_size(image, path, None)

@@ -37,7 +37,8 @@ def translation(found: Collection[str], classes: Sequence[str]) -> dict[str, str
     for candidate in (table, by_word):
         if set(found) <= candidate.keys() and {candidate[name] for name in found} <= set(classes):
             return {name: candidate[name] for name in found}
-    if all(name.isdecimal() and int(name) < len(classes) for name in found):
+    numbered = all(name.isdecimal() and int(name) < len(classes) for name in found)
+    if numbered and not any(name.isdecimal() for name in classes):
         return {name: classes[int(name)] for name in found}
     return None
 

@@ -265,8 +265,9 @@ class StopOnSignal(Callback):
 
 def stopped_by(number: int, run: RunFolder, where: str = "") -> InterruptedRunError:
     """What to tell of a run that a signal has ended."""
+    kept = f"the run is kept in {run.path}: continue with `swin train --resume {run.path}`"
     return InterruptedRunError(
-        f"Stopped by {signal.Signals(number).name}{where}; the run is kept in {run.path}: continue with "
-        f"`swin train --resume {run.path}`.",
+        f"Stopped by {signal.Signals(number).name}{where}; "
+        f"{kept if run.checkpoint.exists() else 'nothing was saved yet'}.",
         number,
     )

@@ -42,20 +42,24 @@ class Unreadable:
         self.path, self.images, self.console = path, images, console
         old = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         self.messages = dict.fromkeys(old)
+        self.broken: set[str] = set()  # of training, as far as this process has seen: not those of the file
 
     def note(self, messages: Sequence[str], *, training: bool) -> None:
         """Take note of what one process has found; RunError where training leaves out too much."""
-        new = [text for some in gathered(list(messages)) for text in some if text not in self.messages]
-        if not new:
+        everyones = [text for some in gathered(list(messages)) for text in some]
+        new = [text for text in dict.fromkeys(everyones) if text not in self.messages]
+        if new:
+            self.messages.update(dict.fromkeys(new))
+            if rank() == 0:
+                write_text(self.path, "".join(f"{text}\n" for text in self.messages))
+                remark(self.console, f"Left out: {listed(new)}")
+        if not training:
             return
-        self.messages.update(dict.fromkeys(new))
-        if rank() == 0:
-            write_text(self.path, "".join(f"{text}\n" for text in self.messages))
-            remark(self.console, f"Left out: {listed(new)}")
-        if training and too_many(len(self.messages), self.images):
+        self.broken.update(everyones)
+        if too_many(len(self.broken), self.images):
             raise RunError(
-                f"{len(self.messages)} of {self.images} training images cannot be read, more than 1 %: "
-                f"{listed(list(self.messages))} {self.path} lists all."
+                f"{len(self.broken)} of {self.images} training images cannot be read, more than 1 %: "
+                f"{listed(sorted(self.broken))} {self.path} lists all."
             )
 
 

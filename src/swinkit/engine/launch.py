@@ -22,7 +22,7 @@ from swinkit.engine.run import RunFolder
 from swinkit.errors import ConfigError, RunError
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # by the launcher
-PATIENCE = 600  # seconds for the processes to save, once they are asked to stop
+PATIENCE = 120  # seconds for the processes to save, once they are asked to stop
 BROKEN_LINK = ("closed by peer", "Connection reset", "NCCL", "Broken pipe", "recvBytes", "sendBytes")
 
 
@@ -69,7 +69,7 @@ def launch(run: RunFolder, config: TrainConfig) -> None:
     try:
         elastic_launch(settings, sys.executable)("-m", "swinkit.worker", str(run.path))
     except ChildFailedError as error:
-        raise RunError(_told(error.failures, run)) from error
+        raise _told(error.failures, run) from error
     except SignalException as error:
         raise stopped_by(error.sigval, run) from error
     finally:
@@ -91,15 +91,17 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def _told(failures: Mapping[int, ProcessFailure], run: RunFolder) -> str:
+def _told(failures: Mapping[int, ProcessFailure], run: RunFolder) -> RunError:
     """What the process says that failed first; others it left waiting, or they were ended because of it."""
     rank, first = min(failures.items(), key=lambda item: (_is_follower(item[1]), item[1].timestamp))
+    if first.exitcode - 128 in (signal.SIGINT, signal.SIGTERM):
+        return stopped_by(first.exitcode - 128, run)
     if first.exitcode < 0:
         what = f"Process {rank} died of {signal.Signals(-first.exitcode).name}, memory may be short"
-        return f"{what}: the run is kept, continue with `swin train --resume {run.path}`."
+        return RunError(f"{what}: the run is kept, continue with `swin train --resume {run.path}`.")
     kind, _, sentence = _text(first).partition(": ")
     ours = isinstance(getattr(errors, kind, None), type)
-    return sentence if ours else f"Process {rank} failed: {_text(first) or first.exitcode}"
+    return RunError(sentence if ours else f"Process {rank} failed: {_text(first) or first.exitcode}")
 
 
 def lost_another(text: str) -> bool:

@@ -97,6 +97,8 @@ class TrainingModule(LightningModule):
         """Count a batch into the figures."""
         self.dropped += batch.unreadable
         if not len(batch):
+            if world() > 1:
+                self.task(_one_blank(batch))  # with FSDP2 the others wait in each layer
             return
         raw = self.task(batch.images)
         self.metric.update(raw, batch)

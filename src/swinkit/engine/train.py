@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -160,7 +160,7 @@ def fit(
             History(run, task.monitor),
             *([Thaw(config.freeze_epochs)] if config.freeze_epochs else []),
             *([Ema(chosen.batches.steps, config.ema_decay)] if config.ema else []),
-            *([early_stopping(task, config.patience)] if config.patience else []),
+            *([Patience(task.monitor, config.patience)] if config.patience else []),
             Checkpoint(run, stop, every=60 * config.save_minutes),
         ]
         trainer = make_trainer(config, chosen, run, callbacks)
@@ -180,9 +180,17 @@ def fit(
         remark(console, f"{len(module.skipped)} batches were skipped. {module.skipped[0]}")
 
 
-def early_stopping(task: Task, patience: int) -> EarlyStopping:
-    """Stop after `patience` epochs without a better figure."""
-    return EarlyStopping(f"val_{task.monitor}", patience=patience, mode="max")
+class Patience(EarlyStopping):
+    """Stop after some epochs without a better figure; a run that has stopped so does not go on."""
+
+    def __init__(self, monitor: str, patience: int) -> None:
+        # after validation, before the state is saved
+        super().__init__(f"val_{monitor}", patience=patience, mode="max", check_on_train_epoch_end=False)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop at once where it had come to that."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 def checked_checkpoint(run: RunFolder, console: Console) -> Path | None:
