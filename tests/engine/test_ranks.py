@@ -271,7 +271,8 @@ def test_settings_that_cannot_be(options: dict[str, Any], sentence: str) -> None
 
 def failure(tmp_path: Path, code: int, message: str = "", timestamp: int = 0) -> ProcessFailure:
     made = ProcessFailure(0, 1, code, str(tmp_path / "none"))
-    made.message, made.timestamp = message, timestamp
+    made.message = {"message": message} if message else "To enable traceback see"  # as torch has it
+    made.timestamp = timestamp
     return made
 
 
@@ -286,6 +287,7 @@ def test_the_first_failure_speaks(tmp_path: Path) -> None:
     assert str(_told({0: waiting, 1: own}, run)) == "No room: make some."
     other = failure(tmp_path, 1, "KeyError: 'x'", 3)
     assert str(_told({0: waiting, 1: other}, run)) == "Process 1 failed: KeyError: 'x'"
+    assert "ended with code 3" in str(_told({0: failure(tmp_path, 3)}, run))
     stopped = _told({0: failure(tmp_path, 128 + signal.SIGTERM)}, run)
     assert isinstance(stopped, InterruptedRunError)
     assert stopped.signal == signal.SIGTERM

@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
@@ -21,7 +22,7 @@ from swinkit.engine.ranks import own_place
 from swinkit.engine.run import RunFolder
 from swinkit.errors import ConfigError, RunError
 
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # by the launcher
+HANDLED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")  # by the launcher, where the system has them
 PATIENCE = 120  # seconds for the processes to save, once they are asked to stop
 BROKEN_LINK = ("closed by peer", "Connection reset", "NCCL", "Broken pipe", "recvBytes", "sendBytes")
 
@@ -63,9 +64,18 @@ def launch(run: RunFolder, config: TrainConfig) -> None:
         shutdown_timeout=PATIENCE,
     )
     _silence()
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", str(int(config.num_nodes > 1)))  # see `join`
-    handlers = {number: signal.getsignal(number) for number in HANDLED}
+    threads = str(max(1, (os.cpu_count() or 1) // processes))
+    with _environment(
+        OMP_NUM_THREADS=threads, TORCH_DISABLE_SHARE_RDZV_TCP_STORE=str(int(config.num_nodes > 1))
+    ):
+        _start(settings, run)
+
+
+def _start(settings: LaunchConfig, run: RunFolder) -> None:
+    """Start the processes and wait for them; the launcher's handlers of signals do not outlive it."""
+    handlers = {
+        number: signal.getsignal(number) for name in HANDLED if (number := getattr(signal, name, None))
+    }
     try:
         elastic_launch(settings, sys.executable)("-m", "swinkit.worker", str(run.path))
     except ChildFailedError as error:
@@ -76,6 +86,18 @@ def launch(run: RunFolder, config: TrainConfig) -> None:
         if threading.current_thread() is threading.main_thread():
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Give variables to the processes that are started meanwhile, unless the user has set them."""
+    new = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            os.environ.pop(name, None)
 
 
 def _silence() -> None:
@@ -99,9 +121,11 @@ def _told(failures: Mapping[int, ProcessFailure], run: RunFolder) -> RunError:
     if first.exitcode < 0:
         what = f"Process {rank} died of {signal.Signals(-first.exitcode).name}, memory may be short"
         return RunError(f"{what}: the run is kept, continue with `swin train --resume {run.path}`.")
+    if not isinstance(first.message, dict):  # it has left no word
+        return RunError(f"Process {rank} ended with code {first.exitcode}; what it printed is above.")
     kind, _, sentence = _text(first).partition(": ")
     ours = isinstance(getattr(errors, kind, None), type)
-    return RunError(sentence if ours else f"Process {rank} failed: {_text(first) or first.exitcode}")
+    return RunError(sentence if ours else f"Process {rank} failed: {_text(first)}")
 
 
 def lost_another(text: str) -> bool:
