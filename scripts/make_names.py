@@ -3,7 +3,8 @@
     python scripts/make_names.py src/swinkit/data/names
 
 Source: torchvision's `models/_meta.py` (BSD-3-Clause) for ImageNet-1K, COCO and Kinetics-400. ADE20K's list
-was typed from mmsegmentation's `class_names.py` (Apache-2.0). A name that stands twice gets a number.
+was typed from mmsegmentation's `class_names.py` (Apache-2.0). A name that stands twice gets a number. The
+synsets of ImageNet-1K, in the same order, are timm's (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from timm.data import ImageNetInfo
 from torchvision.models import _meta
 
 LISTS = {
@@ -34,6 +36,8 @@ def main(folder: Path) -> None:
     for name, classes in LISTS.items():
         text = "\n".join(told_apart(classes)) + "\n"
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+    synsets = ImageNetInfo("imagenet-1k").label_names()
+    (folder / "imagenet-1k-synsets.txt").write_text("\n".join(synsets) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
