@@ -72,3 +72,19 @@ def test_a_signal_ends_with_its_own_code(
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "continue with `swin train --resume" in " ".join(err.split())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone ends a process with its parent")
+def test_a_killed_launcher_leaves_no_process_behind(dataset: Path, tiny_file: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "swinkit", "train", dataset, "--model", tiny_file, "--out", run]
+    with subprocess.Popen([*map(str, command), "--epochs", "500", "--devices", "2"]) as launcher:
+        while not (run / "metrics.csv").exists():
+            time.sleep(0.05)
+        assert launcher.poll() is None
+        launcher.kill()
+    end = time.monotonic() + 20
+    while subprocess.run(["pgrep", "-f", f"swinkit.worker {run}"], check=False, capture_output=True).stdout:
+        assert time.monotonic() < end
+        time.sleep(0.1)
