@@ -28,7 +28,7 @@ from tests.conftest import CLASSES, QUICK, Swin, make_set
 
 # nothing is drawn for whole batches: that would differ between processes
 PLAIN = {"augmentation": {"mixup": 0.0, "cutmix": 0.0, "erasing": 0.5}, "drop_path": 0.0, "lr": 3e-3}
-OPTIONS = {**QUICK, **PLAIN, "epochs": 2, "global_batch": 12, "batch_size": None}
+OPTIONS = {**QUICK, **PLAIN, "epochs": 4, "global_batch": 12, "batch_size": None}
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -113,7 +113,7 @@ def test_two_processes_learn_what_one_does(
     before = {number: signal.getsignal(number) for number in HANDLED}
     both = fit(**options)
     assert {number: signal.getsignal(number) for number in HANDLED} == before
-    assert len(rows(both.path)) == 2
+    assert len(rows(both.path)) == 4
     for mine, theirs in zip(rows(both.path), rows(alone.path), strict=True):
         assert mine == pytest.approx(theirs, rel=1e-4)
         assert mine["val_images"] == 13
