@@ -71,7 +71,7 @@ def main() -> None:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror}; check access rights and the room on the disk.", FAILED)
-    _end(code if isinstance(code, int) else 0)
+    leave(code if isinstance(code, int) else 0)
 
 
 def _explained(error: CycloptsError) -> str:
@@ -85,10 +85,10 @@ def _explained(error: CycloptsError) -> str:
 
 def _fail(sentence: str, code: int) -> None:
     Console(stderr=True).print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
-    _end(code)
+    leave(code)
 
 
-def _end(code: int) -> NoReturn:
+def leave(code: int) -> NoReturn:
     """Leave; as one of torchrun's processes at once, for gloo's threads may abort when they are torn down."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         sys.stdout.flush()

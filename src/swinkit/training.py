@@ -17,7 +17,7 @@ from swinkit.engine.evaluate import evaluate_split
 from swinkit.engine.faults import listed, too_many
 from swinkit.engine.launch import is_launcher, launch, node_rank
 from swinkit.engine.outline import Outline, outline
-from swinkit.engine.ranks import ALONE, join, own_place, told_by
+from swinkit.engine.ranks import Place, here, join, told_by
 from swinkit.engine.run import Run, RunFolder
 from swinkit.engine.train import Plan, devices_of, fit, prepare
 from swinkit.errors import DataError
@@ -36,9 +36,8 @@ def run_training(config: TrainConfig, resumed: RunFolder | None) -> Run:
 
     Where torchrun has started this process, all that it has started train together.
     """
-    place = own_place() or ALONE
+    place = _meet(config)
     if place.world > 1:
-        join(place, pick_device(config.device, local_rank=place.local))
         # to be the same when it is resumed
         config = config.model_copy(update={"devices": devices_of(config), "num_nodes": place.nodes})
     if place.rank:
@@ -68,15 +67,21 @@ def outline_run(config: TrainConfig) -> Outline:
 def fit_share(path: str | Path) -> None:
     """Train in a run folder that is there, as one of several processes that torchrun or we have started."""
     folder, config = RunFolder.open(path)
-    place = own_place() or ALONE
-    if place.world > 1:
-        join(place, pick_device(config.device, local_rank=place.local))
+    place = _meet(config)
     restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     if place.first and restarts != "0":
         remove_unfinished(folder.path)
         remark(console(), f"A process has died: all start again where they were ({restarts}).")
     (_, data), model, chosen = _prepare(config, folder)
     fit(model, data.splits, config, folder, chosen=chosen, console=console())
+
+
+def _meet(config: TrainConfig) -> Place:
+    """Who this process is; of several, it waits for the others."""
+    place = here()
+    if place.world > 1:
+        join(place, pick_device(config.device, local_rank=place.local))
+    return place
 
 
 def _follow() -> Run:

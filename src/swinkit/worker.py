@@ -7,7 +7,6 @@ import signal
 import sys
 import traceback
 from types import FrameType
-from typing import NoReturn
 
 
 def main() -> None:
@@ -16,6 +15,7 @@ def main() -> None:
         signal.signal(number, _leave_at_once)  # until training listens itself; torch takes seconds to import
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
+    from swinkit.cli import leave
     from swinkit.engine.launch import die_with_parent, lost_another
     from swinkit.errors import InterruptedRunError, SwinkitError
     from swinkit.training import fit_share
@@ -26,24 +26,17 @@ def main() -> None:
     try:
         fit_share(sys.argv[1])
     except InterruptedRunError as error:
-        _leave(128 + error.signal)
+        leave(128 + error.signal)
     except Exception as error:  # noqa: BLE001, of whatever kind: the launcher must hear of it
         if not isinstance(error, SwinkitError) and not lost_another(str(error)):
             traceback.print_exc()
         handler.record_exception(error)
-        _leave(1)
-    _leave(0)
+        leave(1)
+    leave(0)
 
 
 def _leave_at_once(number: int, frame: FrameType | None) -> None:
-    _leave(128 + number)
-
-
-def _leave(code: int) -> NoReturn:
-    """End here: gloo's threads, when they are torn down with the interpreter, abort it now and then."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

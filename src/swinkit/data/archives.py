@@ -42,9 +42,8 @@ def index(archive: Path) -> Index:
         with tarfile.open(archive, "r:") as tar:
             for member in tar:
                 if member.isfile() and not member.issparse():
-                    names.append(
-                        os.fsencode(posixpath.normpath(member.name))
-                    )  # tar -cf x.tar . writes ./name
+                    # normal, for `tar -cf x.tar .` writes ./name
+                    names.append(os.fsencode(posixpath.normpath(member.name)))
                     places.append((member.offset_data, member.size))
                     if member.offset_data + member.size > length:
                         raise tarfile.ReadError("it is cut short")

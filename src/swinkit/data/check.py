@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -93,7 +93,7 @@ def check_classes(
     )
     return DataReport(
         data,
-        {split: _per_class(samples, len(data.classes)) for split, samples in data.splits.items()},
+        {split: samples.counts(len(data.classes)).tolist() for split, samples in data.splits.items()},
         tuple(found.size for _, _, found in sound),
         dict(Counter(found.mode for _, _, found in sound).most_common()),
         (*unreadable, *_repeated(sound, data.classes)),
@@ -107,11 +107,6 @@ def _look(path: Path, channels: int) -> Seen | ImageError:
         return Seen(stored_mode(path), size, hashlib.sha256(f"{size}".encode() + content).digest())
     except ImageError as error:
         return error
-
-
-def _per_class(samples: Iterable[Sample], classes: int) -> list[int]:
-    counts = Counter(label for sample in samples for label in sample.labels)
-    return [counts[label] for label in range(classes)]
 
 
 def _repeated(sound: list[tuple[str, Sample, Seen]], classes: tuple[str, ...]) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ from swinkit.data.synsets import SYNSET
 from swinkit.data.tables import SPLIT_NAMES
 from swinkit.errors import DataError
 
-_PART = re.compile(r"(?:^|[^a-z])(train|valid|validation|val|test)(?:[^a-z]|$)")
+_PART = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLIT_NAMES)})(?:[^a-z]|$)")
 _LINE = re.compile(r"(.+?)[\t ]+(\S+)\s*")
 
 

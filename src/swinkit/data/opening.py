@@ -46,7 +46,7 @@ def open_classes(
     if not 0 <= val_fraction < 1:
         raise ConfigError(f"val_fraction is {val_fraction}; give a number from 0 up to, not including, 1.")
     found = _find(Path(data))
-    piped = sorted(name for name in found.names() if found.multi and BETWEEN in name)
+    piped = sorted(name for name in found.names() if BETWEEN in name) if found.multi else []
     if piped:
         raise DataError(
             f"{found.root} has the class {some(piped)}: with several labels a picture none may hold |."

@@ -50,6 +50,11 @@ def own_place() -> Place | None:
     return Place(*(int(os.environ[name]) for name in names))
 
 
+def here() -> Place:
+    """Which of torchrun's processes this is, or the only one."""
+    return own_place() or ALONE
+
+
 def join(place: Place, device: torch.device) -> None:
     """Meet the others; every process must call it. Does nothing a second time."""
     if dist.is_initialized():
@@ -78,12 +83,6 @@ def rank() -> int:
 def world() -> int:
     """How many processes there are."""
     return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def wait() -> None:
-    """Until all others are here."""
-    if dist.is_initialized():
-        summed([0.0])
 
 
 def summed(values: list[float]) -> list[float]:

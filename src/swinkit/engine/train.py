@@ -39,7 +39,7 @@ from swinkit.engine.faults import Unreadable, told
 from swinkit.engine.module import TrainingModule
 from swinkit.engine.outline import Batches
 from swinkit.engine.progress import TrainingProgress
-from swinkit.engine.ranks import ALONE, Place, own_place
+from swinkit.engine.ranks import Place, here, own_place
 from swinkit.engine.run import RunFolder
 from swinkit.engine.trackers import make_loggers
 from swinkit.errors import ConfigError, RunError
@@ -73,7 +73,7 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
     elif config.freeze is not None:
         task.backbone.freeze(config.freeze)
     task.backbone.set_checkpointing(config.checkpointing)
-    place = own_place() or ALONE
+    place = here()
     device = pick_device(config.device, local_rank=place.local)
     check_devices(device, devices_of(config), config.device)
     world = devices_of(config) * config.num_nodes

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from swinkit.data.batching import Batch
 from swinkit.labels import Labels
+from swinkit.metrics.base import Mergeable
 
 
-class AnyOfMetric:
+class AnyOfMetric(Mergeable):
     """Collects logits (B, classes) and targets (B, classes) of 1 for each right label."""
 
     def __init__(self, labels: Labels) -> None:
@@ -23,8 +24,7 @@ class AnyOfMetric:
         self.count = 0
         self.hits = dict.fromkeys(self.ks, 0)
 
-    def merge(self, other: Self) -> None:
-        """Count in what another such metric, of other pictures, has counted."""
+    def _add(self, other: Self) -> None:
         self.count += other.count
         self.hits = {k: self.hits[k] + other.hits[k] for k in self.ks}
 

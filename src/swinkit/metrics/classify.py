@@ -18,6 +18,7 @@ from swinkit.data.batching import Batch
 from swinkit.explain.charts import draw_confusion
 from swinkit.explain.sheets import Tile, draw_sheet
 from swinkit.labels import Labels
+from swinkit.metrics.base import Mergeable
 
 LARGEST_CONFUSION = 2000  # classes; the matrix grows with their square
 ALONE: dict[str, Any] = {"sync_on_compute": False}  # `merge` joins what several processes counted
@@ -33,7 +34,7 @@ class Judged(NamedTuple):
     truth: str
 
 
-class ClassificationMetric:
+class ClassificationMetric(Mergeable):
     """Collects logits (B, classes) and targets (B,)."""
 
     def __init__(self, labels: Labels) -> None:
@@ -58,13 +59,7 @@ class ClassificationMetric:
         self.hits: dict[str, list[Judged]] = {}  # by class, so that none fills the page
         self.misses: list[Judged] = []
 
-    def merge(self, other: Self) -> None:
-        """Count in what another such metric, of other pictures, has counted."""
-        if not self.count:
-            vars(self).update(vars(other))
-            return
-        if not other.count:
-            return
+    def _add(self, other: Self) -> None:
         for mine, theirs in zip(self._all(), other._all(), strict=True):
             mine.merge_state(theirs)
         self.count += other.count

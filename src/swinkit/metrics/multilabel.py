@@ -13,11 +13,12 @@ from torchmetrics.classification import MultilabelAveragePrecision, MultilabelF1
 from swinkit.data.batching import Batch
 from swinkit.explain.sheets import Tile, draw_sheet
 from swinkit.labels import Labels
+from swinkit.metrics.base import Mergeable
 
 SHOWN = 12  # pictures
 
 
-class MultiLabelMetric:
+class MultiLabelMetric(Mergeable):
     """Collects logits (B, classes) and targets (B, classes) of 1 and 0."""
 
     def __init__(self, labels: Labels) -> None:
@@ -35,13 +36,7 @@ class MultiLabelMetric:
         self.positives = torch.zeros(len(self.labels))
         self.tiles: list[Tile] = []
 
-    def merge(self, other: Self) -> None:
-        """Count in what another such metric, of other pictures, has counted."""
-        if not self.count:
-            vars(self).update(vars(other))
-            return
-        if not other.count:
-            return
+    def _add(self, other: Self) -> None:
         self.precision.merge_state(other.precision)
         self.f1.merge_state(other.f1)
         self.count += other.count
