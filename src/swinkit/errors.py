@@ -18,8 +18,16 @@ class DataError(SwinkitError, ValueError):
     """A data set that cannot be used as it is: empty, one class, unknown labels."""
 
 
-class ImageError(DataError):
+class InputError(DataError):
+    """One file that cannot be read: others may be."""
+
+
+class ImageError(InputError):
     """One file that cannot be read as an image."""
+
+
+class ClipError(InputError):
+    """One file or folder that cannot be read as a video."""
 
 
 class WeightsError(SwinkitError, ValueError):

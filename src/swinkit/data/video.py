@@ -1,0 +1,400 @@
+"""Frames of a video: of a file by PyAV, of a folder of pictures, or of an array; only those that are wanted.
+
+Frames are told by ticks: tick n is what a player shows in the middle of the n-th frame time at the rate at
+hand. At a constant rate that is the n-th frame; where frames come unevenly, their timestamps decide. A path
+may end in `#t=1.5,4`, the stretch from second 1.5 to 4 (W3C media fragments); of a folder of pictures these
+are numbers of frames.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from swinkit.data.archives import exists, open_file, place_inside
+from swinkit.data.reading import is_image, is_visible, natural_key, read_image, read_sized
+from swinkit.errors import ClipError, ConfigError, ImageError
+
+if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts"})
+VIDEO_SUFFIXES |= {".m2ts", ".wmv", ".flv", ".3gp", ".ogv", ".vob", ".gif"}
+FASTEST = 240  # frames a second; a header that says more is not believed before its frames are counted
+LATE = 0.5  # seconds by which a video may end before its header says so
+# a display matrix turns counterclockwise, as PIL does
+_TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+_FRAGMENT = re.compile(r"(.+)#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)")
+
+
+class EndedEarlyError(ClipError):
+    """A video ends before its header says so; `ticks` are those that it has."""
+
+    def __init__(self, path: str, ticks: int) -> None:
+        super().__init__(f"{path} is cut short: its frames end after {ticks}; copy it anew or cut it there.")
+        self.ticks = ticks
+
+
+class Stretch(NamedTuple):
+    """A file or folder, and from where to where in it; None for all of it."""
+
+    path: Path
+    span: tuple[float, float] | None
+
+
+class Footage(ABC):
+    """Frames by tick: `ticks` of them, `rate` a second (None where nobody knows), `size` (height, width)."""
+
+    path: str
+    ticks: int
+    rate: float | None = None
+    size: tuple[int, int]
+
+    @abstractmethod
+    def frames(self, ticks: Sequence[int], *, at_least: int | None = None) -> Iterator[Image.Image]:
+        """RGB frames, upright, of ticks that rise; large ones may be halved down to a short side `at_least`.
+
+        Raises EndedEarlyError where the video has fewer, ClipError where it is damaged before.
+        """
+
+    def close(self) -> None:  # noqa: B027, only files need it
+        """Let the file go; `with` does so at its end."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_length(self, unit: str = "frame") -> None:
+        if self.ticks < 2:
+            count = f"only 1 {unit}, which shows no motion" if self.ticks else f"no {unit}s"
+            raise ClipError(f"{self.path} has {count}; give more, or remove it.")
+
+
+def stretch_of(path: str | Path) -> Stretch:
+    """Split `video.mp4#t=1.5,4` into file and span; ClipError where that ends before it begins."""
+    match = _FRAGMENT.fullmatch(str(path))
+    if match is None or Path(path).exists():
+        return Stretch(Path(path), None)
+    span = float(match[2]), float(match[3])
+    if span[0] >= span[1]:
+        raise ClipError(f"{path} ends before it begins: write #t=START,END.")
+    return Stretch(Path(match[1]), span)
+
+
+def with_span(path: str, start: float, end: float) -> str:
+    """A path with its stretch."""
+    return f"{path}#t={start:g},{end:g}"
+
+
+def is_video(path: Path) -> bool:
+    """Tell by its suffix whether a file is a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def clip_exists(path: Path) -> bool:
+    """Whether a path names a video, a stretch of one, or a folder of frames."""
+    place = stretch_of(path).path
+    return place.is_dir() or exists(place)
+
+
+def open_footage(path: str | Path, *, rate: float | None = None, threads: int = 0) -> Footage:
+    """Open a video file or a folder of frames. With `rate`, ticks are that many a second.
+
+    `threads` decode a file, 0 as many as fit. To be used in `with`. Raises ClipError for what is missing,
+    no video, without pictures, or of one frame only.
+    """
+    place, span = stretch_of(path)
+    if place.is_dir():
+        return FrameFolder(place, span, name=str(path))
+    return VideoFile(place, span, name=str(path), rate=rate, threads=threads)
+
+
+def read_middle(path: str | Path, *, at_least: int | None = None) -> Image.Image:
+    """The frame in the middle of a video, for people; ClipError as `open_footage`."""
+    with open_footage(path) as footage:
+        return next(footage.frames([footage.ticks // 2], at_least=at_least))
+
+
+def check_clip(path: str | Path) -> None:
+    """Read a header only; ClipError as `open_footage`."""
+    with open_footage(path):
+        pass
+
+
+class FramesInMemory(Footage):
+    """Frames (T, H, W, 3) uint8."""
+
+    def __init__(self, frames: NDArray[Any]) -> None:
+        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+            raise ConfigError(
+                f"Frames of shape {frames.shape} and type {frames.dtype}: give (T, H, W, 3), uint8, RGB."
+            )
+        self.path, self.ticks, self.size = "", len(frames), (frames.shape[1], frames.shape[2])
+        self._array = frames
+        self._check_length()
+
+    def frames(self, ticks: Sequence[int], *, at_least: int | None = None) -> Iterator[Image.Image]:
+        """As `Footage`."""
+        return (Image.fromarray(self._array[tick]) for tick in ticks)
+
+
+class FrameFolder(Footage):
+    """Pictures in a folder, in natural order of their names: a tick each."""
+
+    def __init__(self, folder: Path, span: tuple[float, float] | None, *, name: str) -> None:
+        self.path = name
+        pictures = frames_in(folder)
+        start, end = (0, None) if span is None else (int(span[0]), int(span[1]))
+        self._pictures = pictures[start:end]
+        self.ticks = len(self._pictures)
+        self._check_length("picture")
+        self.size = _as_clip_error(read_sized, self._pictures[0])[1]
+
+    def frames(self, ticks: Sequence[int], *, at_least: int | None = None) -> Iterator[Image.Image]:
+        """As `Footage`."""
+        return (_as_clip_error(read_image, self._pictures[tick], at_least=at_least) for tick in ticks)
+
+
+def frames_in(folder: Path) -> list[Path]:
+    """The pictures that lie in a folder itself, in natural order."""
+    found = [path for path in folder.iterdir() if is_visible(path.name) and is_image(path)]
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def _as_clip_error(read: Any, path: Path, **options: Any) -> Any:
+    try:
+        return read(path, **options)
+    except ImageError as error:
+        raise ClipError(str(error)) from error
+
+
+class VideoFile(Footage):
+    """A file that FFmpeg can read."""
+
+    def __init__(
+        self,
+        file: Path,
+        span: tuple[float, float] | None,
+        *,
+        name: str,
+        rate: float | None = None,
+        threads: int = 0,
+    ) -> None:
+        self.path = name
+        self._reel = Reel(file, name, threads=threads)
+        try:
+            self.stored_rate = self._reel.rate
+            self.rate = self._rate = rate or self.stored_rate
+            length = self._reel.length
+            start, end = (0.0, length) if span is None else (span[0], min(span[1], length))
+            if start >= end:
+                raise ClipError(f"{name} begins after the end of the video, {length:.2f} s; mend the times.")
+            self._begin = start
+            self.ticks = round((end - start) * self._rate)
+            self.size = self._reel.size
+            self._check_length()
+        except BaseException:
+            self._reel.close()
+            raise
+
+    def frames(
+        self, ticks: Sequence[int], *, at_least: int | None = None, strict: bool = True
+    ) -> Iterator[Image.Image]:
+        """As `Footage`; without `strict`, frames that are damaged are shown as far as they can be."""
+        for tick in ticks:
+            # in the middle of a tick no rounding of timestamps can tell another frame
+            frame = self._reel.at(self._begin + (tick + 0.5) / self._rate, strict=strict)
+            if frame is None:
+                shown = self._reel.now - self._begin
+                raise EndedEarlyError(self.path, max(0, math.floor(shown * self._rate) + 1))
+            self.size = _upright_size(frame)
+            yield _as_image(frame, at_least)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._reel.close()
+
+
+class Reel:
+    """The frames of a file one after the other; it is wound forward to where they are wanted.
+
+    Times are seconds after the first frame. `size` is that of stored frames, before they are turned upright.
+    """
+
+    def __init__(self, file: Path, name: str, *, threads: int = 0) -> None:
+        self.name = name
+        self._container = _open(file, name)
+        try:
+            self._stream = _picture_stream(self._container, name)
+            self._stream.codec_context.thread_count = threads
+            self._stream.thread_type = "NONE" if threads == 1 else "AUTO"
+            self._base = float(self._stream.time_base or 0) or 1 / 90_000
+            self._start = (self._stream.start_time or 0) * self._base
+            self.rate, self.length = self._measure()
+            context = self._stream.codec_context
+            self.size = (context.height, context.width)
+        except BaseException:
+            self._container.close()
+            raise
+        self._frames: Iterator[VideoFrame] = iter(())
+        self._shown: VideoFrame | None = None
+        self._ahead: VideoFrame | None = None
+        self._begun = self._damaged = False
+
+    @property
+    def now(self) -> float:
+        """Time of the frame that was shown last; below 0 before the first."""
+        return -1.0 if self._shown is None else self._time(self._shown)
+
+    def at(self, moment: float, *, strict: bool = True) -> VideoFrame | None:
+        """The frame on screen at a moment, which is not before the last one asked for; None past the end.
+
+        With `strict` a frame that could not be decoded whole, or misses others before it, raises ClipError.
+        """
+        self._wind(moment)
+        while self._ahead is not None and (self._shown is None or self._time(self._ahead) <= moment):
+            self._shown, self._ahead = self._ahead, next(self._frames, None)
+            if strict and (self._damaged or self._shown.is_corrupt):
+                raise ClipError(
+                    f"{self.name} is damaged at {max(0.0, self.now):.1f} s: frames cannot be decoded there; copy it "
+                    "anew or cut that out."
+                )
+        if self._ahead is None and moment > self._end_of_shown():
+            return None
+        return self._shown
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._container.close()
+
+    def _wind(self, moment: float) -> None:
+        """Begin at the key frame before a moment, where that saves decoding; else go on from here."""
+        key = self._key_before(moment)
+        if not self._begun or key > self.now + 1 / self.rate:
+            self._begin_at(key)
+            while key > 0 and (self._ahead is None or self._time(self._ahead) > moment):
+                # an index tells when to decode, not when to show, and knows what a copy has lost
+                key = self._key_before(key - 1 / self.rate)
+                self._begin_at(key)
+        self._begun = True
+
+    def _begin_at(self, key: float) -> None:
+        if self._begun or key > 0:
+            self._container.seek(round((key + self._start) / self._base), stream=self._stream)
+        self._frames = self._decoded()
+        self._shown, self._ahead = None, next(self._frames, None)
+        self._begun = True
+
+    def _key_before(self, moment: float) -> float:
+        """Time of the last key frame before a moment by the file's index; 0 where it has none."""
+        index = self._stream.index_entries
+        place = index.search_timestamp(round((moment + self._start) / self._base))
+        return max(0.0, index[place].timestamp * self._base - self._start) if place > 0 else 0.0
+
+    def _decoded(self) -> Iterator[VideoFrame]:
+        """Frames from here on. Packets that cannot be decoded are left out: the next frame is damaged."""
+        from av import FFmpegError
+
+        self._damaged = broken = False
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                frames = [] if packet is None else packet.decode()
+            except FFmpegError:
+                broken = True
+                continue
+            for frame in frames:
+                if frame.pts is not None:
+                    self._damaged |= broken
+                    yield frame
+            if packet is None:
+                return
+
+    def _measure(self) -> tuple[float, float]:
+        """Frames a second, and seconds; by the header, or where that is silent by counting packets."""
+        stream, container = self._stream, self._container
+        rate = float(stream.average_rate or 0)
+        length = (stream.duration or 0) * self._base or (container.duration or 0) / 1e6
+        if not length or not 0 < rate <= FASTEST:
+            times = sorted(p.pts * self._base for p in container.demux(stream) if p.pts is not None)
+            container.seek(0)
+            if len(times) > 1:
+                rate = (len(times) - 1) / max(times[-1] - times[0], 1e-6)
+                length = len(times) / rate
+        if stream.frames and abs(stream.frames - length * rate) <= 2:
+            length = stream.frames / rate
+        return rate or 1.0, length or 1 / (rate or 1.0)
+
+    def _time(self, frame: VideoFrame) -> float:
+        assert frame.pts is not None
+        return frame.pts * self._base - self._start
+
+    def _end_of_shown(self) -> float:
+        if self._shown is None:
+            return -1.0
+        lasts = (self._shown.duration or 0) * self._base
+        return self._time(self._shown) + max(lasts, 1 / self.rate) + LATE
+
+
+def _open(file: Path, name: str) -> InputContainer:
+    """Open a file on its own or in a tar file; ClipError says what is wrong with it."""
+    import av
+
+    try:
+        source: str | IO[bytes] = str(file)
+        if place_inside(file) is not None:
+            source = open_file(file)
+        elif file.stat().st_size == 0:
+            raise ClipError(f"{name} is empty (0 bytes); remove or replace it.")
+        return av.open(source, "r", metadata_errors="replace")
+    except ClipError:
+        raise
+    except FileNotFoundError as error:
+        raise ClipError(f"There is no file {name}; check the path.") from error
+    except PermissionError as error:
+        raise ClipError(f"{name} may not be read (permission denied); check its access rights.") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ClipError(f"{name} cannot be read as a video ({reason}); remove or replace it.") from error
+
+
+def _picture_stream(container: InputContainer, name: str) -> VideoStream:
+    """The first video stream that is no cover picture."""
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    sound = "only sound" if container.streams.audio else "no pictures"
+    raise ClipError(f"{name} holds {sound}; remove it, or give the video.")
+
+
+def _upright_size(frame: VideoFrame) -> tuple[int, int]:
+    """(height, width) of a frame as it is shown."""
+    return (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
+
+
+def _as_image(frame: VideoFrame, at_least: int | None) -> Image.Image:
+    """RGB and upright; large ones at 1/2, 1/4 … as long as the short side keeps `at_least` pixels."""
+    factor = 1
+    while at_least and min(frame.width, frame.height) // (2 * factor) >= at_least:
+        factor *= 2
+    image: Image.Image = (
+        frame.to_image()
+        if factor == 1
+        else frame.to_image(width=frame.width // factor, height=frame.height // factor, interpolation="AREA")
+    )
+    turn = _TURNS.get(frame.rotation % 360)
+    return image if turn is None else image.transpose(turn)

@@ -1,0 +1,238 @@
+"""Frames of videos, held to PyAV's plain loop and to numbers that the frames themselves tell."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from tests.films import damaged, number_of, numbered, packed, write_frames, write_sound, write_video
+
+from swinkit.data.video import (
+    EndedEarlyError,
+    FramesInMemory,
+    Reel,
+    VideoFile,
+    clip_exists,
+    open_footage,
+    read_middle,
+    stretch_of,
+)
+from swinkit.errors import ClipError, ConfigError
+
+
+def numbers(path: Path | str, ticks: Sequence[int] | None = None, **options: object) -> list[int]:
+    with open_footage(path, **options) as footage:
+        wanted = range(footage.ticks) if ticks is None else ticks
+        return [number_of(image) for image in footage.frames(wanted)]
+
+
+def plain(path: Path) -> list[np.ndarray]:
+    """PyAV's own loop over all frames."""
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def whole_frames(path: Path) -> int:
+    """How many frames come out before the first packet that cannot be decoded."""
+    count = 0
+    with av.open(str(path)) as container, contextlib.suppress(av.FFmpegError):
+        for packet in container.demux(video=0):
+            count += len(packet.decode())
+    return count
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.mp4", "libx264"),
+        ("a.mkv", "libx264"),
+        ("a.avi", "mpeg4"),
+        ("a.webm", "libvpx"),
+        ("a.ts", "libx264"),
+    ],
+)
+@pytest.mark.parametrize("rate", [25, 30000 / 1001])
+def test_every_frame_of_every_container(tmp_path: Path, name: str, codec: str, rate: float) -> None:
+    path = write_video(tmp_path / name, 40, rate=rate, codec=codec)
+    expected = plain(path)
+    with open_footage(path) as footage:
+        assert footage.ticks == len(expected) == 40
+        assert footage.rate == pytest.approx(rate, rel=1e-2)
+        assert footage.size == (48, 64)
+        for got, frame in zip(footage.frames(range(40)), expected, strict=True):
+            assert np.array_equal(np.asarray(got), frame)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_some_frames_from_anywhere(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, 200, key_every=10)
+    draw = random.Random(1)
+    for _ in range(8):
+        ticks = sorted(draw.sample(range(200), 6))
+        assert numbers(path, ticks) == ticks
+    assert numbers(path, [5, 5, 7]) == [5, 5, 7]
+
+
+def test_only_what_is_wanted_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "long.mp4", 240, key_every=10)
+    seen = []
+    time = Reel._time
+    monkeypatch.setattr(Reel, "_time", lambda self, frame: (seen.append(frame.pts), time(self, frame))[1])
+    assert numbers(path, [101, 103, 201, 203]) == [101, 103, 201, 203]
+    assert len(set(seen)) < 40  # of 240: two groups of pictures and what B-frames hold back
+
+
+def test_uneven_frames_are_shown_when_they_are_due(tmp_path: Path) -> None:
+    """Ten frames a second, then one that stays a second, then quick ones: as a player shows them."""
+    times = [i / 10 for i in range(10)] + [2.0 + i / 30 for i in range(30)]
+    path = write_video(tmp_path / "v.mkv", 40, times=times, rate=30)
+    with open_footage(path, rate=10) as footage:
+        assert footage.ticks in (29, 30)
+        shown = [number_of(image) for image in footage.frames(range(29))]
+    moments = [(tick + 0.5) / 10 for tick in range(29)]
+    assert shown == [max(i for i, time in enumerate(times) if time <= moment + 1e-6) for moment in moments]
+
+
+def test_rate_of_ticks(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 60, rate=30)
+    assert numbers(path, rate=15) == [2 * i + 1 for i in range(30)]
+    assert numbers(path, rate=60)[:6] == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_rotation_is_undone(tmp_path: Path, rotation: int) -> None:
+    """A red corner at the upper left, stored turned, is seen where the display matrix puts it."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:16, :16, 0] = 255
+    path = write_video(tmp_path / "r.mp4", [picture] * 4, rotation=rotation)
+    expected = np.rot90(picture, rotation // 90)  # counterclockwise, as FFmpeg's documentation has it
+    with open_footage(path) as footage:
+        image = np.asarray(next(footage.frames([2])))
+        assert footage.size == image.shape[:2] == expected.shape[:2]
+    assert np.abs(image.astype(int) - expected).mean() < 12
+
+
+def test_large_frames_are_halved_on_the_way(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", [numbered(i, 240, 320) for i in range(4)])
+    with open_footage(path) as footage:
+        image = next(footage.frames([3], at_least=60))
+        assert image.size == (80, 60)
+        assert footage.size == (240, 320)
+        assert number_of(image) == 3
+
+
+def test_stretches(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 100, rate=25)
+    assert numbers(f"{path}#t=1,2") == list(range(25, 50))
+    assert numbers(f"{path}#t=3.2,99") == list(range(80, 100))
+    assert stretch_of("x/a b.mp4#t=0.5,2") == (Path("x/a b.mp4"), (0.5, 2.0))
+    assert clip_exists(Path(f"{path}#t=1,2"))
+    with pytest.raises(ClipError, match="ends before it begins"):
+        open_footage(f"{path}#t=3,2")
+    with pytest.raises(ClipError, match=r"begins after the end of the video, 4\.00 s"):
+        open_footage(f"{path}#t=5,9")
+    odd = path.rename(tmp_path / "a.mp4#t=1,2")
+    assert len(numbers(odd)) == 100  # that is the name of the file
+
+
+def test_folder_of_frames(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "clip", 12)
+    (folder / ".hidden.png").write_bytes(b"")
+    assert numbers(folder) == list(range(12))
+    assert numbers(f"{folder}#t=2,5") == [2, 3, 4]
+    with open_footage(folder) as footage:
+        assert (footage.rate, footage.size) == (None, (48, 64))
+    (folder / "frame3.png").write_text("no picture")
+    with pytest.raises(ClipError, match=r"frame3\.png"):
+        numbers(folder)
+
+
+def test_frames_in_memory() -> None:
+    with FramesInMemory(np.stack([numbered(i) for i in range(5)])) as footage:
+        assert [number_of(image) for image in footage.frames([1, 4])] == [1, 4]
+    for wrong in (np.zeros((4, 8, 8), np.uint8), np.zeros((4, 8, 8, 3)), np.zeros((0, 8, 8, 3), np.uint8)):
+        with pytest.raises(ConfigError, match=r"\(T, H, W, 3\)"):
+            FramesInMemory(wrong)
+
+
+def test_video_in_a_tar_file(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 30)
+    assert numbers(packed(path, tmp_path / "shard.tar"), [0, 29]) == [0, 29]
+
+
+def test_sound_beside_and_alone(tmp_path: Path) -> None:
+    assert numbers(write_video(tmp_path / "a.mp4", 10, sound=True))[:10] == list(range(10))
+    with pytest.raises(ClipError, match=r"only sound"):
+        open_footage(write_sound(tmp_path / "s.mp4"))
+    with pytest.raises(ClipError, match=r"only sound"):
+        open_footage(write_sound(tmp_path / "s.m4a"))
+
+
+def test_animation(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.gif", 10, rate=10, codec="gif")
+    assert numbers(path) == list(range(10))
+
+
+def test_what_is_no_video(tmp_path: Path) -> None:
+    (tmp_path / "zero.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("hello " * 1000)
+    Image.fromarray(numbered(1)).save(tmp_path / "still.png")
+    (tmp_path / "still.png").rename(tmp_path / "still.mp4")
+    (tmp_path / "empty").mkdir()
+    write_frames(tmp_path / "one", 1)
+    write_video(tmp_path / "one.mp4", 1)
+    faults = {
+        "zero.mp4": "is empty",
+        "text.mp4": "cannot be read as a video",
+        "still.mp4": "has only 1 frame",
+        "empty": "has no pictures",
+        "one": "has only 1 picture,",
+        "one.mp4": "has only 1 frame,",
+        "gone.mp4": "There is no file",
+    }
+    for name, fault in faults.items():
+        with pytest.raises(ClipError, match=fault) as told:
+            open_footage(tmp_path / name)
+        assert str(tmp_path / name) in str(told.value)
+
+
+def test_damage_in_the_middle(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 96, key_every=24)
+
+    def scramble(content: bytearray) -> None:
+        middle = len(content) // 2
+        content[middle - 300 : middle + 300] = random.Random(0).randbytes(600)
+
+    broken = damaged(path, tmp_path / "b.mp4", scramble)
+    assert numbers(broken, [0, 10]) == [0, 10]
+    with pytest.raises(ClipError, match=r"b\.mp4 is damaged at \d\.\d s"):
+        numbers(broken)
+    with open_footage(broken) as footage:
+        assert isinstance(footage, VideoFile)
+        assert len(list(footage.frames(range(96), strict=False))) == 96
+
+
+def test_a_tail_that_is_cut_off(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 96, key_every=24, options={"movflags": "faststart"})
+    short = damaged(
+        path, tmp_path / "b.mp4", lambda content: content.__delitem__(slice(-len(content) // 3, None))
+    )
+    with open_footage(short) as footage:
+        assert footage.ticks == 96
+        with pytest.raises(EndedEarlyError, match="is cut short") as told:
+            list(footage.frames(range(96)))
+    assert told.value.ticks == whole_frames(short)
+    assert numbers(short, range(0, told.value.ticks, 5)) == list(range(0, told.value.ticks, 5))
+    with pytest.raises(EndedEarlyError) as far, open_footage(short) as footage:
+        next(footage.frames([95]))
+    assert far.value.ticks == told.value.ticks
+
+
+def test_middle_for_people(tmp_path: Path) -> None:
+    assert number_of(read_middle(write_video(tmp_path / "a.mp4", 21))) == 10
