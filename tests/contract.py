@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -18,11 +20,25 @@ from torch import Tensor
 import swinkit
 from swinkit.config import Augmentation
 from swinkit.data.samples import Sample
-from swinkit.errors import ImageError
+from swinkit.errors import InputError
 from swinkit.tasks.base import Task
 from tests.conftest import read_file
+from tests.films import write_video
 
 ODD_NAMES = ("naïve ✓ 犬", "a/b, \"c\"; 'd'", "  spaces  ", "0", "1")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a task is given: `draw` writes so many of `sizes`, `memory` gives one that needs no file.
+
+    `plain` writes one of the grey (51, 51, 51).
+    """
+
+    draw: Callable[[Path, int], list[Path]]
+    sizes: tuple[tuple[int, int], ...]
+    memory: Callable[[Path], Any]
+    plain: Callable[[Path], Path]
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,7 @@ class Case:
 
     name: str
     build: Callable[[tuple[str, ...]], Task]
+    inputs: Inputs
 
     def task(self, classes: tuple[str, ...] = ODD_NAMES) -> Task:
         torch.manual_seed(1)
@@ -48,20 +65,54 @@ def draw_pictures(folder: Path, count: int = 3) -> list[Path]:
     return paths
 
 
+def draw_clips(folder: Path, count: int = 3) -> list[Path]:
+    """Noise of different sizes and lengths; the first are shorter than a clip, the others are not."""
+    rng = np.random.default_rng(3)
+    return [
+        write_video(
+            folder / f"{i}.mp4",
+            list(rng.integers(0, 256, (5 + 4 * i, 30 + 6 * i, 42 - 4 * i, 3), dtype=np.uint8)),
+        )
+        for i in range(count)
+    ]
+
+
+def plain_picture(folder: Path) -> Path:
+    Image.new("RGB", (50, 40), (51, 51, 51)).save(folder / "grey.png")
+    return folder / "grey.png"
+
+
+def plain_clip(folder: Path) -> Path:
+    (folder / "grey").mkdir()
+    for i in range(3):
+        Image.new("RGB", (50, 40), (51, 51, 51)).save(folder / "grey" / f"{i}.png")
+    return folder / "grey"
+
+
+def frames_of(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+OF_PICTURES = Inputs(draw_pictures, ((30, 41), (37, 36), (44, 31)), Image.open, plain_picture)
+OF_CLIPS = Inputs(draw_clips, ((30, 42), (36, 38), (42, 34)), frames_of, plain_clip)
+
+
 def images_of(task: Task, count: int = 2) -> Tensor:
     pre = task.preprocessing
-    return torch.randn(count, pre.channels, pre.size, pre.size, generator=torch.Generator().manual_seed(5))
+    return torch.randn(count, *pre.shape, generator=torch.Generator().manual_seed(5))
 
 
 def check_walk(case: Case, folder: Path) -> None:
-    """preprocess → forward → postprocess: one result an image, in order, of its size."""
-    task, paths = case.task(), draw_pictures(folder)
+    """preprocess → forward → postprocess: one result an input, in order, of its size."""
+    task, paths = case.task(), case.inputs.draw(folder, 3)
     batch = task.preprocess(paths)
     pre = task.preprocessing
-    assert batch.images.shape == (3, pre.channels, pre.size, pre.size)
+    assert len(batch.images) == 3
+    assert batch.images.shape[-len(pre.shape) :] == pre.shape
     assert batch.images.dtype == torch.float32
     assert (batch.targets, batch.unreadable) == (None, ())
-    assert batch.sizes == ((30, 41), (37, 36), (44, 31))
+    assert batch.sizes == case.inputs.sizes
     assert batch.paths == tuple(map(str, paths))
     results = task.postprocess(task(batch.images), batch.sizes)
     assert [result.size for result in results] == list(batch.sizes)
@@ -73,30 +124,29 @@ def check_walk(case: Case, folder: Path) -> None:
 def check_preprocess_normalises(case: Case, folder: Path) -> None:
     """A plain picture becomes (value − mean) / std everywhere."""
     task = case.task()
-    Image.new("RGB", (50, 40), (51, 51, 51)).save(folder / "grey.png")
-    image = task.preprocess([folder / "grey.png"]).images[0]
+    image = task.preprocess([case.inputs.plain(folder)]).images.reshape(-1, *task.preprocessing.shape)[0]
     for channel, mean, std in zip(image, task.preprocessing.mean, task.preprocessing.std, strict=True):
         torch.testing.assert_close(channel, torch.full_like(channel, (0.2 - mean) / std))
 
 
 def check_unreadable(case: Case, folder: Path) -> None:
-    """A text file named .jpg raises ImageError with its path."""
+    """A text file named .jpg raises InputError with its path."""
     (folder / "text.jpg").write_text("not a picture")
-    with pytest.raises(ImageError, match=r"text\.jpg"):
+    with pytest.raises(InputError, match=r"text\.jpg"):
         case.task().predict(folder / "text.jpg")
 
 
 def check_predict(case: Case, folder: Path) -> None:
-    """A path, a PIL image and a list of both give the same answers, in any batch size."""
-    task, paths = case.task(), draw_pictures(folder, 5)
+    """A path, an input in memory and a list of both give the same answers, in any batch size."""
+    task, paths, memory = case.task(), case.inputs.draw(folder, 5), case.inputs.memory
     several = task.predict(paths)
     assert [result.path for result in several] == list(map(str, paths))
     assert task.predict([]) == []
     one = task.predict(str(paths[1]))
     assert [result.path for result in one] == [str(paths[1])]
-    in_memory = task.predict(Image.open(paths[1]))
+    in_memory = task.predict(memory(paths[1]))
     assert [result.path for result in in_memory] == [""]
-    mixed = task.predict([paths[0], Image.open(paths[1])], batch_size=1)
+    mixed = task.predict([paths[0], memory(paths[1])], batch_size=1)
     same_answer(one[0], several[1])
     same_answer(in_memory[0], several[1])
     same_answer(mixed[0], several[0])
@@ -123,7 +173,7 @@ def check_determinism(case: Case, folder: Path) -> None:
     assert torch.equal(task(x), task(x))
     task.train()
     assert not torch.equal(task(x), task(x)), "the case has no dropout or drop path: nothing is tested"
-    paths = draw_pictures(folder)
+    paths = case.inputs.draw(folder, 3)
     assert task.predict(paths) == task.predict(paths)
 
 
@@ -159,7 +209,8 @@ def check_labels_are_opaque(case: Case, folder: Path) -> None:
     for model in (task, swinkit.load(folder / "m.safetensors")):
         assert model.classes == ODD_NAMES
         names = {
-            row["name"]: row["id"] for row in model.predict(draw_pictures(folder, 1))[0].to_dict()["classes"]
+            row["name"]: row["id"]
+            for row in model.predict(case.inputs.draw(folder, 1))[0].to_dict()["classes"]
         }
         assert names == {name: i for i, name in enumerate(ODD_NAMES)}
 
@@ -167,7 +218,7 @@ def check_labels_are_opaque(case: Case, folder: Path) -> None:
 def check_loss(case: Case, folder: Path) -> None:
     """Named losses, of known outputs too; their gradient reaches every parameter."""
     task = case.task().eval()
-    batch = labelled(task, folder)
+    batch = labelled(case, task, folder)
     losses = task.loss(batch)
     total = torch.stack(list(losses.values())).sum()
     assert torch.isfinite(total)
@@ -185,7 +236,7 @@ def check_loss(case: Case, folder: Path) -> None:
 def check_one_step_learns(case: Case, folder: Path) -> None:
     """A few small steps down the gradient lower the loss on mixed and unmixed batches alike."""
     task = case.task().eval()
-    batch = labelled(task, folder)
+    batch = labelled(case, task, folder)
     images, targets = task.mixing(Augmentation(mix_prob=1.0))(batch.images, batch.targets)
     assert images.shape == batch.images.shape
     optimizer = torch.optim.AdamW(task.parameters(), 1e-3)
@@ -203,7 +254,7 @@ def check_one_step_learns(case: Case, folder: Path) -> None:
 def check_metric(case: Case, folder: Path) -> None:
     """The monitored figure is among the figures, all plain floats; reset forgets."""
     task = case.task(("b", "a, ü", "c/d", "e", "f"))
-    metric, batch = task.metric(), labelled(task, folder)
+    metric, batch = task.metric(), labelled(case, task, folder)
     with torch.inference_mode():
         metric.update(task(batch.images), batch)
     figures = metric.compute()
@@ -218,8 +269,8 @@ def check_metric(case: Case, folder: Path) -> None:
     assert metric.compute()["images"] == 0
 
 
-def labelled(task: Task, folder: Path):
-    samples = [Sample(path, i % len(task.classes)) for i, path in enumerate(draw_pictures(folder, 4))]
+def labelled(case: Case, task: Task, folder: Path):
+    samples = [Sample(path, i % len(task.classes)) for i, path in enumerate(case.inputs.draw(folder, 4))]
     dataset = task.dataset(samples)
     return dataset.collate([dataset[i] for i in range(len(samples))])
 

@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 
 import swinkit
+from swinkit.config import Preprocessing
 from swinkit.data.batching import Batch
-from swinkit.engine.evaluate import answer_views
+from swinkit.data.transforms import evaluation_transform
+from swinkit.engine.evaluate import with_mirror_images
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError, RunError, WeightsError
 from swinkit.explain.charts import draw_confusion
@@ -278,19 +280,41 @@ def test_mistakes(run: Run, dataset: Path, tmp_path: Path) -> None:
 # --- several views -------------------------------------------------------------------------------------
 
 
-def test_mirror_images_and_crops_are_averaged(run: Run, dataset: Path) -> None:
-    """By hand: the mean of the probabilities of each view."""
+def test_mirror_images_and_views_are_averaged(run: Run) -> None:
+    """By hand: the mean of the probabilities of each view, and of each in a mirror."""
     model = swinkit.load(run.path)
     size = model.preprocessing.size
-    x = torch.randn(3, 3, size + 4, size + 4, generator=torch.Generator().manual_seed(0))
-    views = [x[..., i : i + size, j : j + size] for i, j in ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2))]
+    views = torch.randn(3, 5, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        expected = torch.stack([model(v).softmax(-1) for view in views for v in (view, view.flip(-1))]).mean(
-            0
-        )
-        found = answer_views(model, x, crops=5, flip=True)
+        each = [model(v).softmax(-1) for view in views.unbind(1) for v in (view, view.flip(-1))]
+        expected = torch.stack(each).mean(0)
+        found = model(with_mirror_images(views, model))
         torch.testing.assert_close(found.exp(), expected, atol=1e-6, rtol=1e-5)
-        torch.testing.assert_close(answer_views(model, views[0], crops=1, flip=False), model(views[0]))
+        one = with_mirror_images(views[:, 0], model)
+        expected = torch.stack(each[:2]).mean(0)
+        torch.testing.assert_close(model(one).exp(), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_five_crops_are_the_corners_and_the_centre() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8))
+    pre = Preprocessing(size=16, crop=0.8)
+    crops = evaluation_transform(pre, 5)(image)
+    whole = evaluation_transform(Preprocessing(size=20, crop=1.0))(image)
+    places = [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2)]
+    for crop, (top, left) in zip(crops, places, strict=True):
+        torch.testing.assert_close(crop, whole[:, top : top + 16, left : left + 16])
+    with pytest.raises(ConfigError, match="needs a margin"):
+        evaluation_transform(Preprocessing(size=16, crop=1.0), 5)
+
+
+def test_three_crops_lie_along_the_long_side() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 40, 3), dtype=np.uint8))
+    crops = evaluation_transform(Preprocessing(size=16, crop=1.0, mean=(0, 0, 0), std=(1, 1, 1)), 3)
+    pixels = np.asarray(image).transpose(2, 0, 1) / 255
+    for crop, left in zip(crops(image), (0, 12, 24), strict=True):
+        assert np.allclose(crop, pixels[..., left : left + 16], atol=1e-6)
+    turned = crops(image.transpose(Image.Transpose.TRANSPOSE))
+    assert np.allclose(turned.mT, crops(image), atol=1e-6)
 
 
 def test_views_change_the_scores_and_are_noted(run: Run, dataset: Path, tmp_path: Path) -> None:
@@ -298,7 +322,9 @@ def test_views_change_the_scores_and_are_noted(run: Run, dataset: Path, tmp_path
     flipped = swinkit.evaluate(run.path, dataset, out=tmp_path / "b", flip=True, **OPTIONS)
     assert flipped["ece"] != plain["ece"]
     assert (report_of(tmp_path / "b")["flip"], report_of(tmp_path / "b")["crops"]) == (True, 1)
-    with pytest.raises(ConfigError, match=r"crops needs a margin, but the model takes whole pictures of 28"):
+    with pytest.raises(
+        ConfigError, match=r"crops=5 needs a margin, but the model takes whole pictures of 28"
+    ):
         swinkit.evaluate(run.path, dataset, crops=5, **OPTIONS)
 
 

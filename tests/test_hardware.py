@@ -33,11 +33,13 @@ def test_workers(
 
 
 def test_batch_size_falls_with_the_picture_and_leaves_updates() -> None:
-    sizes = [pick_batch_size(None, images=10**6, size=size, device=CPU) for size in (32, 224, 384)]
+    sizes = [
+        pick_batch_size(None, images=10**6, shape=(3, size, size), device=CPU) for size in (32, 224, 384)
+    ]
     assert sizes == [64, 16, 8]
-    assert pick_batch_size(None, images=10**6, size=32, device=CUDA) == 256
-    assert pick_batch_size(None, images=300, size=32, device=CUDA) == 16
-    assert pick_batch_size(5, images=300, size=32, device=CUDA) == 5
+    assert pick_batch_size(None, images=10**6, shape=(3, 32, 32), device=CUDA) == 256
+    assert pick_batch_size(None, images=300, shape=(3, 32, 32), device=CUDA) == 16
+    assert pick_batch_size(5, images=300, shape=(3, 32, 32), device=CUDA) == 5
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "cpu:1", "tpu"])

@@ -64,7 +64,7 @@ def test_create_names_classes() -> None:
         ("swin_t", {"classes": ["a", "b", "a"]}, r"'a' stands twice"),
         ("swin_t", {"fit": "padd"}, r"fit='padd'.*'pad'"),
         ("swin_t", {"embed_dim": 50}, r"50 channels, which 3 heads do not divide"),
-        ("swin3d_t", {"img_size": 224}, r"img_size=.*frames, height, width"),
+        ("swin3d_t", {"img_size": (224, 224)}, r"img_size=.*frames, height, width"),
         ("swin_t", {"window": 0}, r"window=.*every side must be positive"),
         ("swin_t", {"drop_path": 1.5}, r"drop_path=1.5"),
     ],

@@ -26,6 +26,7 @@ pyarrow = pytest.importorskip("pyarrow")
 CASE = contract.Case(
     "several classes",
     lambda classes: swinkit.create("swin_pico", classes=classes, multi_label=True, **TINY, drop_path=0.3),
+    contract.OF_PICTURES,
 )
 
 

@@ -17,14 +17,14 @@ from swinkit.config import Augmentation
 from swinkit.data.batching import Batch
 from swinkit.errors import ConfigError, ImageError
 from swinkit.tasks.base import Task
-from tests.contract import CHECKS, ODD_NAMES, Case, images_of
+from tests.contract import CHECKS, ODD_NAMES, OF_CLIPS, OF_PICTURES, Case, Inputs, images_of
 
 
-def variant(name: str, **settings: Any) -> Case:
+def variant(name: str, inputs: Inputs = OF_PICTURES, **settings: Any) -> Case:
     def build(classes: tuple[str, ...]) -> Task:
         return swinkit.create(name, classes=classes, drop_path=0.5, **settings)
 
-    return Case(name, build)
+    return Case(name, build, inputs)
 
 
 SMALL: dict[str, Any] = {"embed_dim": 8, "depths": (1, 2), "num_heads": (1, 2)}
@@ -33,7 +33,7 @@ CASES = {
     "nano": variant("swin_nano", embed_dim=8, depths=(1, 1, 2), num_heads=(1, 2, 4)),
     "grey": variant("swin_pico", **SMALL, img_size=14, in_chans=1),
     "pad_shift": variant("swin_t", **SMALL, img_size=40, fit="pad_shift", absolute_position=True, drop=0.1),
-    "video": variant("swin3d_t", **SMALL, img_size=(4, 24, 24), window=(2, 3, 3)),
+    "video": variant("swin3d_t", OF_CLIPS, **SMALL, img_size=(4, 24, 24), window=(2, 3, 3)),
 }
 
 
@@ -47,8 +47,7 @@ def test_contract(check: Callable[[Case, Path], None], case: Case, tmp_path: Pat
 def test_logits_and_vectors(case: Case) -> None:
     task = case.task().eval()
     x = images_of(task)
-    clip = x[:, :, None] if task.backbone.config.rank == 3 else x
-    logits, vectors, maps = task(x), task.embed(x), task.backbone(clip)
+    logits, vectors, maps = task(x), task.embed(x), task.backbone(x)
     assert logits.shape == (2, len(ODD_NAMES))
     assert vectors.shape == (2, 16 if len(task.backbone.config.depths) == 2 else 32)
     torch.testing.assert_close(F.linear(vectors, task.head.weight, task.head.bias), logits)
@@ -62,7 +61,7 @@ def pico() -> Task:
 
 def test_video_takes_clips_and_pictures_as_one_frame() -> None:
     task = CASES["video"].task().eval()
-    picture = images_of(task)
+    picture = images_of(task)[:, :, 0]
     assert torch.equal(task(picture), task(picture[:, :, None]))
     clip = torch.randn(2, 3, 4, 24, 24)
     assert task(clip).shape == (2, len(ODD_NAMES))

@@ -12,8 +12,8 @@ from torch import Tensor
 from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig, merged
 from swinkit.core.backbone import SwinBackbone
 from swinkit.data.batching import in_order
+from swinkit.data.media import find_inputs
 from swinkit.data.opening import open_classes
-from swinkit.data.reading import find_images
 from swinkit.data.real import relabel
 from swinkit.data.samples import ClassData
 from swinkit.errors import ConfigError, DataError, RunError
@@ -134,9 +134,13 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     task = model if isinstance(model, Task) else _load(model)
     run = None if task.load_report is None else RunFolder.around(task.load_report.source)
     split_file = run.split_file if run and run.trained_on(data) else None
-    opened = open_classes(data, val_fraction=0, classes=task.classes, split_file=split_file)
+    opened = open_classes(
+        data, val_fraction=0, classes=task.classes, split_file=split_file, medium=task.medium
+    )
     if opened.multi and not task.multi_label:
-        raise DataError(f"{opened.root} gives pictures several labels, but the model answers with one class.")
+        raise DataError(
+            f"{opened.root} gives {task.medium.noun}s several labels, but the model answers with one class."
+        )
     split = _pick_split(opened, config.split)
     samples = opened.splits[split]
     if config.real is not None:
@@ -147,6 +151,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
         "data": str(data),
         "split": split,
         "model": "" if isinstance(model, Task) else str(model),
+        "clips": config.clips or task.clips,
         "crops": config.crops,
         "flip": config.flip,
         "real": config.real,
@@ -174,11 +179,10 @@ def predict(
     written there. Raises at once where nothing is found or an option is wrong.
     """
     config = PredictConfig.checked(options)
-    files = find_images(paths)
     device = pick_device(config.device)
     task = model if isinstance(model, Task) else _load(model)
-    if "topk" in config.model_fields_set:
-        task.set_test_limits(topk=config.topk)
+    task.set_test_limits(**config.model_dump(include={"topk", "clips"} & config.model_fields_set))
+    files = find_inputs(paths, task.medium)
     annotator = Annotator(Path(out), files) if out is not None else None
     return _predict(task.to(device), files, config, annotator)
 
@@ -193,9 +197,11 @@ def _load(source: str | Path) -> Task:
 def _predict(
     task: Task, files: list[Path], config: PredictConfig, annotator: Annotator | None
 ) -> Iterator[Result]:
-    dataset = task.dataset(files)
-    size = pick_batch_size(config.batch_size, size=task.preprocessing.size, device=task.device)
-    workers = pick_workers(config.workers, images=len(files), device=task.device)
+    dataset = task.dataset(files, clips=task.clips)
+    size = pick_batch_size(config.batch_size, shape=task.preprocessing.shape, device=task.device)
+    workers = pick_workers(
+        config.workers, images=len(files), device=task.device, shape=task.preprocessing.shape
+    )
     remaining = iter(files)
     for batch in in_order(dataset, batch_size=size, workers=workers):
         answers = {result.path: result for result in task.answer(batch)} if len(batch) else {}

@@ -35,11 +35,26 @@ class Settings(BaseModel):
             raise ConfigError(explain(error, cls)) from error
 
 
+class Clips(Settings):
+    """Which frames of a video make the input of a model.
+
+    `dense` takes `frames` frames in a row, `stride` apart, and begins anew where a video is shorter;
+    `uniform` takes one of each of so many equal parts of the whole. `fps` is the rate at which `stride`
+    counts; None: the video's own, as published.
+    """
+
+    frames: int = Field(default=32, ge=1)
+    stride: int = Field(default=2, ge=1)
+    sampling: Literal["dense", "uniform"] = "dense"
+    fps: float | None = Field(default=None, gt=0)
+
+
 class Preprocessing(Settings):
-    """How an image becomes the input of a model; it travels with the weights.
+    """How an image or a video becomes the input of a model; it travels with the weights.
 
     The short side is resized to round(size / crop) pixels, then the central square of `size` is cut out.
-    `mean` and `std` hold for pixels in 0..1, one number a channel; ImageNet's, or their mean for grey.
+    `mean` and `std` hold for pixels in 0..1, one number a channel; ImageNet's, or their mean for grey. `clip`
+    is for videos.
     """
 
     size: int = Field(ge=1)
@@ -48,6 +63,13 @@ class Preprocessing(Settings):
     mean: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[0])
     std: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[1])
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    clip: Clips | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W) of an input, (C, T, H, W) of a clip."""
+        frames = () if self.clip is None else (self.clip.frames,)
+        return (self.channels, *frames, self.size, self.size)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -142,7 +164,12 @@ class Compute(Settings):
 class PredictConfig(Compute):
     """Options of predict."""
 
-    topk: int = Field(default=5, ge=1, description="Classes shown for a picture.")
+    topk: int = Field(default=5, ge=1, description="Classes shown for an input.")
+    clips: int | None = Field(
+        default=None,
+        ge=1,
+        description="Clips spread over each video that answer for it; by default the model's.",
+    )
 
 
 class EvaluateConfig(Compute):
@@ -152,8 +179,12 @@ class EvaluateConfig(Compute):
         default=None, description="Part of the data; by default val, else test, else all."
     )
     flip: bool = Field(default=False, description="Answer each picture and its mirror image; mean of both.")
-    crops: Literal[1, 5] = Field(
-        default=1, description="5: centre and corners of the whole central square; mean of all."
+    clips: int | None = Field(
+        default=None, ge=1, description="Clips spread over each video; mean of all; by default the model's."
+    )
+    crops: Literal[1, 3, 5] = Field(
+        default=1,
+        description="5: centre and corners of a picture's central square; 3: along a video's long side.",
     )
     real: str | None = Field(
         default=None,
@@ -174,6 +205,9 @@ class TrainOptions(Compute):
     recipe: str | None = Field(
         default=None, description="Published recipe or preset whose options hold where none are given."
     )
+    task: Literal["classify", "video"] | None = Field(
+        default=None, description="What to train for; by default told by the model and the data."
+    )
     out: str | None = Field(default=None, description="Run folder; by default runs/MODEL-N.")
     epochs: int = Field(default=30, ge=1, description="Passes over the training images.")
     img_size: int | None = Field(
@@ -181,6 +215,18 @@ class TrainOptions(Compute):
     )
     window: int | None = Field(
         default=None, ge=1, description="Side of the windows; a file's bias tables are resized."
+    )
+    frames: int | None = Field(
+        default=None, ge=2, description="Frames of a clip; by default the model's own, 32."
+    )
+    stride: int | None = Field(
+        default=None, ge=1, description="Step from one frame of a clip to the next; by default 2."
+    )
+    frame_sampling: Literal["dense", "uniform"] | None = Field(
+        default=None, description="Frames in a row, or one of each equal part of the whole video."
+    )
+    fps: float | None = Field(
+        default=None, gt=0, description="Rate at which stride counts; by default the video's own."
     )
     in_chans: int | None = Field(
         default=None, ge=1, description="Channels of the pictures; by default the model's own, three."
@@ -206,6 +252,9 @@ class TrainOptions(Compute):
         description="Learning rate for 512 images a step, as published recipes give it; lr is then "
         "base_lr × images / 512.",
     )
+    backbone_lr: float = Field(
+        default=1.0, gt=0, le=1, description="Factor of the learning rate below the head; for video 0.1."
+    )
     layer_decay: float = Field(
         default=1.0, gt=0, le=1, description="Factor of the learning rate for each layer below the head."
     )
@@ -217,7 +266,7 @@ class TrainOptions(Compute):
     )
     lr_end: float = Field(default=0.01, ge=0, le=1, description="Share of the peak where the cosine ends.")
     weight_decay: float = Field(
-        default=0.05, ge=0, description="AdamW's; none on biases, norms, bias tables, absolute position."
+        default=0.05, ge=0, description="AdamW's; none on norms, bias tables, absolute position, biases."
     )
     warmup_epochs: float | None = Field(
         default=None, ge=0, description="Epochs of linear warm-up; by default a tenth, at most 20."

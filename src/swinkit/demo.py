@@ -9,7 +9,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from swinkit import api
-from swinkit.data.reading import find_images, read_image
+from swinkit.data.media import find_inputs
+from swinkit.data.reading import read_image
 from swinkit.engine.run import next_free
 from swinkit.explain.windows import draw_windows
 from swinkit.files import make_folder
@@ -56,7 +57,7 @@ def run_demo(out: Path, *, epochs: int | None = None) -> DemoReport:
         augmentation=AUGMENTATION,
     )
     samples = [folder for folder in sorted((data / "test").iterdir()) if folder.is_dir()]
-    shown = [find_images(folder)[0] for folder in samples]
+    shown = [find_inputs(folder)[0] for folder in samples]
     list(api.predict(run.model, shown, out=run.path / "predicted"))
     windows = run.path / "windows.png"
     draw_windows(read_image(shown[0]), run.model.backbone.config, windows)

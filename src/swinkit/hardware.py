@@ -54,29 +54,42 @@ def _cpu_multiplies_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def pick_batch_size(wanted: int | None, *, size: int, device: torch.device, images: int | None = None) -> int:
-    """Images a step: a power of two by device and input size.
+def pick_batch_size(
+    wanted: int | None, *, shape: tuple[int, ...], device: torch.device, images: int | None = None
+) -> int:
+    """Inputs a step: a power of two by device and shape, (C, H, W) or (C, T, H, W).
 
     With `images`, the length of a training epoch, one that leaves some updates in it.
     """
     if wanted is not None:
         return wanted
     fits = 256 if device.type == "cuda" else 64
-    fits = fits if size <= 128 else max(8, int(fits * (128 / size) ** 2))
+    if len(shape) == 4:  # patches are two frames deep
+        fits = max(1, round(fits * 128**2 / (shape[1] / 2 * shape[2] * shape[3])))
+    elif shape[-1] > 128:
+        fits = max(8, int(fits * (128 / shape[-1]) ** 2))
     if images is not None:
         fits = min(fits, max(8, images // 16))  # fewer than 16 updates an epoch learn slowly
     return 1 << (fits.bit_length() - 1)
 
 
-def pick_workers(wanted: int | None, *, images: int, device: torch.device, processes: int = 1) -> int:
+def pick_workers(
+    wanted: int | None,
+    *,
+    images: int,
+    device: torch.device,
+    shape: tuple[int, ...] = (),
+    processes: int = 1,
+) -> int:
     """Loader processes of each of so many: none for few images, else its cores but one, at most 16.
 
+    Inputs of `shape` (C, T, H, W) are clips, which take long to decode: even few are worth a process.
     Where the CPU computes as well, a quarter of the cores, and one at least: more would take from the model
     what they give to the loader.
     """
     if wanted is not None:
         return wanted
-    if images < 200:
+    if images < 200 and len(shape) < 4:
         return 0
     # a container or a batch system may grant fewer cores than the machine has
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
 from swinkit._version import __version__
-from swinkit.config import Preprocessing
+from swinkit.config import Clips, Preprocessing
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.core.windows import Fit
@@ -21,13 +21,14 @@ from swinkit.labels import Labels
 from swinkit.sources import open_named
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
+from swinkit.tasks.video import VideoClassifier
 from swinkit.variants import VARIANTS, find_variant
 from swinkit.weights.catalog import CATALOG
 from swinkit.weights.opening import Opened
 from swinkit.weights.resize import adapt
 from swinkit.weights.store import LoadReport, adopt, canonical_names
 
-TASKS: dict[str, type[Classifier]] = {"classify": Classifier, "video": Classifier}
+TASKS: dict[str, type[Classifier]] = {"classify": Classifier, "video": VideoClassifier}
 OTHER_TASKS = {"detect": "a detector", "segment": "a segmentation model"}
 HEAD_DROP = {"video": 0.5}  # as published
 
@@ -42,12 +43,14 @@ def create(
 ) -> Task:
     """Build a variant with random weights; `settings` replace those of its SwinConfig.
 
+    Of a video model one side as `window` or `img_size` keeps windows and clips as deep as they are.
+
     `classes` names the classes; `num_classes` alone numbers them. With `multi_label` a picture may have
     several, or none. Raises ConfigError for an unknown
     variant or setting.
     """
     variant = find_variant(name)
-    config = variant.config(**settings)
+    config = variant.config(**_with_depth(variant.settings, settings))
     if num_classes is None and classes is None:
         num_classes = variant.classes
     labels = _labels(num_classes, classes)
@@ -63,9 +66,15 @@ def create(
 
 
 def preprocessing_for(config: SwinConfig) -> Preprocessing:
-    """The usual preprocessing at a backbone's size."""
+    """The usual preprocessing at a backbone's size; of videos as in Video Swin's test pipeline."""
     size = config.input_size
-    return Preprocessing(size=min(size[-2:]) if size else 224, channels=config.in_chans)
+    side = min(size[-2:]) if size else 224
+    if config.rank == 2:
+        return Preprocessing(size=side, channels=config.in_chans)
+    # the one published model with windows so deep is that of Something-Something
+    sampling: Literal["dense", "uniform"] = "uniform" if config.windows[0][0] >= 16 else "dense"
+    clip = Clips(frames=size[0] if size else 32, sampling=sampling)
+    return Preprocessing(size=side, channels=config.in_chans, crop=1.0, interpolation="bilinear", clip=clip)
 
 
 def load(  # noqa: PLR0913, a keyword for each thing that people change
@@ -89,6 +98,7 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
     resizes the bias tables (bicubic), `img_size` absolute position and the preprocessing, `in_chans` the
     patch convolution; `multi_label` says whether a picture may have several classes; `task="video"` inflates
     an image model. Of a run folder its best model is taken.
+    Of a video model one side as `window` or `img_size` keeps windows and clips as deep as they were.
     `settings` replace those that keep all shapes (`drop_path` …).
 
     Raises WeightsError for a file that is no Swin, is damaged, or does not fit whole; with `strict=False`
@@ -111,6 +121,13 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
         strict=strict,
         **settings,
     )
+
+
+def task_of(model: str) -> str:
+    """What a variant, published weights or a file are for, without building it."""
+    if model in VARIANTS:
+        return VARIANTS[model].task
+    return CATALOG[model].task if model in CATALOG else open_named(model).task
 
 
 def model_of(
@@ -171,6 +188,7 @@ def backbone(
     kind: Norms = "each" if norms else "none"
     if str(name) in VARIANTS:
         variant = find_variant(str(name))
+        settings = _with_depth(variant.settings, settings)
         config = variant.config(**settings, fit=fit or _dense_fit(variant.config()))
         return SwinBackbone(config, out_indices=out_indices, norms=kind).eval()
     opened = open_named(name, window=settings.get("window"), img_size=settings.get("img_size"))
@@ -236,7 +254,22 @@ def retarget(config: SwinConfig, task: str, settings: dict[str, Any]) -> SwinCon
         }
         if config.absolute_position:
             raise ConfigError("A model with absolute position cannot be inflated to video: train one anew.")
-    return SwinConfig.from_dict(values | settings)
+    return SwinConfig.from_dict(values | _with_depth(values, settings))
+
+
+def _with_depth(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which, for video, a side alone keeps the depth in time that was there before."""
+    changed = dict(settings)
+    patch = settings.get("patch", values["patch"])
+    if isinstance(patch, Sequence) and len(patch) == 3:
+        if isinstance(settings.get("img_size"), int):
+            frames = (values["img_size"] or (32,))[0]
+            changed["img_size"] = (frames, settings["img_size"], settings["img_size"])
+        if isinstance(settings.get("window"), int):
+            first = values["window"][0]
+            depth = first if isinstance(first, int) else first[0]
+            changed["window"] = (depth, settings["window"], settings["window"])
+    return changed
 
 
 def _task(opened: Opened, wanted: str | None) -> str:
@@ -303,15 +336,18 @@ def _options(opened: Opened) -> dict[str, Any]:
 
 def _preprocessing(opened: Opened, config: SwinConfig, img_size: int | Sequence[int] | None) -> Preprocessing:
     """The file's own preprocessing, at another size or for other channels where asked for."""
-    stored = opened.preprocessing
-    if stored is None:
-        return preprocessing_for(config)
-    if config.in_chans != stored.channels:
-        return preprocessing_for(config)
+    stored, usual = opened.preprocessing, preprocessing_for(config)
+    if stored is None or config.in_chans != stored.channels:
+        return usual
+    if stored.clip is None and config.rank == 3:  # inflated
+        return usual.model_copy(update={"mean": stored.mean, "std": stored.std})
     if img_size is None:
         return stored
-    size = img_size if isinstance(img_size, int) else min(img_size[-2:])
-    return Preprocessing.checked({**stored.model_dump(exclude={"crop"}), "size": size})
+    if usual.clip is None or stored.clip is None:
+        return Preprocessing.checked({**stored.model_dump(exclude={"crop"}), "size": usual.size})
+    frames = stored.clip.frames if isinstance(img_size, int) else usual.clip.frames
+    clip = stored.clip.model_copy(update={"frames": frames})
+    return stored.model_copy(update={"size": usual.size, "clip": clip})
 
 
 def _finish(report: LoadReport, opened: Opened, resized: list[str]) -> LoadReport:

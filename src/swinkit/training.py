@@ -11,6 +11,7 @@ import torch
 
 from swinkit.config import EvaluateConfig, Preprocessing, TrainConfig
 from swinkit.data.batching import check_headers
+from swinkit.data.media import CLIPS, PICTURES, Medium
 from swinkit.data.opening import open_classes, save_split
 from swinkit.data.samples import ClassData
 from swinkit.engine.evaluate import evaluate_split
@@ -20,10 +21,10 @@ from swinkit.engine.outline import Outline, outline
 from swinkit.engine.ranks import Place, here, join, told_by
 from swinkit.engine.run import Run, RunFolder
 from swinkit.engine.train import Plan, devices_of, fit, prepare
-from swinkit.errors import DataError
+from swinkit.errors import ConfigError, DataError
 from swinkit.files import remove_unfinished, write_text
 from swinkit.hardware import pick_device
-from swinkit.models import create, load
+from swinkit.models import create, load, task_of
 from swinkit.progress import console, print_notes, remark, show_changes
 from swinkit.tasks.base import Task
 from swinkit.variants import VARIANTS
@@ -47,21 +48,22 @@ def run_training(config: TrainConfig, resumed: RunFolder | None) -> Run:
         launch(folder, config)  # the first machine prepares, and measures
         return Run(folder.path, load(folder.path), {})
     resumed = resumed or _restarted(config)
-    (opened, data), model, chosen = _prepare(config, resumed)
-    folder = _open_folder(config, resumed, opened, data, model)
+    ready = _prepare(config, resumed)
+    folder = _open_folder(ready, resumed)
     if is_launcher(config):
-        launch(folder, config)
+        launch(folder, ready.config)
     else:
         told_by(folder.path)
-        fit(model, data.splits, config, folder, chosen=chosen, console=console())
+        ready.fit(folder)
     best = load(folder.path)
-    return Run(folder.path, best, _final_figures(best, data, config, folder))
+    return Run(folder.path, best, _final_figures(best, ready.data, config, folder))
 
 
 def outline_run(config: TrainConfig) -> Outline:
     """What a run would do; writes nothing."""
-    _, model, chosen = _prepare(config, None)
-    return outline(model, chosen.batches, config, from_scratch=model.load_report is None)
+    ready = _prepare(config, None)
+    from_scratch = ready.model.load_report is None
+    return outline(ready.model, ready.plan.batches, ready.config, from_scratch=from_scratch)
 
 
 def fit_share(path: str | Path) -> None:
@@ -72,8 +74,7 @@ def fit_share(path: str | Path) -> None:
     if place.first and restarts != "0":
         remove_unfinished(folder.path)
         remark(console(), f"A process has died: all start again where they were ({restarts}).")
-    (_, data), model, chosen = _prepare(config, folder)
-    fit(model, data.splits, config, folder, chosen=chosen, console=console())
+    _prepare(config, folder).fit(folder)
 
 
 def _meet(config: TrainConfig) -> Place:
@@ -99,39 +100,57 @@ def _restarted(config: TrainConfig) -> RunFolder | None:
     return folder if folder.config_file.exists() else None
 
 
-def _prepare(config: TrainConfig, resumed: RunFolder | None) -> tuple[_Opened, Task, Plan]:
-    """Data, model, and what was chosen for this machine; nothing is written."""
+class _Ready(NamedTuple):
+    """All that a run begins with: `data` are those `opened` without files that cannot be read."""
+
+    config: TrainConfig
+    opened: ClassData
+    data: ClassData
+    model: Task
+    plan: Plan
+
+    def fit(self, folder: RunFolder) -> None:
+        """Train into the folder."""
+        fit(self.model, self.data.splits, self.config, folder, chosen=self.plan, console=console())
+
+
+def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
+    """Data, model and plan; nothing is written."""
     pick_device(config.device)  # a device that is not there shall not cost a scan of the data
     split_file = resumed.split_file if resumed else None
     opened = open_classes(
-        config.data, val_fraction=config.val_fraction, seed=config.seed, split_file=split_file
+        config.data,
+        val_fraction=config.val_fraction,
+        seed=config.seed,
+        split_file=split_file,
+        medium=_wanted_medium(config),
     )
+    if "model" not in config.model_fields_set and opened.medium is CLIPS:
+        config = config.model_copy(update={"model": "swin3d_t"})
     data = _readable(opened)
     torch.manual_seed(config.seed)
     model = start_model(config, data)
-    return _Opened(opened, data), model, prepare(model, len(data.splits["train"]), config)
+    return _Ready(config, opened, data, model, prepare(model, len(data.splits["train"]), config))
 
 
-class _Opened(NamedTuple):
-    """A data set as it lies there, and without files that cannot be read."""
+def _wanted_medium(config: TrainConfig) -> Medium | None:
+    """What the samples must be for the task that is stated, or that the model is for; None: as they are."""
+    if config.task is None and ("model" not in config.model_fields_set or task_of(config.model) != "video"):
+        return None
+    return CLIPS if config.task in (None, "video") else PICTURES
 
-    whole: ClassData
-    readable: ClassData
 
-
-def _open_folder(
-    config: TrainConfig, resumed: RunFolder | None, opened: ClassData, data: ClassData, model: Task
-) -> RunFolder:
+def _open_folder(ready: _Ready, resumed: RunFolder | None) -> RunFolder:
     """The run folder, with the split and the notes; made last, so that a mistake leaves no litter."""
-    folder = resumed or RunFolder.create(config)
+    folder = resumed or RunFolder.create(ready.config)
     if resumed is None:
-        save_split(opened, folder.split_file)
+        save_split(ready.opened, folder.split_file)
     else:
         remove_unfinished(folder.path)
-    report = model.load_report
+    report = ready.model.load_report
     replaced = [report.sentence()] if report is not None and report.initialised else []
-    show_changes(model.load_report)
-    notes = [*data.notes, *replaced]
+    show_changes(report)
+    notes = [*ready.data.notes, *replaced]
     if notes:
         write_text(folder.path / "notes.txt", "\n".join(notes) + "\n")
     print_notes(notes)
@@ -157,19 +176,41 @@ def _final_figures(best: Task, data: ClassData, config: TrainConfig, folder: Run
 
 
 def start_model(config: TrainConfig, data: ClassData) -> Task:
-    """The model that training starts from: a variant with random weights, or a file."""
+    """The model that training starts from: a variant with random weights, or a file.
+
+    For clips, weights of an image model are inflated.
+    """
     given = _given(config, "img_size", "window", "in_chans", "drop_path")
     if config.model in VARIANTS:
+        if data.medium is CLIPS and VARIANTS[config.model].task != "video":
+            raise ConfigError(
+                f"{data.root} holds clips, but {config.model} takes images: choose a video model such as "
+                "swin3d_t, or weights of an image model, which are inflated."
+            )
         given = {"drop_path": 0.1, **given}
         model = create(config.model, classes=data.classes, multi_label=data.multi, **given)
     else:
-        model = load(config.model, classes=data.classes, multi_label=data.multi, **given)
-    statistics = _given(config, "mean", "std")
-    if statistics:
-        model.preprocessing = Preprocessing.checked({**model.preprocessing.model_dump(), **statistics})
+        task = "video" if data.medium is CLIPS else None
+        model = load(config.model, task=task, classes=data.classes, multi_label=data.multi, **given)
+    model.preprocessing = _preprocessing(config, model.preprocessing)
     if config.class_weights == "balanced":
         model.weigh_classes(data.splits["train"].counts(len(data.classes)).tolist())
     return model
+
+
+def _preprocessing(config: TrainConfig, usual: Preprocessing) -> Preprocessing:
+    """The model's own, with what the settings say; ConfigError where they are for videos and it is not."""
+    clip = _given(config, "frames", "stride", "fps")
+    if config.frame_sampling is not None:
+        clip["sampling"] = config.frame_sampling
+    if clip and usual.clip is None:
+        raise ConfigError(
+            "frames, stride, fps and frame_sampling are for videos, and the model takes images."
+        )
+    values = usual.model_dump() | _given(config, "mean", "std")
+    if usual.clip is not None:
+        values["clip"] |= clip
+    return Preprocessing.checked(values)
 
 
 def _given(config: TrainConfig, *names: str) -> dict[str, Any]:
@@ -191,21 +232,25 @@ def _readable(data: ClassData) -> ClassData:
         if len(samples) > HEADERS_READ:
             splits[split] = samples
             continue
-        good, messages = check_headers(samples)
+        good, messages = check_headers(samples, data.medium)
         if not good:
-            raise DataError(f"No image of {split} in {data.root} can be read: {messages[0]}")
+            raise DataError(f"No {data.medium.noun} of {split} in {data.root} can be read: {messages[0]}")
         splits[split] = samples.chosen(good) if messages else samples
         count = len(data.classes)
         lost = (samples.counts(count) > 0) & (splits[split].counts(count) == 0)
         if lost.any() and split == "train":
             name = data.classes[int(lost.argmax())]
-            raise DataError(f"No image of the class {name!r} in {data.root} can be read: {messages[0]}")
+            raise DataError(
+                f"No {data.medium.noun} of the class {name!r} in {data.root} can be read: {messages[0]}"
+            )
         if split == "train" and too_many(len(messages), len(samples)):
             raise DataError(
-                f"{len(messages)} of {len(samples)} training images cannot be read, more than 1 %: "
-                f"{listed(messages)} `swin data check {data.root} --fix-list drop.txt` lists all."
+                f"{len(messages)} of {len(samples)} training {data.medium.noun}s cannot be read, more than "
+                f"1 %: {listed(messages)} `swin data check {data.root} --fix-list drop.txt` lists all."
             )
         notes += messages
     if "val" not in splits:
-        raise DataError(f"{data.root} leaves no image for validation: add images, or raise val_fraction.")
+        raise DataError(
+            f"{data.root} leaves no {data.medium.noun} for validation: add some, or raise val_fraction."
+        )
     return replace(data, splits=splits, notes=tuple(notes))

@@ -62,7 +62,7 @@ VARIANTS: dict[str, Variant] = {
     "swin3d_b_ssv2": Variant(
         "video", {**_B, **_CLIP, "window": (16, 7, 7)}, 174, 88_834_038, 320_355_874_816
     ),
-    # our own, for small pictures and CPUs; no published weights
+    # our own, for small pictures and short clips on CPUs; no published weights
     "swin_nano": Variant(
         "classify",
         {**_NANO, "img_size": 32, "window": 4, "patch": 2, "fit": "pad"},
@@ -72,6 +72,13 @@ VARIANTS: dict[str, Variant] = {
     ),
     "swin_pico": Variant(
         "classify", {**_PICO, "img_size": 28, "window": 7, "patch": 2, "fit": "pad"}, 10, 238_430, 17_386_624
+    ),
+    "swin3d_pico": Variant(
+        "video",
+        {**_PICO, "img_size": (16, 112, 112), "window": (4, 7, 7), "patch": (2, 4, 4), "fit": "clamp"},
+        10,
+        1,
+        1,
     ),
 }
 

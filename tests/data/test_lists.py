@@ -100,7 +100,7 @@ def test_numbers_beyond_synsets_stay_numbers_in_order(tmp_path: Path) -> None:
         ("a.png 0\nb.png\n", r"Line 2 of .*train\.txt is not a path and a class"),
         ("a.png 0\na.png 1\n", r"Line 2 of .* lists a\.png again"),
         ("gone.png 0\n", r"Line 1 of .* names gone\.png, which is neither in"),
-        ("\n\n", "lists no images"),
+        ("\n\n", "lists no files"),
         (b"\xff\xfe\x00", "cannot be read as a UTF-8 list"),
     ],
 )

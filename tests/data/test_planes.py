@@ -14,16 +14,10 @@ from tests.conftest import CLASSES, QUICK, Swin
 
 import swinkit
 from swinkit.config import Augmentation, Preprocessing
+from swinkit.data.media import find_inputs
 from swinkit.data.opening import open_classes
 from swinkit.data.planes import Planes
-from swinkit.data.reading import (
-    check_header,
-    find_images,
-    read_channels,
-    read_image,
-    read_preview,
-    stored_mode,
-)
+from swinkit.data.reading import check_header, read_channels, read_image, read_preview, stored_mode
 from swinkit.data.transforms import evaluation_transform, training_transform
 from swinkit.errors import ConfigError, ImageError
 
@@ -208,4 +202,4 @@ def test_arrays_beside_pictures_are_no_pictures(tmp_path: Path) -> None:
     data = open_classes(tmp_path, val_fraction=0)
     assert len(data.splits["train"]) == 9
     assert data.notes[0].startswith("3 files")
-    assert len(find_images(tmp_path)) == 9
+    assert len(find_inputs(tmp_path)) == 9

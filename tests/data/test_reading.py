@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from swinkit.data import reading
-from swinkit.data.reading import check_header, find_images, natural_key, read_image, read_sized
+from swinkit.data.finding import natural_key
+from swinkit.data.media import find_inputs
+from swinkit.data.reading import check_header, read_image, read_sized
 from swinkit.errors import DataError, ImageError
 
 
@@ -290,7 +292,7 @@ def test_find_in_folders(tmp_path: Path) -> None:
     for name in ("10.jpg", "2.JPG", "a/1.png", "a/.hidden.png", ".dir/1.png", "__MACOSX/1.png", "readme.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [str(path.relative_to(tmp_path)) for path in find_images(tmp_path)] == [
+    assert [str(path.relative_to(tmp_path)) for path in find_inputs(tmp_path)] == [
         "2.JPG",
         "10.jpg",
         "a/1.png",
@@ -301,40 +303,40 @@ def test_find_keeps_order_and_drops_duplicates(tmp_path: Path) -> None:
     for name in ("b.jpg", "a.jpg", "raw.dat"):
         (tmp_path / name).touch()
     b, a, raw = (tmp_path / name for name in ("b.jpg", "a.jpg", "raw.dat"))
-    assert find_images([b, str(raw), tmp_path]) == [b, raw, a]
-    assert find_images(str(tmp_path / "*.jpg")) == [a, b]
-    assert find_images([tmp_path / "*.dat"]) == [raw]
-    assert find_images([tmp_path / "*"]) == [a, b]
+    assert find_inputs([b, str(raw), tmp_path]) == [b, raw, a]
+    assert find_inputs(str(tmp_path / "*.jpg")) == [a, b]
+    assert find_inputs([tmp_path / "*.dat"]) == [raw]
+    assert find_inputs([tmp_path / "*"]) == [a, b]
 
 
 def test_find_patterns_reach_into_folders(tmp_path: Path) -> None:
     (tmp_path / "x1" / "deep").mkdir(parents=True)
     (tmp_path / "x1" / "deep" / "1.png").touch()
-    assert find_images([tmp_path / "x*"]) == [tmp_path / "x1/deep/1.png"]
-    assert find_images([tmp_path / "**" / "*.png"]) == [tmp_path / "x1/deep/1.png"]
+    assert find_inputs([tmp_path / "x*"]) == [tmp_path / "x1/deep/1.png"]
+    assert find_inputs([tmp_path / "**" / "*.png"]) == [tmp_path / "x1/deep/1.png"]
 
 
 def test_find_a_name_with_brackets(tmp_path: Path) -> None:
     (tmp_path / "cat [1].jpg").touch()
-    assert find_images([tmp_path / "cat [1].jpg"]) == [tmp_path / "cat [1].jpg"]
+    assert find_inputs([tmp_path / "cat [1].jpg"]) == [tmp_path / "cat [1].jpg"]
 
 
 def test_find_nothing(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DataError, match="holds no images"):
-        find_images([tmp_path])
+        find_inputs([tmp_path])
     with pytest.raises(DataError, match=r"pattern '.*\*\.jpg'"):
-        find_images([tmp_path / "*.jpg"])
+        find_inputs([tmp_path / "*.jpg"])
     with pytest.raises(DataError, match=r"no file or folder .*gone\.jpg"):
-        find_images([tmp_path / "gone.jpg"])
+        find_inputs([tmp_path / "gone.jpg"])
     with pytest.raises(DataError, match="No image was named"):
-        find_images([])
+        find_inputs([])
 
 
 def test_a_link_in_a_circle_ends(tmp_path: Path) -> None:
     (tmp_path / "1.png").touch()
     (tmp_path / "again").symlink_to(tmp_path)
-    assert find_images(tmp_path) == [tmp_path / "1.png"]
+    assert find_inputs(tmp_path) == [tmp_path / "1.png"]
 
 
 def test_natural_key() -> None:

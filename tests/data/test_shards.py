@@ -18,9 +18,10 @@ from tests.conftest import CLASSES, QUICK, Swin
 import swinkit
 from swinkit.config import Preprocessing
 from swinkit.data.batching import ImageDataset, make_loader
+from swinkit.data.media import find_inputs
 from swinkit.data.opening import open_classes
 from swinkit.data.order import NEAR, SeededBatches
-from swinkit.data.reading import find_images, read_image
+from swinkit.data.reading import read_image
 from swinkit.data.samples import ClassData
 from swinkit.data.transforms import evaluation_transform
 from swinkit.errors import DataError, ImageError
@@ -120,7 +121,7 @@ def test_val_is_drawn_from_shards_without_parts(tmp_path: Path) -> None:
 
 def test_a_picture_in_a_tar_is_a_path_like_any_other(shards: Path, run: swinkit.api.Run) -> None:
     sample = open_classes(shards).splits["val"][0]
-    assert find_images([sample.path]) == [sample.path]
+    assert find_inputs([sample.path]) == [sample.path]
     assert run.model.predict([sample.path])[0].path == str(sample.path)
     with pytest.raises(ImageError, match="There is no file"):
         read_image(sample.path.parent / "gone.png")
@@ -194,7 +195,9 @@ def test_shards_stay_in_order_when_val_is_drawn(tmp_path: Path) -> None:
 
 def test_names_that_split_csv_could_not_hold(tmp_path: Path) -> None:
     write(tmp_path / "a.tar", [{"png": png(0), "json": json.dumps({"labels": ["a|b"]}).encode()}] * 2)
-    with pytest.raises(DataError, match=r"has the class 'a\|b': with several labels a picture none may hold"):
+    with pytest.raises(
+        DataError, match=r"has the class 'a\|b': with several labels for a file none may hold"
+    ):
         open_classes(tmp_path)
 
 
@@ -212,7 +215,7 @@ def test_what_has_no_label_is_left_out(tmp_path: Path) -> None:
     write(tmp_path / "t.tar", [{"png": png(0), "cls": b"0"}, {"png": png(0)}, {"cls": b"1"}, {"txt": b"x"}])
     data = open_classes(tmp_path, val_fraction=0, min_classes=1)
     assert len(data.splits["train"]) == 1
-    assert "1 images in" in data.notes[0]
+    assert "1 files in" in data.notes[0]
 
 
 def test_the_picture_of_a_key(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_layers_are_numbered_from_the_patches_to_the_head() -> None:
 def test_layer_decay_scales_each_layer() -> None:
     model = swinkit.create("swin_pico", num_classes=2, **TINY)
     depths = model.backbone.config.depths
-    groups = parameter_groups(model, 0.07, layer_decay=0.5, depths=depths)
+    groups = parameter_groups(model, 0.07, layer_decay=0.5)
     own = {id(p): name for name, p in model.named_parameters()}
     held = {own[id(p)]: group for group in groups for p in group["params"]}
     assert held.keys() == dict(model.named_parameters()).keys()
@@ -155,8 +155,8 @@ def test_a_backbone_from_nowhere_is_refused(tiny_file) -> None:
     [(10**6, 28, 64), (10**6, 128, 64), (10**6, 224, 16), (10**6, 1000, 8), (400, 28, 16), (3, 28, 8)],
 )
 def test_batch_size(images: int, size: int, expected: int) -> None:
-    assert pick_batch_size(None, images=images, size=size, device=CPU) == expected
-    assert pick_batch_size(5, images=images, size=size, device=CPU) == 5
+    assert pick_batch_size(None, images=images, shape=(3, size, size), device=CPU) == expected
+    assert pick_batch_size(5, images=images, shape=(3, size, size), device=CPU) == 5
 
 
 def test_devices() -> None:

@@ -1,11 +1,13 @@
-"""Data set, batch and loader: images read in parallel, in a seeded order, unreadable files left out."""
+"""Data set, batch and loader: samples read in parallel, in a seeded order, unreadable files left out."""
 
 from __future__ import annotations
 
 import random
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,22 +17,23 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from swinkit.config import Preprocessing
+from swinkit.data.media import Medium
 from swinkit.data.order import Draw, SeededBatches
 from swinkit.data.planes import Planes
-from swinkit.data.reading import Picture, check_header, read_channels
+from swinkit.data.reading import Picture, read_channels
 from swinkit.data.samples import Sample
 from swinkit.data.threads import in_threads
 from swinkit.data.transforms import ImageTransform
-from swinkit.errors import ImageError, RunError
+from swinkit.errors import InputError, RunError
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images as a model takes them, with what is needed to name and judge the answers.
+    """Images or clips as a model takes them, with what is needed to name and judge the answers.
 
-    `images` (B, C, H, W), `targets` (B,) int64, (B, classes) of 1 and 0 where several may hold, or None;
-    `sizes` the original (height, width) in pixels, `paths` the files. `unreadable` holds one sentence for
-    each file that was dropped from this batch.
+    `images` (B, C, H, W), clips (B, C, T, H, W), with several views of each (B, V, …); `targets` (B,) int64,
+    (B, classes) of 1 and 0 where several may hold, or None; `sizes` the original (height, width) in pixels,
+    `paths` the files. `unreadable` holds one sentence for each file that was dropped from this batch.
     """
 
     images: Tensor
@@ -54,7 +57,7 @@ class Batch:
 
 
 class Item(NamedTuple):
-    """One image (C, H, W) on its way into a batch; `size` is its original (height, width) in pixels."""
+    """One image or clip on its way into a batch; `size` is its original (height, width) in pixels."""
 
     image: Tensor
     label: int | tuple[int, ...] | None
@@ -62,75 +65,64 @@ class Item(NamedTuple):
     path: str
 
 
-class ImageDataset(Dataset[Item | ImageError]):
+class SampleDataset(Dataset[Item | InputError], ABC):
     """Samples, or bare paths for prediction, read and transformed one by one.
 
-    An unreadable file gives its ImageError as the item, so that one bad file never ends a run; `collate`
-    turns it into a message. `at_least` is that of `read_image`: 2 · size is right for training. `multi` is
-    the number of classes where an image may have several. `room` may be set to the bytes of decoded images
-    that are kept for the next epoch, in each process that reads.
+    An unreadable file gives its InputError as the item, so that one bad file never ends a run; `collate`
+    turns it into a message. `multi` is the number of classes where a sample may have several. `room` may be
+    set to the bytes of decoded samples that are kept for the next epoch, in each process that reads.
     """
 
+    room = 0
+
     def __init__(
-        self,
-        samples: Sequence[Sample | Path],
-        preprocessing: Preprocessing,
-        transform: ImageTransform,
-        at_least: int | None = None,
-        multi: int | None = None,
+        self, samples: Sequence[Sample | Path], preprocessing: Preprocessing, *, multi: int | None = None
     ) -> None:
-        self.samples, self.multi = samples, multi
-        self.preprocessing = preprocessing
-        self.transform = transform
-        self.at_least = at_least
-        self.room = 0
-        self._kept: dict[int, tuple[Picture, tuple[int, int]]] = {}
+        self.samples, self.preprocessing, self.multi = samples, preprocessing, multi
+
+    @abstractmethod
+    def read(self, place: int, path: Path) -> tuple[Tensor, tuple[int, int]]:
+        """The transformed sample and its original (height, width); InputError for one that cannot be read."""
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, key: int | Draw) -> Item | ImageError:
+    def __getitem__(self, key: int | Draw) -> Item | InputError:
         place = key.place if isinstance(key, Draw) else key
         sample = self.samples[place]
         path, label = (sample.path, sample.label) if isinstance(sample, Sample) else (sample, None)
-        try:
-            image, size = self._kept.get(place) or self._read(place, path)
-        except ImageError as error:
-            return error
         if not isinstance(key, Draw):
-            return Item(self.transform(image), label, size, str(path))
+            return self._item(place, path, label)
         # A seed for each item makes augmentation the same for any number of workers. The state is put back
         # because without workers this is the generator from which the model draws its dropout.
         state = torch.get_rng_state()
         torch.default_generator.manual_seed(key.seed)
         try:
-            return Item(self.transform(image), label, size, str(path))
+            return self._item(place, path, label)
         finally:
             torch.set_rng_state(state)
 
-    def _read(self, place: int, path: Path) -> tuple[Picture, tuple[int, int]]:
-        """Read an image, and keep it where there is room."""
-        read = read_channels(path, self.preprocessing.channels, at_least=self.at_least)
-        picture = read[0]
-        depth = 4 if isinstance(picture, Planes) else 1  # bytes a number
-        weight = picture.width * picture.height * len(picture.getbands()) * depth
-        if weight <= self.room:
-            self.room -= weight
-            self._kept[place] = read
-        return read
+    def _item(self, place: int, path: Path, label: int | tuple[int, ...] | None) -> Item | InputError:
+        try:
+            tensor, size = self.read(place, path)
+        except InputError as error:
+            return error
+        return Item(tensor, label, size, str(path))
 
-    def collate(self, items: Sequence[Item | ImageError]) -> Batch:
+    def collate(self, items: Sequence[Item | InputError]) -> Batch:
         """Stack the readable items; with none of them, `images` is (0, C, size, size)."""
         read = [item for item in items if isinstance(item, Item)]
-        pre = self.preprocessing
-        empty = torch.empty(0, pre.channels, pre.size, pre.size)
         return Batch(
-            images=torch.stack([item.image for item in read]) if read else empty,
+            images=self.stack([item.image for item in read]),
             targets=self._targets(read),
             sizes=tuple(item.size for item in read),
             paths=tuple(item.path for item in read),
-            unreadable=tuple(str(item) for item in items if isinstance(item, ImageError)),
+            unreadable=tuple(str(item) for item in items if isinstance(item, InputError)),
         )
+
+    def stack(self, images: Sequence[Tensor]) -> Tensor:
+        """Samples side by side."""
+        return torch.stack(list(images)) if images else torch.empty(0, *self.preprocessing.shape)
 
     def _targets(self, items: Sequence[Item]) -> Tensor | None:
         """Numbers of classes (B,), or with several classes an image 1 and 0 for each (B, classes)."""
@@ -145,7 +137,40 @@ class ImageDataset(Dataset[Item | ImageError]):
         return targets
 
 
-class ResumableLoader(DataLoader[Item | ImageError]):
+class ImageDataset(SampleDataset):
+    """Pictures; `at_least` is that of `read_image`: 2 · size is right for training."""
+
+    def __init__(
+        self,
+        samples: Sequence[Sample | Path],
+        preprocessing: Preprocessing,
+        transform: ImageTransform,
+        *,
+        at_least: int | None = None,
+        multi: int | None = None,
+    ) -> None:
+        super().__init__(samples, preprocessing, multi=multi)
+        self.transform, self.at_least = transform, at_least
+        self._kept: dict[int, tuple[Picture, tuple[int, int]]] = {}
+
+    def read(self, place: int, path: Path) -> tuple[Tensor, tuple[int, int]]:
+        """As `SampleDataset`."""
+        picture, size = self._kept.get(place) or self._read(place, path)
+        return self.transform(picture), size
+
+    def _read(self, place: int, path: Path) -> tuple[Picture, tuple[int, int]]:
+        """Read an image, and keep it where there is room."""
+        read = read_channels(path, self.preprocessing.channels, at_least=self.at_least)
+        picture = read[0]
+        depth = 4 if isinstance(picture, Planes) else 1  # bytes a number
+        weight = picture.width * picture.height * len(picture.getbands()) * depth
+        if weight <= self.room:
+            self.room -= weight
+            self._kept[place] = read
+        return read
+
+
+class ResumableLoader(DataLoader[Item | InputError]):
     """A loader of `Batch` that goes on within an epoch, at the batch after the last that was used.
 
     `position` is that place, (epoch, batches): whoever trains keeps it, for batches are read ahead. Lightning
@@ -175,7 +200,7 @@ class ResumableLoader(DataLoader[Item | ImageError]):
         self.order.set_epoch(state["epoch"])
 
 
-def make_loader(dataset: ImageDataset, order: SeededBatches, *, workers: int) -> ResumableLoader:
+def make_loader(dataset: SampleDataset, order: SeededBatches, *, workers: int) -> ResumableLoader:
     """Give a loader of `Batch`: for one order the same pictures, varied alike, however many the workers."""
     return ResumableLoader(
         dataset,
@@ -189,17 +214,17 @@ def make_loader(dataset: ImageDataset, order: SeededBatches, *, workers: int) ->
     )
 
 
-def in_order(dataset: ImageDataset, *, batch_size: int, workers: int) -> ResumableLoader:
+def in_order(dataset: SampleDataset, *, batch_size: int, workers: int) -> ResumableLoader:
     """Give a loader of the whole data set, each item once, as it stands."""
     order = SeededBatches(len(dataset), batch_size, shuffle=False, seed=0)
     return make_loader(dataset, order, workers=workers)
 
 
-def check_headers(samples: Sequence[Sample]) -> tuple[list[int], list[str]]:
+def check_headers(samples: Sequence[Sample], medium: Medium) -> tuple[list[int], list[str]]:
     """Places of the samples whose header can be read, and one message for each other, in order."""
     readable: list[int] = []
     messages: list[str] = []
-    for place, message in enumerate(in_threads(_header_error, samples)):
+    for place, message in enumerate(in_threads(partial(_header_error, medium), samples)):
         if message is None:
             readable.append(place)
         else:
@@ -207,10 +232,10 @@ def check_headers(samples: Sequence[Sample]) -> tuple[list[int], list[str]]:
     return readable, messages
 
 
-def _header_error(sample: Sample) -> str | None:
+def _header_error(medium: Medium, sample: Sample) -> str | None:
     try:
-        check_header(sample.path)
-    except ImageError as error:
+        medium.check(sample.path)
+    except InputError as error:
         return str(error)
     return None
 

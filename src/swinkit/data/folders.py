@@ -1,17 +1,22 @@
-"""Class folders: the images of each class in a folder of its name, in parts train, val, test or not."""
+"""Class folders: the images or clips of each class in a folder of its name, in parts or not."""
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
-from swinkit.data.reading import is_image, is_visible, pictures_among, walk_files
+from swinkit.data.finding import is_visible, walk_files
+from swinkit.data.media import Medium, recognised
 from swinkit.data.samples import Entry, Found, some
 from swinkit.data.tables import SPLIT_NAMES
 from swinkit.errors import DataError
 
 
-def read_folder(root: Path) -> Found:
-    """Tell the two folder layouts apart: parts named train, val, test, or class folders at once."""
+def read_folder(root: Path, medium: Medium | None = None) -> Found:
+    """Tell the two folder layouts apart: parts named train, val, test, or class folders at once.
+
+    What the samples are is told by the files, unless `medium` says so.
+    """
     found = Found(root)
     folders = _subfolders(root)
     parts = {
@@ -21,7 +26,7 @@ def read_folder(root: Path) -> Found:
     # "train" among class folders, without folders in it, is a class too: a vehicle
     are_classes = beside and ("train" not in parts.values() or not any(map(_subfolders, parts)))
     if not parts or are_classes:
-        found.splits["train"] = _find_classes(root, found.notes)
+        found.splits["train"], found.medium = _find_classes(root, found.notes, medium)
         return found
     if beside:
         found.notes.append(f"Folders beside train, val and test were left out: {some(beside)}.")
@@ -31,7 +36,10 @@ def read_folder(root: Path) -> Found:
         if split == "test" and not _subfolders(folder):
             found.notes.append(f"{folder} has no class folders and was left out.")
             continue
-        found.splits[split] = _find_classes(folder, found.notes, strict=split == "train")
+        found.splits[split], found.medium = _find_classes(
+            folder, found.notes, medium, strict=split == "train"
+        )
+        medium = found.medium  # all parts are alike
     return found
 
 
@@ -44,28 +52,38 @@ def _subfolders(folder: Path) -> list[Path]:
         ) from error
 
 
-def _find_classes(folder: Path, notes: list[str], *, strict: bool = True) -> list[Entry]:
-    """Sorted images by class; only where `strict` must each class folder hold one."""
+def _find_classes(
+    folder: Path, notes: list[str], medium: Medium | None, *, strict: bool = True
+) -> tuple[list[Entry], Medium]:
+    """Sorted samples by class, and what they are; only where `strict` must each class folder hold one."""
     folders = _subfolders(folder)
-    loose = sum(is_image(entry) and is_visible(entry.name) for entry in folder.iterdir() if entry.is_file())
+    files = {class_folder: list(walk_files(class_folder)) for class_folder in folders}
+    loose = [entry for entry in folder.iterdir() if entry.is_file() and is_visible(entry.name)]
+    medium = medium or recognised(chain(*files.values(), loose))
+    beside = len(medium.among(loose, folder))
     if not folders:
-        holds = f"{loose} images but no class folders" if loose else "no class folders"
-        raise DataError(f"{folder} holds {holds}; put the images of each class into a folder of its name.")
-    if loose:
-        notes.append(f"{loose} images outside of the class folders of {folder} were left out.")
+        holds = f"{beside} {medium.noun}s but no class folders" if beside else "no class folders"
+        raise DataError(
+            f"{folder} holds {holds}; put the {medium.noun}s of each class into a folder of its name."
+        )
+    if beside:
+        notes.append(f"{beside} {medium.noun}s outside of the class folders of {folder} were left out.")
     by_class: dict[str, list[Path]] = {}
     others = 0
-    for class_folder in folders:
-        files = list(walk_files(class_folder))
-        images = sorted(pictures_among(files))
-        others += len(files) - len(images)
-        if images:
-            by_class[class_folder.name] = images
+    for class_folder, own in files.items():
+        samples = sorted(medium.among(own, class_folder))
+        used = set(samples)
+        others += sum(file not in used and file.parent not in used for file in own)
+        if samples:
+            by_class[class_folder.name] = samples
     empty = [entry.name for entry in folders if entry.name not in by_class]
     if not by_class:
-        raise DataError(f"The class folders of {folder} hold no images; check the path.")
+        raise DataError(f"The class folders of {folder} hold no {medium.noun}s; check the path.")
     if empty and strict:
-        raise DataError(f"Class folders without images in {folder}: {some(empty)}; fill or remove them.")
+        raise DataError(
+            f"Class folders without {medium.noun}s in {folder}: {some(empty)}; fill or remove them."
+        )
     if others:
-        notes.append(f"{others} files in {folder} are no images and were left out.")
-    return [Entry(str(path), (name,)) for name, images in by_class.items() for path in images]
+        notes.append(f"{others} files in {folder} are no {medium.noun}s and were left out.")
+    entries = [Entry(str(path), (name,)) for name, samples in by_class.items() for path in samples]
+    return entries, medium

@@ -1,7 +1,9 @@
-"""Text lists as ImageNet's: one line an image, its path and its class, in a file for each part.
+"""Text lists as ImageNet's and Kinetics': one line a file, its path and its class, in a list for each part.
 
-Such are Microsoft's `ILSVRC2011fall_whole_map_train.txt` (ImageNet-22K) and `train_map.txt`, and mmpretrain's
-`meta/train.txt`. Paths are relative to the list, or to one of the folders beside it.
+Such are Microsoft's `ILSVRC2011fall_whole_map_train.txt` (ImageNet-22K) and `train_map.txt`, mmpretrain's
+`meta/train.txt` and mmaction's `kinetics400_train_list_videos.txt`. Paths are relative to the list, or to one
+of the folders beside it. Between path and class may stand start and end, in seconds (of a folder of frames
+their numbers), or as in mmaction the number of frames in a folder.
 """
 
 from __future__ import annotations
@@ -9,16 +11,26 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
-from swinkit.data.archives import exists
-from swinkit.data.reading import is_image
+from swinkit.data.finding import is_image, is_video
+from swinkit.data.media import exists
 from swinkit.data.samples import Entry, Found
 from swinkit.data.synsets import SYNSET
 from swinkit.data.tables import SPLIT_NAMES
+from swinkit.data.video import stretch_of, with_span
 from swinkit.errors import DataError
 
 _PART = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLIT_NAMES)})(?:[^a-z]|$)")
 _LINE = re.compile(r"(.+?)[\t ]+(\S+)\s*")
+_NUMBERS = re.compile(r"(.+?)[\t ]+(\d+(?:\.\d+)?)(?:[\t ]+(\d+(?:\.\d+)?))?")
+
+
+class Line(NamedTuple):
+    """One file of a list; the path may end in a stretch of it."""
+
+    path: str
+    label: str
 
 
 def part_of(name: str) -> str | None:
@@ -30,7 +42,11 @@ def part_of(name: str) -> str | None:
 def find_lists(folder: Path) -> list[Path]:
     """The lists of a folder, or of its folder `meta`: text files named after a part, two words a line."""
     for place in (folder, folder / "meta"):
-        found = [path for path in sorted(place.glob("*.txt")) if part_of(path.name) and _looks_like_one(path)]
+        found = [
+            path
+            for path in sorted(place.glob("*.txt"))
+            if part_of(path.name) and _looks_like_one(path, folder)
+        ]
         if any(part_of(path.name) == "train" for path in found):
             return found
     return []
@@ -54,34 +70,55 @@ def read_lists(lists: list[Path], root: Path) -> Found:
         if len(set(found.order)) < len(order):  # one folder, several numbers
             found.order, numbers = tuple(order), {}
         found.rename({name: numbers.get(name, name) for name in order})
-    return found
+    return found.known()
 
 
-def _looks_like_one(path: Path) -> bool:
+def _looks_like_one(path: Path, root: Path) -> bool:
     try:
         with path.open(encoding="utf-8") as file:
-            line = _LINE.fullmatch(file.readline())
-            return line is not None and is_image(Path(line[1]))
+            line = _parse(file.readline())
     except (OSError, UnicodeDecodeError):
         return False
+    if line is None:
+        return False
+    name = stretch_of(line.path).path
+    return is_image(name) or is_video(name) or _find_base(line.path, path, root) is not None
+
+
+def _parse(text: str) -> Line | None:
+    """The words of a line; None where they are too few, or a stretch ends before it begins."""
+    words = _LINE.fullmatch(text.rstrip("\r\n"))
+    if words is None:
+        return None
+    name, label = words.groups()
+    numbers = _NUMBERS.fullmatch(name)
+    if numbers is None or is_image(Path(name)) or is_video(Path(name)):
+        return Line(name, label)
+    file, start, end = numbers.groups()
+    if end is None:
+        return Line(file, label)
+    return Line(with_span(file, float(start), float(end)), label) if float(start) < float(end) else None
 
 
 def _read(path: Path, root: Path, numbers: dict[str, str]) -> list[Entry]:
     entries: list[Entry] = []
     seen: set[str] = set()
-    alone: dict[str, tuple[str]] = {}  # one tuple for a class, not for an image
+    alone: dict[str, tuple[str]] = {}  # one tuple for a class, not for a file
     base: Path | None = None
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
-                words = _LINE.fullmatch(line.rstrip("\r\n"))
+                words = _parse(line)
                 if words is None:
-                    raise DataError(f"Line {number} of {path} is not a path and a class; mend it.")
-                name, label = words.groups()
+                    raise DataError(
+                        f"Line {number} of {path} is not a path and a class, perhaps with start and end "
+                        "between; mend it."
+                    )
+                name, label = words
                 if name in seen:
-                    raise DataError(f"Line {number} of {path} lists {name} again; list each image once.")
+                    raise DataError(f"Line {number} of {path} lists {name} again; list each file once.")
                 seen.add(name)
                 base = base or _base(name, path, root)
                 if label not in numbers and SYNSET.fullmatch(folder := Path(name).parent.name):
@@ -91,17 +128,21 @@ def _read(path: Path, root: Path, numbers: dict[str, str]) -> list[Entry]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a UTF-8 list ({error}); save it as one.") from error
     if not entries:
-        raise DataError(f"{path} lists no images; add lines of path and class.")
+        raise DataError(f"{path} lists no files; add lines of path and class.")
     return entries
 
 
 def _base(name: str, path: Path, root: Path) -> Path:
     """The folder to which the first path is relative."""
+    base = _find_base(name, path, root)
+    if base is None:
+        raise DataError(f"Line 1 of {path} names {name}, which is neither in {root} nor in a folder of it.")
+    return base
+
+
+def _find_base(name: str, path: Path, root: Path) -> Path | None:
     part = part_of(path.name) or "train"
     folders = [entry for entry in sorted(root.iterdir()) if entry.is_dir()]
     # a part's own folder before the others: val.txt may name what lies in val/
     folders.sort(key=lambda folder: SPLIT_NAMES.get(folder.name.lower()) != part)
-    for base in (path.parent, root, *folders):
-        if exists(base / name):
-            return base
-    raise DataError(f"Line 1 of {path} names {name}, which is neither in {root} nor in a folder of it.")
+    return next((base for base in (path.parent, root, *folders) if exists(base / name)), None)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swinkit.data.archives import place_inside
+from swinkit.data.finding import natural_key
 from swinkit.data.folders import read_folder
 from swinkit.data.lists import find_lists, read_lists
-from swinkit.data.reading import natural_key
+from swinkit.data.media import Medium
 from swinkit.data.samples import ClassData, Entry, Found, Samples, some
 from swinkit.data.shards import find_shards, read_shards
 from swinkit.data.synsets import SYNSET, readable_names, translation
@@ -29,8 +30,9 @@ def open_classes(
     classes: Sequence[str] | None = None,
     split_file: Path | None = None,
     min_classes: int = 2,
+    medium: Medium | None = None,
 ) -> ClassData:
-    """List the images of a class data set and number its classes.
+    """List the images or clips of a class data set and number its classes.
 
     `data` is a folder with `train` (and `val`, `test`) folders of class folders, one folder of class
     folders, a CSV or Parquet file with the columns path, label or labels and, if wanted, split, a folder of
@@ -39,17 +41,20 @@ def open_classes(
     the same seed, wherever the data lies. `val_fraction=0` draws none: a folder without parts is then all
     "train". `classes` (a model's) fixes names and order; the data may then hold a part of them only, and
     name them by synset or number too. A `split_file` that exists, written by `save_split`, decides on the
-    splits instead.
+    splits instead. What the samples are is recognised unless `medium` says so; folders of
+    frames are clips only where it does, or a list names them.
 
     Raises DataError for data that cannot be used as it is, ConfigError for a fraction outside [0, 1).
     """
     if not 0 <= val_fraction < 1:
         raise ConfigError(f"val_fraction is {val_fraction}; give a number from 0 up to, not including, 1.")
-    found = _find(Path(data))
+    found = _find(Path(data), medium)
+    if medium is not None and found.medium is not medium:
+        raise DataError(f"{found.root} holds {found.medium.noun}s, but the model takes {medium.noun}s.")
     piped = sorted(name for name in found.names() if BETWEEN in name) if found.multi else []
     if piped:
         raise DataError(
-            f"{found.root} has the class {some(piped)}: with several labels a picture none may hold |."
+            f"{found.root} has the class {some(piped)}: with several labels for a file none may hold |."
         )
     _name_synsets(found)
     if split_file is not None and split_file.exists():
@@ -60,11 +65,11 @@ def open_classes(
     labels = {name: label for label, name in enumerate(names)}
     splits = {split: _numbered(entries, labels, found.multi) for split, entries in found.splits.items()}
     notes = [*found.notes, *_missing(found, names)]
-    return ClassData(found.root, names, splits, tuple(notes), found.multi)
+    return ClassData(found.root, found.medium, names, splits, tuple(notes), found.multi)
 
 
 def save_split(data: ClassData, path: Path) -> None:
-    """Write which image is in which split as CSV (path, label, split), paths relative to `data.root`.
+    """Write which file is in which split as CSV (path, label, split), paths relative to `data.root`.
 
     `open_classes(data.root, split_file=path)` gives the same splits again; so does `open_classes(path)`
     where the file lies in `data.root`.
@@ -79,13 +84,13 @@ def save_split(data: ClassData, path: Path) -> None:
     write_table(rows, path, data.root, multi=data.multi)
 
 
-def _find(data: Path) -> Found:
+def _find(data: Path, medium: Medium | None) -> Found:
     if data.is_dir():
         lists = find_lists(data)
         if lists:
             return read_lists(lists, data)
         shards = find_shards(data)
-        return read_shards(shards, data) if shards else read_folder(data)
+        return read_shards(shards, data) if shards else read_folder(data, medium)
     if data.suffix.lower() == ".tar" or glob.has_magic(str(data)):
         return read_shards(find_shards(data), data.parent)
     if not data.exists():
@@ -104,7 +109,7 @@ def _from_table(table: Table, root: Path) -> Found:
     found = Found(root, multi=table.multi)
     for row in table.rows:
         found.splits.setdefault(row.split or "train", []).append(Entry(str(row.path), row.labels))
-    return found
+    return found.known()
 
 
 def _numbered(entries: list[Entry], labels: dict[str, int], multi: bool) -> Samples:
@@ -131,7 +136,7 @@ def _order_classes(found: Found, classes: Sequence[str] | None, min_classes: int
     """Give the class names in the order of their labels, and check that all splits keep to them."""
     present = found.names()
     if not any(found.splits.values()) or (not present and classes is None):
-        raise DataError(f"{found.root} holds no images in class folders; check the path.")
+        raise DataError(f"{found.root} holds no {found.medium.noun}s in class folders; check the path.")
     if classes is not None:
         _translate(found, classes)
         return tuple(classes)
@@ -141,7 +146,7 @@ def _order_classes(found: Found, classes: Sequence[str] | None, min_classes: int
             if extra:
                 raise DataError(
                     f"In {found.root}, {split} has classes that train lacks: {some(extra)}; "
-                    "add images of them to train or remove them."
+                    f"add {found.medium.noun}s of them to train or remove them."
                 )
     if len(present) < min_classes and not found.multi:
         raise DataError(
@@ -206,11 +211,17 @@ def _apply_split_file(found: Found, split_file: Path) -> Found:
     unlisted = {entry.path for entry in found.entries()} - {entry.path for entry in listed.entries()}
     listed.notes, listed.order = list(found.notes), found.order
     if unlisted:
-        listed.notes.append(f"{len(unlisted)} images are not listed in {split_file} and were left out.")
+        listed.notes.append(
+            f"{len(unlisted)} {found.medium.noun}s are not listed in {split_file} and were left out."
+        )
     return listed
 
 
 def _missing(found: Found, names: Sequence[str]) -> list[str]:
     present = {split: found.names(split) for split in found.splits}
     absent = {split: [name for name in names if name not in own] for split, own in present.items()}
-    return [f"There is no image of {some(gone)} in {split}." for split, gone in absent.items() if gone]
+    return [
+        f"There is no {found.medium.noun} of {some(gone)} in {split}."
+        for split, gone in absent.items()
+        if gone
+    ]

@@ -1,11 +1,8 @@
-"""Read any common image file as clean 8-bit RGB or grey, and find image files on disk."""
+"""Read any common image file as clean 8-bit RGB or grey."""
 
 from __future__ import annotations
 
-import glob
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -24,12 +21,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from swinkit.data.archives import exists, open_file
+from swinkit.data.archives import open_file
 from swinkit.data.planes import TIFF, Planes, check_npy, read_npy, read_tiff, to_bytes
-from swinkit.errors import DataError, ImageError
-
-_PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp"})
-IMAGE_SUFFIXES = _PHOTO_SUFFIXES | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".npy"}
+from swinkit.errors import ImageError
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded: Pillow's own limit against decompression bombs, 0.5 GB as RGB."""
@@ -172,90 +166,6 @@ def stored_mode(path: str | Path) -> str:
         raise _explain(path, error) from error
 
 
-def find_images(paths: str | Path | Iterable[str | Path]) -> list[Path]:
-    """List the images behind files, folders (with all below them) and patterns like `photos/*.jpg`.
-
-    The order is that of `paths`, natural inside each ("2.jpg" before "10.jpg"), without duplicates.
-    Hidden files and files with other suffixes are left out, but a file given by name is kept.
-
-    Raises DataError naming the first entry behind which there is nothing.
-    """
-    entries = [paths] if isinstance(paths, str | Path) else paths
-    found: dict[Path, None] = {}
-    for entry in entries:
-        found.update(dict.fromkeys(_images_behind(Path(entry).expanduser())))
-    if not found:
-        raise DataError("No image was named; give files, folders or patterns such as 'photos/*.jpg'.")
-    return list(found)
-
-
-def walk_files(folder: Path) -> Iterator[Path]:
-    """Yield all visible files below a folder, through links to folders too, in no certain order.
-
-    Raises DataError for a folder that cannot be listed.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise DataError(
-            f"The folder {error.filename} cannot be listed ({error.strerror}); check its access rights."
-        )
-
-    seen: set[str] = set()
-    for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        real = os.path.realpath(here)
-        if real in seen:  # a link that leads back up would be walked for ever
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if is_visible(name)]
-        yield from (Path(here, name) for name in files if is_visible(name))
-
-
-def is_image(path: Path) -> bool:
-    """Tell by its suffix whether a file is an image."""
-    return path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def pictures_among(files: Iterable[Path]) -> list[Path]:
-    """The images among files; arrays only where there is nothing else: they may hold masks of these."""
-    images = [file for file in files if is_image(file)]
-    return [file for file in images if file.suffix.lower() != ".npy"] or images
-
-
-def is_visible(name: str) -> bool:
-    """Tell whether a name is neither hidden nor the shadow folder that macOS puts into archives."""
-    return not name.startswith(".") and name != "__MACOSX"
-
-
-def natural_key(text: str) -> tuple[list[str | int], str]:
-    """Return a sort key that puts "img2" before "img10"."""
-    parts: list[str | int] = [*re.split(r"(\d+)", text.casefold())]
-    parts[1::2] = [int(number) for number in parts[1::2]]
-    return parts, text
-
-
-def _images_behind(path: Path) -> list[Path]:
-    if path.is_dir():
-        images = pictures_among(walk_files(path))
-        if not images:
-            raise DataError(f"The folder {path} holds no images; check the path.")
-        return _naturally(images)
-    if path.exists() or exists(path):
-        return [path]
-    if not glob.has_magic(str(path)):
-        raise DataError(f"There is no file or folder {path}; check the path.")
-    # The glob module, unlike pathlib, takes absolute patterns and skips hidden files.
-    matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
-    images = [
-        match for match in matches if match.is_file() and (is_image(match) or match.suffix == path.suffix)
-    ]
-    for folder in (match for match in matches if match.is_dir()):
-        images.extend(pictures_among(walk_files(folder)))
-    if not images:
-        raise DataError(f"No image matches the pattern '{path}'; check it.")
-    return _naturally(images)
-
-
 def _is_rare_tiff(file: IO[bytes], path: Path) -> bool:
     """Whether this is a TIFF that Pillow has no mode for: many channels, or several of 16 bits."""
     if path.suffix.lower() not in TIFF:
@@ -310,10 +220,6 @@ def _from_array(array: NDArray[Any], path: Path, mode: Mode) -> Image.Image:
         values = to_bytes(planes) if array.dtype.name in ("uint16", "bool") else planes.clip(0, 255)
         bands = [Image.fromarray(plane.round().astype(np.uint8)) for plane in values]
     return (Image.merge("RGB", bands) if len(bands) == 3 else bands[0]).convert(mode)
-
-
-def _naturally(paths: list[Path]) -> list[Path]:
-    return sorted(paths, key=lambda path: [natural_key(part) for part in path.parts])
 
 
 def _open(file: IO[bytes], path: Path) -> ImageFile.ImageFile:

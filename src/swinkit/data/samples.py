@@ -13,10 +13,12 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from swinkit.data.media import PICTURES, Medium, medium_of
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image file and the index of its class; of all its classes where it may have several."""
+    """One image or clip and the index of its class; of all its classes where it may have several."""
 
     path: Path
     label: int | tuple[int, ...]
@@ -116,10 +118,11 @@ class ClassData:
     """A class data set: its class names in the order of the labels, and the samples of each split.
 
     `splits` has those of "train", "val" and "test" that exist. `notes` are warnings for the user. `multi`
-    tells whether an image may have several classes, or none.
+    tells whether a sample may have several classes, or none.
     """
 
     root: Path
+    medium: Medium
     classes: tuple[str, ...]
     splits: dict[str, Samples]
     notes: tuple[str, ...]
@@ -142,9 +145,10 @@ class Found:
     notes: list[str] = field(default_factory=list)
     multi: bool = False
     order: tuple[str, ...] | None = None
+    medium: Medium = PICTURES
 
     def names(self, split: str | None = None) -> set[str]:
-        """Names of the classes that have an image, in all or in one split."""
+        """Names of the classes that have a sample, in all or in one split."""
         chosen = self.splits.values() if split is None else [self.splits[split]]
         kinds = {entry.labels for entries in chosen for entry in entries}
         return {name for labels in kinds for name in labels}
@@ -155,6 +159,12 @@ class Found:
         renamed = {labels: tuple(words[name] for name in labels) for labels in kinds}
         for split, entries in self.splits.items():
             self.splits[split] = [Entry(path, renamed[labels]) for path, labels in entries]
+
+    def known(self) -> Found:
+        """The same, with the medium that its first file tells."""
+        first = next(self.entries(), None)
+        self.medium = PICTURES if first is None else medium_of(Path(first.path))
+        return self
 
     def entries(self) -> Iterator[Entry]:
         """All files."""

@@ -15,8 +15,8 @@ import numpy as np
 from braceexpand import braceexpand
 
 from swinkit.data.archives import in_order, open_file, read_inside
+from swinkit.data.finding import is_image, is_video, natural_key
 from swinkit.data.lists import part_of
-from swinkit.data.reading import is_image, natural_key
 from swinkit.data.samples import ClassData, Entry, Found, Sample
 from swinkit.data.threads import in_threads
 from swinkit.errors import DataError, RunError
@@ -40,7 +40,7 @@ def find_shards(place: Path) -> list[Path]:
 
 
 def read_shards(shards: list[Path], root: Path) -> Found:
-    """List the images of shards, without reading them; the part is told by the name: train-000000.tar.
+    """List the files of shards, without reading them; the part is told by the name: train-000000.tar.
 
     Classes are the numbers or names in `.cls`, or `label` or `labels` in `.json`; a file `classes.txt` beside
     the shards names numbers. Raises DataError for a shard that cannot be read, or an image without a label.
@@ -51,7 +51,7 @@ def read_shards(shards: list[Path], root: Path) -> Found:
     for path, (entries, _, others) in zip(shards, listed, strict=True):
         found.splits.setdefault(part_of(path.name) or "train", []).extend(entries)
         if others:
-            found.notes.append(f"{others} images in {path} have no label and were left out.")
+            found.notes.append(f"{others} files in {path} have no label and were left out.")
     names = shards[0].parent / CLASSES
     if names.is_file() and all(name.isdecimal() for name in found.names()):
         order = names.read_text(encoding="utf-8").splitlines()
@@ -61,7 +61,7 @@ def read_shards(shards: list[Path], root: Path) -> Found:
         found.rename({name: order[int(name)] for name in found.names()})
         present = found.names()
         found.order = tuple(name for name in order if name in present)
-    return found
+    return found.known()
 
 
 def write_shards(
@@ -98,7 +98,7 @@ def _list(shard: Path) -> tuple[list[Entry], bool, int]:
     entries: list[Entry] = []
     multi, others = False, 0
     for files in groups.values():
-        image = _picture(files)
+        image = _sample(files)
         if image is None:
             continue
         labels, several = _labels(shard, files)
@@ -110,10 +110,12 @@ def _list(shard: Path) -> tuple[list[Entry], bool, int]:
     return entries, multi, others
 
 
-def _picture(files: dict[str, str]) -> str | None:
-    """Which file of a key is the picture: `KEY.jpg` before `KEY.mask.png`, arrays last."""
-    found = [suffix for suffix in files if is_image(Path(f"x.{suffix}"))]
-    found.sort(key=lambda suffix: ("." in suffix, suffix == "npy"))
+def _sample(files: dict[str, str]) -> str | None:
+    """Which file of a key is the sample: `KEY.jpg` before `KEY.mask.png`, arrays last."""
+    paths = {suffix: Path(f"x.{suffix}") for suffix in files}
+    found = [suffix for suffix, path in paths.items() if is_image(path) or is_video(path)]
+    # a clip before its thumbnail
+    found.sort(key=lambda suffix: ("." in suffix, suffix == "npy", is_image(paths[suffix])))
     return files[found[0]] if found else None
 
 

@@ -1,4 +1,4 @@
-"""Tables of a class data set, CSV or Parquet: a row an image: path, label or labels, perhaps split."""
+"""Tables of a class data set, CSV or Parquet: a row a file: path, label(s), perhaps split, start, end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from swinkit.data.archives import exists
+from swinkit.data.media import exists
+from swinkit.data.video import with_span
 from swinkit.errors import ConfigError, DataError
 from swinkit.files import write_atomically
 
@@ -21,11 +22,12 @@ SPLIT_NAMES = {
 }
 """What folders and the column `split` may say, and our word for it."""
 
+COLUMNS = ("path", "label", "labels", "split")
 BETWEEN = "|"  # the names in a cell of the column labels
 
 
 class Row(NamedTuple):
-    """One image of a table; `split` is "train", "val", "test", or None where the table does not say."""
+    """One file of a table; `split` is "train", "val", "test", or None where the table does not say."""
 
     path: Path
     labels: tuple[str, ...]
@@ -33,7 +35,7 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows, and whether an image may have several labels: whether the column is `labels`, not `label`."""
+    """Rows, and whether a file may have several labels: whether the column is `labels`, not `label`."""
 
     rows: list[Row]
     multi: bool
@@ -42,7 +44,8 @@ class Table(NamedTuple):
 def read_table(table: Path, base: Path, *, exact: bool = False) -> Table:
     """Read a UTF-8 CSV or a Parquet file whose paths are absolute or relative to the folder `base`.
 
-    The column `label` holds one name, `labels` any number of them, with | between (in Parquet a list too).
+    The column `label` holds one name, `labels` any number of them, with | between (in Parquet a list too);
+    `start` and `end` are seconds of a video, for a row that is a stretch of it.
     Blanks around a cell are dropped; not with `exact`, for a table of our own, where they are part of a name.
     Raises DataError for a missing column, an empty cell, an unknown split, a path that is listed twice
     or does not exist, always with the number of the line; ConfigError where Parquet needs a library more.
@@ -57,11 +60,11 @@ def read_table(table: Path, base: Path, *, exact: bool = False) -> Table:
             cells = {name: _stripped(cells[name]) for name in columns}
         row = _parse(cells, base, f"Line {number} of {table}")
         if row.path in seen:
-            raise DataError(f"Line {number} of {table} lists {row.path} again; list each image once.")
+            raise DataError(f"Line {number} of {table} lists {row.path} again; list each file once.")
         seen.add(row.path)
         rows.append(row)
     if not rows:
-        raise DataError(f"{table} lists no images; add lines of path and label.")
+        raise DataError(f"{table} lists no files; add lines of path and label.")
     return Table(rows, "labels" in columns)
 
 
@@ -113,7 +116,7 @@ def _parquet_lines(table: Path) -> Iterator[tuple[int, Any]]:
         reason = str(error).splitlines()[0]
         raise DataError(f"{table} cannot be read as a Parquet file ({reason}); save it as one.") from error
     content = content.rename_columns([name.strip().lower() for name in content.column_names])
-    columns = [name for name in ("path", "label", "labels", "split") if name in content.column_names]
+    columns = [name for name in (*COLUMNS, "start", "end") if name in content.column_names]
     yield 0, columns
     for number, cells in enumerate(content.select(columns).to_pylist(), start=1):
         yield number, {name: _as_text(value) for name, value in cells.items()}
@@ -152,7 +155,20 @@ def _parse(cells: dict[str, str], base: Path, where: str) -> Row:
         split = SPLIT_NAMES.get(word.lower())
         if split is None:
             raise DataError(f"{where} has the split '{word}'; use train, val or test.")
-    image = base / path
-    if not exists(image):
-        raise DataError(f"{where} names {image}, which does not exist; paths are relative to {base}.")
-    return Row(image, labels, split)
+    if cells.get("start") or cells.get("end"):
+        path = _stretch(path, cells, where)
+    file = base / path
+    if not exists(file):
+        raise DataError(f"{where} names {file}, which does not exist; paths are relative to {base}.")
+    return Row(file, labels, split)
+
+
+def _stretch(path: str, cells: dict[str, str], where: str) -> str:
+    """The path with its start and end; DataError where they are no numbers in order."""
+    try:
+        start, end = float(cells.get("start") or 0), float(cells["end"])
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{where} has no numbers as start and end; give seconds.") from error
+    if not 0 <= start < end:
+        raise DataError(f"{where} ends at {end:g} s, not after its start at {start:g} s; mend the times.")
+    return with_span(path, start, end)

@@ -1,4 +1,4 @@
-"""From a PIL image to the tensor a classifier sees: exact for evaluation, varied for training."""
+"""From a PIL image to the tensor a model sees: exact for evaluation, varied for training."""
 
 from __future__ import annotations
 
@@ -24,14 +24,21 @@ ImageTransform = Callable[[Picture], Tensor]
 BatchMix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def evaluation_transform(preprocessing: Preprocessing) -> ImageTransform:
+def evaluation_transform(preprocessing: Preprocessing, crops: int = 1) -> ImageTransform:
     """Give the transform of evaluation: resize of the short side, centre crop, normalise.
 
-    picture of `preprocessing.channels` -> (C, size, size), float32. Same arithmetic as torchvision's
-    `Resize` and `CenterCrop` on PIL images. Where the long side would become more than 4 · size, only the
-    pixels of the crop are computed: the same up to rounding, in little memory.
+    picture of `preprocessing.channels` -> (C, size, size), float32. With three crops (3, C, size, size): both
+    ends and the middle of the long side. With five (5, C, size, size): corners and centre of the whole
+    central square, of which the model's crop is a part; ConfigError where it is all of it.
+
+    Same arithmetic as torchvision's `Resize` and `CenterCrop` on PIL images. Where the long side would become
+    more than 4 · size, only the pixels of the crop are computed: the same up to rounding, in little memory.
     """
-    return _EvaluationTransform(preprocessing)
+    if crops == 5 and preprocessing.crop == 1:
+        raise ConfigError(
+            f"crops=5 needs a margin, but the model takes whole pictures of {preprocessing.size}²."
+        )
+    return _EvaluationTransform(preprocessing, crops)
 
 
 def training_transform(preprocessing: Preprocessing, augmentation: Augmentation) -> ImageTransform:
@@ -61,7 +68,7 @@ def training_transform(preprocessing: Preprocessing, augmentation: Augmentation)
 def mix_batch(augmentation: Augmentation, num_classes: int) -> BatchMix:
     """Give the function that mixes the images of a batch and their targets by mixup or cutmix.
 
-    images (B, C, H, W), targets (B,) int64 -> images (B, C, H, W), soft targets (B, num_classes) float32,
+    images (B, C, *T, H, W), targets (B,) int64 -> images of the same shape, soft targets (B, num_classes) float32,
     each row of sum 1; targets (B, num_classes) of 1 and 0 are mixed as they are. Label smoothing is left to
     the loss. Draws from torch's global generator.
     """
@@ -79,8 +86,8 @@ def mix_batch(augmentation: Augmentation, num_classes: int) -> BatchMix:
         )
         if chosen is None or chance >= augmentation.mix_prob or len(images) < 2:
             return images, targets if targets.ndim == 2 else F.one_hot(targets, num_classes).float()
-        mixed: tuple[Tensor, Tensor] = chosen(images, targets)
-        return mixed
+        planes, soft = chosen(images.flatten(1, -3), targets)  # all frames of a clip alike
+        return planes.view(images.shape), soft
 
     return mix
 
@@ -90,9 +97,20 @@ class _EvaluationTransform:
     """A class, not a closure, so that it can be sent to worker processes; so the next one."""
 
     preprocessing: Preprocessing
+    crops: int
 
     def __call__(self, image: Picture) -> Tensor:
-        return _normalise(_central_square(image, self.preprocessing), self.preprocessing)
+        pre = self.preprocessing
+        if self.crops == 1:
+            return _normalise(_square(image, pre), pre)
+        if self.crops == 3:
+            squares = [_square(image, pre, place) for place in (0.0, 0.5, 1.0)]
+        else:
+            whole = pre.model_copy(update={"size": round(pre.size / pre.crop), "crop": 1.0})
+            square, rest = _square(image, whole), whole.size - pre.size
+            corners = [(0, 0), (rest, 0), (0, rest), (rest, rest), (rest // 2, rest // 2)]
+            squares = [square.crop((x, y, x + pre.size, y + pre.size)) for x, y in corners]
+        return torch.stack([_normalise(square, pre) for square in squares])
 
 
 @dataclass(frozen=True)
@@ -107,7 +125,7 @@ class _TrainingTransform:
         pre, aug = self.preprocessing, self.augmentation
         reach = aug.shift_for(pre.size)
         if reach:
-            image = _shift(_central_square(image, pre), reach)
+            image = _shift(_square(image, pre), reach)
         else:
             image = image.resize((pre.size, pre.size), _FILTERS[pre.interpolation], self._draw_box(image))
         flip, erase = torch.rand(2).tolist()
@@ -141,12 +159,13 @@ def _canvas(pre: Preprocessing) -> Canvas:
     return Canvas(mean if len(mean) > 1 else mean[0], _FILTERS[pre.interpolation])
 
 
-def _central_square(image: Picture, pre: Preprocessing) -> Picture:
-    """Resize the short side and cut the centre: `pre.size` pixels square."""
+def _square(image: Picture, pre: Preprocessing, place: float = 0.5) -> Picture:
+    """Resize the short side and cut `pre.size` pixels square: at a place along the long side, from 0 to 1."""
     short, interpolation = round(pre.size / pre.crop), _FILTERS[pre.interpolation]
     # Whole pixels, cut and rounded like torchvision's.
     width, height = (int(short * side / min(image.size)) for side in image.size)
-    left, top = (round((side - pre.size) / 2) for side in (width, height))
+    places = (place, 0.5) if width >= height else (0.5, place)
+    left, top = (round((side - pre.size) * at) for side, at in zip((width, height), places, strict=True))
     if max(width, height) <= 4 * pre.size:
         square = image.resize((width, height), interpolation)
         return square.crop((left, top, left + pre.size, top + pre.size))

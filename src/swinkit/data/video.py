@@ -19,16 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from swinkit.data.archives import exists, open_file, place_inside
-from swinkit.data.reading import is_image, is_visible, natural_key, read_image, read_sized
+from swinkit.data.archives import open_file, place_inside
+from swinkit.data.finding import frames_in
+from swinkit.data.reading import read_image, read_sized
 from swinkit.errors import ClipError, ConfigError, ImageError
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts"})
-VIDEO_SUFFIXES |= {".m2ts", ".wmv", ".flv", ".3gp", ".ogv", ".vob", ".gif"}
 FASTEST = 240  # frames a second; a header that says more is not believed before its frames are counted
 LATE = 0.5  # seconds by which a video may end before its header says so
 # a display matrix turns counterclockwise, as PIL does
@@ -97,17 +96,6 @@ def with_span(path: str, start: float, end: float) -> str:
     return f"{path}#t={start:g},{end:g}"
 
 
-def is_video(path: Path) -> bool:
-    """Tell by its suffix whether a file is a video."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def clip_exists(path: Path) -> bool:
-    """Whether a path names a video, a stretch of one, or a folder of frames."""
-    place = stretch_of(path).path
-    return place.is_dir() or exists(place)
-
-
 def open_footage(path: str | Path, *, rate: float | None = None, threads: int = 0) -> Footage:
     """Open a video file or a folder of frames. With `rate`, ticks are that many a second.
 
@@ -164,12 +152,6 @@ class FrameFolder(Footage):
     def frames(self, ticks: Sequence[int], *, at_least: int | None = None) -> Iterator[Image.Image]:
         """As `Footage`."""
         return (_as_clip_error(read_image, self._pictures[tick], at_least=at_least) for tick in ticks)
-
-
-def frames_in(folder: Path) -> list[Path]:
-    """The pictures that lie in a folder itself, in natural order."""
-    found = [path for path in folder.iterdir() if is_visible(path.name) and is_image(path)]
-    return sorted(found, key=lambda path: natural_key(path.name))
 
 
 def _as_clip_error(read: Any, path: Path, **options: Any) -> Any:
@@ -267,8 +249,8 @@ class Reel:
             self._shown, self._ahead = self._ahead, next(self._frames, None)
             if strict and (self._damaged or self._shown.is_corrupt):
                 raise ClipError(
-                    f"{self.name} is damaged at {max(0.0, self.now):.1f} s: frames cannot be decoded there; copy it "
-                    "anew or cut that out."
+                    f"{self.name} is damaged at {max(0.0, self.now):.1f} s: frames cannot be decoded there; "
+                    "copy it anew or cut that out."
                 )
         if self._ahead is None and moment > self._end_of_shown():
             return None

@@ -53,10 +53,10 @@ def run_metric(
     Raises DataError where no file could be read.
     """
     device = pick_device(config.device)
-    size = pick_batch_size(config.batch_size, size=task.preprocessing.size, device=device)
-    workers = pick_workers(config.workers, images=len(samples), device=device)
+    size = pick_batch_size(config.batch_size, shape=task.preprocessing.shape, device=device)
+    workers = pick_workers(config.workers, images=len(samples), device=device, shape=task.preprocessing.shape)
     several = config.real is not None
-    pictures = task.dataset(samples, whole=config.crops > 1, several=several)
+    pictures = task.dataset(samples, clips=config.clips or task.clips, crops=config.crops, several=several)
     loader = in_order(pictures, batch_size=size, workers=workers)
     metric, unreadable, seen = task.metric(several=several), [], 0
     task.to(device).eval()
@@ -65,30 +65,16 @@ def run_metric(
         for batch in loader:
             if len(batch):
                 images = batch.images.to(device, task.dtype)
-                metric.update(answer_views(task, images, crops=config.crops, flip=config.flip), batch)
+                metric.update(task(with_mirror_images(images, task) if config.flip else images), batch)
             seen += len(batch)
             unreadable += batch.unreadable
             bar.update(step, advance=len(batch) + len(batch.unreadable))
     if not seen:
-        raise DataError(f"None of the {len(samples)} images could be read: {unreadable[0]}")
+        raise DataError(f"None of the {len(samples)} {task.medium.noun}s could be read: {unreadable[0]}")
     return metric, unreadable
 
 
-def answer_views(task: Task, images: Tensor, *, crops: int, flip: bool) -> Tensor:
-    """Raw output for images; with several views of each, the logarithm of their mean probability.
-
-    Five crops are the corners and the centre, of the model's size, of (B, C, S, S).
-    """
-    size = task.preprocessing.size
-    views = [images]
-    if crops > 1:
-        rest = images.shape[-1] - size
-        corners = [(0, 0), (0, rest), (rest, 0), (rest, rest), (rest // 2, rest // 2)]
-        views = [images[..., top : top + size, left : left + size] for top, left in corners]
-    if flip:
-        views += [view.flip(-1) for view in views]
-    if len(views) == 1:
-        raw: Tensor = task(images)
-        return raw
-    mean = torch.stack([task.probabilities(task(view)) for view in views]).mean(0)
-    return task.as_raw(mean)
+def with_mirror_images(images: Tensor, task: Task) -> Tensor:
+    """Views (B, V, …) of inputs, or of their views, and of what they show in a mirror."""
+    views = images if images.ndim > len(task.preprocessing.shape) + 1 else images.unsqueeze(1)
+    return torch.cat([views, views.flip(-1)], dim=1)

@@ -141,7 +141,7 @@ class TrainingModule(LightningModule):
             self.task,
             config.weight_decay,
             layer_decay=config.layer_decay,
-            depths=self.task.backbone.config.depths,
+            backbone_lr=config.backbone_lr,
         )
         optimizer = make_optimizer(groups, self.lr, sam=config.sam)
         # not counted by Lightning, which would begin to read before it knows where a run goes on

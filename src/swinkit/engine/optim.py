@@ -8,40 +8,43 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from swinkit.config import TrainConfig
 from swinkit.errors import ConfigError
+from swinkit.tasks.base import Task
 
-NO_DECAY = ("relative_position_bias_table", "absolute_pos_embed")
+NO_DECAY = ("norm", "relative_position_bias_table", "absolute_pos_embed")
 
 
 def parameter_groups(
-    model: nn.Module, weight_decay: float, *, layer_decay: float = 1.0, depths: Sequence[int] = ()
+    task: Task, weight_decay: float, *, layer_decay: float = 1.0, backbone_lr: float = 1.0
 ) -> list[dict[str, Any]]:
     """AdamW groups of the trainable parameters, named `decay` and `no_decay`.
 
-    Biases, norms (all vectors), bias tables and absolute position are free of decay, as in Microsoft's
-    `optimizer.py`. With a `layer_decay` below 1 each layer has groups of its own, `decay.3` say, whose
-    `scale` shrinks by that factor for every layer below the head (microsoft/SimMIM, `optimizer.py`);
-    `depths` are the backbone's.
+    Norms, bias tables and absolute position are free of decay; biases too, as in Microsoft's `optimizer.py`,
+    unless the task decays them, as the published detectors, segmenters and video models do. With a
+    `layer_decay` below 1 each layer has groups of its own, `decay.3` say, whose `scale` shrinks by that
+    factor for every layer below the head (microsoft/SimMIM, `optimizer.py`). `backbone_lr` scales all but the
+    head.
     """
+    depths = task.backbone.config.depths
     last = sum(depths) + 1
     groups: dict[str, dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in task.named_parameters():
         if not parameter.requires_grad:
             continue
-        free = parameter.ndim <= 1 or name.endswith(NO_DECAY)
+        free = any(word in name for word in NO_DECAY) or (parameter.ndim <= 1 and not task.decays_biases)
         layer = last if layer_decay == 1 else layer_of(name, depths)
-        kind = "no_decay" if free else "decay"
-        key = kind if layer_decay == 1 else f"{kind}.{layer}"
+        below = name.startswith("backbone.") and backbone_lr != 1
+        parts = ["backbone"] * below + ["no_decay" if free else "decay"] + [str(layer)] * (layer_decay != 1)
+        key = ".".join(parts)
         group = groups.setdefault(
             key,
             {
                 "name": key,
                 "params": [],
                 "weight_decay": 0.0 if free else weight_decay,
-                "scale": layer_decay ** (last - layer),
+                "scale": layer_decay ** (last - layer) * (backbone_lr if below else 1.0),
             },
         )
         group["params"].append(parameter)

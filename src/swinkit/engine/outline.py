@@ -76,7 +76,7 @@ def outline(task: Task, batches: Batches, config: TrainConfig, *, from_scratch: 
     """The outline of training a task that has been set up by `prepare`."""
     peak = peak_lr(config, batches.step, from_scratch=from_scratch)
     groups = parameter_groups(
-        task, config.weight_decay, layer_decay=config.layer_decay, depths=task.backbone.config.depths
+        task, config.weight_decay, layer_decay=config.layer_decay, backbone_lr=config.backbone_lr
     )
     warmup, factor = warmup_schedule(config, batches.steps)
     return Outline(

@@ -12,7 +12,6 @@ from swinkit.config import TrainConfig, read_yaml, to_yaml
 from swinkit.errors import RunError
 from swinkit.files import write_text
 from swinkit.tasks.base import Task
-from swinkit.variants import VARIANTS
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class RunFolder:
             )
         # absolute, so that the run can be repeated from anywhere
         absolute = {"data": str(Path(config.data).resolve()), "out": str(folder.path)}
-        if config.model not in VARIANTS:
+        if Path(config.model).exists():
             absolute["model"] = str(Path(config.model).resolve())
         write_text(folder.config_file, to_yaml(config.model_copy(update=absolute)))
         return folder

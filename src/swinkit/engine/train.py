@@ -78,14 +78,16 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
     check_devices(device, devices_of(config), config.device)
     world = devices_of(config) * config.num_nodes
     own = math.ceil(images / world)  # of an epoch
-    size = task.preprocessing.size
-    batch_size = min(pick_batch_size(config.batch_size, images=own, size=size, device=device), own)
+    shape = task.preprocessing.shape
+    batch_size = min(pick_batch_size(config.batch_size, images=own, shape=shape, device=device), own)
     accumulate = config.accumulate
     if config.global_batch is not None:
         batch_size, accumulate = share_batch(
             config.global_batch, batch_size, world, exactly=config.batch_size is not None
         )
-    workers = pick_workers(config.workers, images=images, device=device, processes=devices_of(config))
+    workers = pick_workers(
+        config.workers, images=images, device=device, shape=shape, processes=devices_of(config)
+    )
     batches = Batches(images, batch_size, accumulate, config.epochs, world)
     return Plan(device, pick_precision(config.precision, device), batches, workers, place)
 

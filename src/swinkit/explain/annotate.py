@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from swinkit.data.reading import read_preview
+from swinkit.data.media import preview
 from swinkit.explain.canvas import save_image
 from swinkit.files import make_folder
 from swinkit.results import Classes, Result
@@ -26,7 +26,7 @@ class Annotator:
         """Draw one result; a failure has no picture and gives None."""
         if not isinstance(result, Classes):
             return None
-        picture = result.draw(read_preview(result.path))
+        picture = result.draw(preview(result.path))
         target = self._free(Path(result.path).stem)
         save_image(picture, target)
         return target

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from swinkit.data.reading import read_preview
-from swinkit.errors import ImageError
+from swinkit.data.media import preview
+from swinkit.errors import InputError
 from swinkit.explain.canvas import INK, PAPER, font_for, save_image
 
 SIDE, GAP, COLUMNS, TEXT = 128, 10, 6, 13
@@ -54,8 +54,8 @@ def _thumbnail(path: str) -> Image.Image:
     """The picture in a square, the rest of it grey; all grey where the file has gone since."""
     square = Image.new("RGB", (SIDE, SIDE), (228, 228, 231))
     try:
-        image = read_preview(path, at_least=SIDE)
-    except ImageError:
+        image = preview(path, at_least=SIDE)
+    except InputError:
         return square
     scale = SIDE / max(image.size)
     smooth = Image.Resampling.BICUBIC if scale < 1 else Image.Resampling.NEAREST

@@ -8,25 +8,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
 from swinkit._version import __version__
 from swinkit.config import Augmentation, Preprocessing
 from swinkit.core.backbone import SwinBackbone
-from swinkit.data.batching import Batch, ImageDataset
+from swinkit.data.batching import Batch, SampleDataset
+from swinkit.data.media import PICTURES, Medium
 from swinkit.labels import Labels
 from swinkit.results import Result
 from swinkit.weights.store import RECOMPUTED, LoadReport, canonical_names, write_file
 
-ImageLike = str | Path | Image.Image
+InputLike = str | Path | Image.Image | NDArray[Any]  # an array holds the frames of a video
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def listed(images: ImageLike | Iterable[ImageLike]) -> list[ImageLike]:
-    """One picture or several, as a list."""
-    return [images] if isinstance(images, str | Path | Image.Image) else list(images)
+def listed(inputs: InputLike | Iterable[InputLike]) -> list[InputLike]:
+    """One input or several, as a list."""
+    return [inputs] if isinstance(inputs, str | Path | Image.Image | np.ndarray) else list(inputs)
 
 
 class Metric(Protocol):
@@ -57,7 +60,10 @@ class Task(nn.Module, ABC):
     name: ClassVar[str]
 
     monitor: Any  # str: the figure of `metric` that picks the best model; higher is better
-    multi_label: bool = False  # whether a picture may have several classes
+    multi_label: bool = False  # whether an input may have several classes
+    medium: ClassVar[Medium] = PICTURES  # what an input is
+    clips: int = 1  # of each video, spread over it, that answer for it
+    decays_biases: ClassVar[bool] = False  # whether published recipes decay biases too
 
     backbone: SwinBackbone
     labels: Labels
@@ -108,8 +114,8 @@ class Task(nn.Module, ABC):
         write_file(Path(path), dict(tensors or self.state_dict()), header)
 
     @abstractmethod
-    def preprocess(self, images: Sequence[ImageLike]) -> Batch:
-        """Files or PIL images to one normalised batch; an unreadable one raises ImageError."""
+    def preprocess(self, images: Sequence[InputLike]) -> Batch:
+        """Files or PIL images to one normalised batch; an unreadable one raises InputError."""
 
     @abstractmethod
     def postprocess(self, raw: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Result]:
@@ -121,7 +127,7 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def probabilities(self, raw: Tensor) -> Tensor:
-        """Outputs of `forward` as probabilities, which may be averaged over views of a picture."""
+        """Outputs of `forward` as probabilities, which may be averaged over views of an input."""
 
     @abstractmethod
     def as_raw(self, probabilities: Tensor) -> Tensor:
@@ -141,12 +147,15 @@ class Task(nn.Module, ABC):
         samples: Sequence[Any],
         augmentation: Augmentation | None = None,
         *,
-        whole: bool = False,
+        clips: int = 1,
+        crops: int = 1,
         several: bool = False,
-    ) -> ImageDataset:
+    ) -> SampleDataset:
         """Samples, or bare paths, as this model takes them; with `augmentation` for training.
 
-        `whole` gives all that crops may be taken of. `several` is for samples with several right answers.
+        With more than one of `clips` (of a video) or `crops` each item is several views, (V, …), and
+        `forward` answers by the mean of their probabilities. `several` is for samples with several right
+        answers.
         """
 
     @abstractmethod
@@ -161,8 +170,8 @@ class Task(nn.Module, ABC):
     def settings(self) -> dict[str, Any]:
         """What the task itself adds to a saved file, plain; the constructor takes it back."""
 
-    def predict(self, images: ImageLike | Iterable[ImageLike], *, batch_size: int = 32) -> list[Result]:
-        """Results for files or PIL images, one each."""
+    def predict(self, images: InputLike | Iterable[InputLike], *, batch_size: int = 32) -> list[Result]:
+        """Results for files, PIL images, or arrays of frames, one each."""
         inputs = listed(images)
         results: list[Result] = []
         for start in range(0, len(inputs), batch_size):

@@ -14,7 +14,7 @@ from torch import Tensor
 from swinkit.config import Augmentation, Preprocessing
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
-from swinkit.data.batching import Batch, ImageDataset, Item
+from swinkit.data.batching import Batch, ImageDataset, Item, SampleDataset
 from swinkit.data.reading import clean, read_channels
 from swinkit.data.samples import Sample
 from swinkit.data.transforms import evaluation_transform, mix_batch, training_transform
@@ -22,14 +22,14 @@ from swinkit.errors import ConfigError
 from swinkit.heads.classify import PooledLinear
 from swinkit.labels import Labels
 from swinkit.results import Classes, Result
-from swinkit.tasks.base import ImageLike, Metric, Mix, Task, listed
+from swinkit.tasks.base import InputLike, Metric, Mix, Task, listed
 
 
 class Classifier(Task):
     """Backbone, mean over tokens, linear layer: (B, C, H, W) -> logits (B, classes).
 
-    With `multi_label` a picture may have several classes, or none: each is answered for itself. A video
-    backbone takes (B, C, T, H, W), or pictures as clips of one frame.
+    With `multi_label` an input may have several classes, or none: each is answered for itself. Several views
+    of each input, (B, V, C, H, W), give the logarithm of their mean probability.
     """
 
     name: ClassVar[str] = "classify"
@@ -58,22 +58,28 @@ class Classifier(Task):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of normalised images."""
-        return self.head(self._last_map(x))  # type: ignore[no-any-return]
+        if self._has_views(x):
+            return self.as_raw(torch.stack([self.probabilities(self(view)) for view in x.unbind(1)]).mean(0))
+        return self.head(self.backbone(x)[-1])  # type: ignore[no-any-return]
 
-    def embed(self, images: Tensor | ImageLike | Iterable[ImageLike]) -> Tensor:
-        """Pooled vectors (B, D): of a normalised tensor with gradients, of files and PIL images without."""
-        if isinstance(images, Tensor):
-            return self.head.pool(self._last_map(images))
-        batch = self.preprocess(listed(images))
-        with torch.no_grad():
-            return self.embed(batch.images.to(self.device, self.dtype))
+    def embed(self, images: Tensor | InputLike | Iterable[InputLike]) -> Tensor:
+        """Pooled vectors (B, D), of several views their mean.
 
-    def _last_map(self, x: Tensor) -> Tensor:
-        if x.ndim == 4 and self.backbone.config.rank == 3:
-            x = x.unsqueeze(2)  # a picture is a one-frame video
-        return self.backbone(x)[-1]  # type: ignore[no-any-return]
+        Of a normalised tensor with gradients; of files and what else `predict` takes, without.
+        """
+        if not isinstance(images, Tensor):
+            batch = self.preprocess(listed(images))
+            with torch.no_grad():
+                return self.embed(batch.images.to(self.device, self.dtype))
+        if self._has_views(images):
+            return torch.stack([self.embed(view) for view in images.unbind(1)]).mean(0)
+        return self.head.pool(self.backbone(images)[-1])
 
-    def preprocess(self, images: Sequence[ImageLike]) -> Batch:
+    def _has_views(self, x: Tensor) -> bool:
+        """Whether there is an axis of views after that of the batch."""
+        return x.ndim == self.backbone.config.rank + 3
+
+    def preprocess(self, images: Sequence[InputLike]) -> Batch:
         """Files or PIL images to one normalised batch; an unreadable one raises ImageError."""
         transform = evaluation_transform(self.preprocessing)
         channels = self.preprocessing.channels
@@ -84,6 +90,8 @@ class Classifier(Task):
                     raise ConfigError(f"The model takes {channels} channels: give files, not PIL images.")
                 pixels = clean(image, mode="L" if channels == 1 else "RGB")
                 item = Item(transform(pixels), None, (pixels.height, pixels.width), "")
+            elif not isinstance(image, str | Path):
+                raise ConfigError(f"A {type(image).__name__} is no picture: give files or PIL images.")
             else:
                 read, size = read_channels(image, channels)
                 item = Item(transform(read), None, size, str(image))
@@ -141,20 +149,21 @@ class Classifier(Task):
         samples: Sequence[Sample | Path],
         augmentation: Augmentation | None = None,
         *,
-        whole: bool = False,
+        clips: int = 1,
+        crops: int = 1,
         several: bool = False,
-    ) -> ImageDataset:
+    ) -> SampleDataset:
         """Samples, or bare paths, as this model takes them; with `augmentation` for training.
 
-        `whole` gives the whole central square, of which the model's crop is a part.
+        Else `crops` are cut of each: 1, or 5 of the whole central square.
         """
+        if clips != 1:
+            raise ConfigError(f"clips={clips}: the model takes pictures, not videos.")
+        if crops not in (1, 5):
+            raise ConfigError(f"crops={crops}: of a picture take 1 or 5.")
         pre, multi = self.preprocessing, len(self.labels) if self.multi_label or several else None
-        if whole:
-            if pre.crop == 1:
-                raise ConfigError(f"crops needs a margin, but the model takes whole pictures of {pre.size}².")
-            pre = pre.model_copy(update={"size": round(pre.size / pre.crop), "crop": 1.0})
         if augmentation is None:
-            return ImageDataset(samples, pre, evaluation_transform(pre), multi=multi)
+            return ImageDataset(samples, pre, evaluation_transform(pre, crops), multi=multi)
         # twice the input size keeps all detail of a crop of a quarter of the area
         transform = training_transform(pre, augmentation)
         return ImageDataset(samples, pre, transform, at_least=2 * pre.size, multi=multi)
@@ -170,9 +179,9 @@ class Classifier(Task):
 
         return mix_and_smooth
 
-    def set_test_limits(self, *, topk: int = 5) -> None:  # type: ignore[override]
-        """Give back the `topk` likeliest classes."""
-        self.topk = topk
+    def set_test_limits(self, *, topk: int | None = None, clips: int | None = None) -> None:  # type: ignore[override]
+        """Give back the `topk` likeliest classes; of a video look at so many `clips`."""
+        self.topk, self.clips = topk or self.topk, clips or self.clips
 
     def settings(self) -> dict[str, Any]:
         """The head's dropout, and whether a picture may have several classes."""

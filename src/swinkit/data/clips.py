@@ -1,0 +1,82 @@
+"""Clips on their way from a file to a tensor: frames chosen, decoded once, transformed alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from swinkit.config import Preprocessing
+from swinkit.data.batching import SampleDataset
+from swinkit.data.samples import Sample
+from swinkit.data.ticks import Ticks, draw_clip, spread_clips
+from swinkit.data.transforms import ImageTransform
+from swinkit.data.video import EndedEarlyError, Footage, open_footage
+
+FEWEST = 2  # frames that show motion
+
+
+class ClipDataset(SampleDataset):
+    """Clips of videos: drawn ones for training where `number` is None, else so many spread over each video.
+
+    One drawn clip is (C, T, S, S); of several clips and crops each item has its views first, (V, C, T, S, S).
+    `at_least` is that of `Footage.frames`. Where a video ends before its header says so, what is there
+    counts.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample | Path],
+        preprocessing: Preprocessing,
+        transform: ImageTransform,
+        *,
+        number: int | None,
+        at_least: int | None = None,
+        multi: int | None = None,
+    ) -> None:
+        super().__init__(samples, preprocessing, multi=multi)
+        self.transform, self.number, self.at_least = transform, number, at_least
+
+    def read(self, place: int, path: Path) -> tuple[Tensor, tuple[int, int]]:
+        """As `SampleDataset`."""
+        assert self.preprocessing.clip is not None
+        rate = self.preprocessing.clip.fps
+        # one thread: of several loader processes each has a core
+        try:
+            with open_footage(path, rate=rate, threads=1) as footage:
+                return self.views(footage, footage.ticks), footage.size
+        except EndedEarlyError as error:
+            if error.ticks < FEWEST:
+                raise
+            with open_footage(path, rate=rate, threads=1) as footage:
+                return self.views(footage, error.ticks), footage.size
+
+    def views(self, footage: Footage, count: int) -> Tensor:
+        """The clips of the first `count` frames of a video."""
+        clip = self.preprocessing.clip
+        assert clip is not None
+        if self.number is None:
+            return self._clips(footage, [draw_clip(count, clip)])[0]
+        clips = self._clips(footage, spread_clips(count, clip, self.number))
+        if clips[0].ndim == 5:  # crops of each
+            return torch.cat(clips)
+        return clips[0] if self.number == 1 else torch.stack(clips)
+
+    def _clips(self, footage: Footage, chosen: Sequence[Ticks]) -> list[Tensor]:
+        """Each clip (C, T, S, S), or with several crops (crops, C, T, S, S); each frame is decoded once."""
+        wanted = sorted({tick for ticks in chosen for tick in ticks})
+        state = torch.get_rng_state()
+        frames: dict[int, Tensor] = {}
+        for tick, image in zip(wanted, footage.frames(wanted, at_least=self.at_least), strict=True):
+            torch.set_rng_state(state)  # what is drawn is drawn for all frames alike
+            frames[tick] = self.transform(image)
+        return [torch.stack([frames[tick] for tick in ticks], dim=-3) for ticks in chosen]
+
+    def stack(self, images: Sequence[Tensor]) -> Tensor:
+        """Side by side; a short video has one clip where others have several, which then counts for all."""
+        most = max((len(views) for views in images), default=0)
+        if self.number is not None and images and images[0].ndim == 5:
+            images = [views.repeat(most // len(views), 1, 1, 1, 1) for views in images]
+        return super().stack(images)

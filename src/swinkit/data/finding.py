@@ -1,0 +1,75 @@
+"""What lies on disk: visible files below a folder, pictures and videos by their suffix, in natural order."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from swinkit.errors import DataError
+
+_PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp"})
+IMAGE_SUFFIXES = _PHOTO_SUFFIXES | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".npy"}
+_FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"})
+VIDEO_SUFFIXES = _FILM_SUFFIXES | {".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".vob", ".gif"}
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield all visible files below a folder, through links to folders too, in no certain order.
+
+    Raises DataError for a folder that cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"The folder {error.filename} cannot be listed ({error.strerror}); check its access rights."
+        )
+
+    seen: set[str] = set()
+    for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:  # a link that leads back up would be walked for ever
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if is_visible(name)]
+        yield from (Path(here, name) for name in files if is_visible(name))
+
+
+def is_image(path: Path) -> bool:
+    """Tell by its suffix whether a file is an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def is_video(path: Path) -> bool:
+    """Tell by its suffix whether a file is a video; .gif may be either."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def pictures_among(files: Iterable[Path]) -> list[Path]:
+    """The images among files; arrays only where there is nothing else: they may hold masks of these."""
+    images = [file for file in files if is_image(file)]
+    return [file for file in images if file.suffix.lower() != ".npy"] or images
+
+
+def frames_in(folder: Path) -> list[Path]:
+    """The pictures that lie in a folder itself, in natural order."""
+    return naturally(path for path in folder.iterdir() if is_visible(path.name) and is_image(path))
+
+
+def is_visible(name: str) -> bool:
+    """Tell whether a name is neither hidden nor the shadow folder that macOS puts into archives."""
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def naturally(paths: Iterable[Path]) -> list[Path]:
+    """Paths in natural order, part by part."""
+    return sorted(paths, key=lambda path: [natural_key(part) for part in path.parts])
+
+
+def natural_key(text: str) -> tuple[list[str | int], str]:
+    """Return a sort key that puts "img2" before "img10"."""
+    parts: list[str | int] = [*re.split(r"(\d+)", text.casefold())]
+    parts[1::2] = [int(number) for number in parts[1::2]]
+    return parts, text

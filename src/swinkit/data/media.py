@@ -1,0 +1,127 @@
+"""Pictures and clips: how each is told, found, checked and shown."""
+
+from __future__ import annotations
+
+import glob
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from swinkit.data.archives import exists as file_exists
+from swinkit.data.finding import is_image, is_video, naturally, pictures_among, walk_files
+from swinkit.data.reading import check_header, read_preview
+from swinkit.data.video import check_clip, read_middle, stretch_of
+from swinkit.errors import DataError
+
+
+@dataclass(frozen=True)
+class Medium:
+    """What the samples of a data set are.
+
+    `among` gives the samples among the files below a folder; `check` reads the header of one, and raises
+    InputError where that cannot be.
+    """
+
+    noun: str
+    among: Callable[[Sequence[Path], Path], list[Path]]
+    check: Callable[[Path], None]
+
+
+def _clips_among(files: Sequence[Path], folder: Path) -> list[Path]:
+    """Videos, and folders below this one in which pictures lie and no video."""
+    videos = [file for file in files if is_video(file)]
+    others: dict[Path, bool] = defaultdict(bool)
+    for file in files:
+        others[file.parent] |= is_image(file)
+    taken = {folder, *(file.parent for file in videos)}
+    return videos + [place for place, has_pictures in others.items() if has_pictures and place not in taken]
+
+
+PICTURES = Medium("image", lambda files, _: pictures_among(files), check_header)
+CLIPS = Medium("clip", _clips_among, check_clip)
+
+
+def medium_of(path: Path) -> Medium:
+    """What a path of a list names: a video, a stretch of one and a folder are clips."""
+    file, span = stretch_of(path)
+    films = is_video(file) and not is_image(file)
+    return CLIPS if films or span is not None or file.is_dir() else PICTURES
+
+
+def recognised(files: Iterable[Path]) -> Medium:
+    """What files are: clips where videos are no fewer than pictures, which may then be their thumbnails."""
+    films = pictures = 0
+    for file in files:
+        if is_image(file):
+            pictures += 1
+        elif is_video(file):
+            films += 1
+    return CLIPS if films and films >= pictures else PICTURES
+
+
+def exists(path: Path) -> bool:
+    """Whether a path names a file on its own or in a tar file, a stretch of a video, or a folder."""
+    place = stretch_of(path).path
+    return place.is_dir() or file_exists(place)
+
+
+def preview(path: str | Path, *, at_least: int | None = None) -> Image.Image:
+    """One picture of a picture or clip, for people: of a clip the middle; InputError where there is none."""
+    if medium_of(Path(path)) is CLIPS:
+        return read_middle(path, at_least=at_least)
+    return read_preview(path, at_least=at_least)
+
+
+def find_inputs(paths: str | Path | Iterable[str | Path], medium: Medium = PICTURES) -> list[Path]:
+    """List the images or clips behind files, folders (with all below them) and patterns like `photos/*.jpg`.
+
+    The order is that of `paths`, natural inside each ("2.jpg" before "10.jpg"), without duplicates.
+    Hidden files and files with other suffixes are left out, but a file given by name is kept. For clips, a
+    folder in which pictures lie and no videos is one itself.
+
+    Raises DataError naming the first entry behind which there is nothing.
+    """
+    entries = [paths] if isinstance(paths, str | Path) else paths
+    found: dict[Path, None] = {}
+    for entry in entries:
+        found.update(dict.fromkeys(_behind(Path(entry).expanduser(), medium)))
+    if not found:
+        raise DataError(
+            f"No {medium.noun} was named; give files, folders or patterns such as 'photos/*.jpg'."
+        )
+    return list(found)
+
+
+def _behind(path: Path, medium: Medium) -> list[Path]:
+    if path.is_dir():
+        found = _below(path, medium)
+        if not found:
+            raise DataError(f"The folder {path} holds no {medium.noun}s; check the path.")
+        return found
+    if exists(path):
+        return [path]
+    if not glob.has_magic(str(path)):
+        raise DataError(f"There is no file or folder {path}; check the path.")
+    # The glob module, unlike pathlib, takes absolute patterns and skips hidden files.
+    matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+    files = [match for match in matches if match.is_file()]
+    fitting = {*medium.among(files, path.parent), *(file for file in files if file.suffix == path.suffix)}
+    found = [file for file in files if file in fitting]
+    for folder in (match for match in matches if match.is_dir()):
+        found += _below(folder, medium)
+    if not found:
+        raise DataError(f"No {medium.noun} matches the pattern '{path}'; check it.")
+    return naturally(found)
+
+
+def _below(folder: Path, medium: Medium) -> list[Path]:
+    """All there are in a folder; the folder itself where it is one."""
+    files = list(walk_files(folder))
+    found = medium.among(files, folder)
+    alone = medium is CLIPS and not any(map(is_video, files))
+    if alone and any(file.parent == folder and is_image(file) for file in files):
+        return [folder]
+    return naturally(found)
