@@ -68,9 +68,9 @@ def training_transform(preprocessing: Preprocessing, augmentation: Augmentation)
 def mix_batch(augmentation: Augmentation, num_classes: int) -> BatchMix:
     """Give the function that mixes the images of a batch and their targets by mixup or cutmix.
 
-    images (B, C, *T, H, W), targets (B,) int64 -> images of the same shape, soft targets (B, num_classes) float32,
-    each row of sum 1; targets (B, num_classes) of 1 and 0 are mixed as they are. Label smoothing is left to
-    the loss. Draws from torch's global generator.
+    images (B, C, *T, H, W), targets (B,) int64 -> images of the same shape, soft targets (B, num_classes)
+    float32, each row of sum 1; targets (B, num_classes) of 1 and 0 are mixed as they are. Label smoothing is
+    left to the loss. Draws from torch's global generator.
     """
     from torchvision.transforms import v2  # type: ignore[import-untyped, unused-ignore]
 

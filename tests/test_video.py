@@ -1,0 +1,391 @@
+"""Clips through every verb; what is broken is named, and the run goes on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import swinkit
+from swinkit.config import Augmentation, Clips, TrainConfig
+from swinkit.data.media import CLIPS, PICTURES, find_inputs
+from swinkit.data.opening import open_classes, save_split
+from swinkit.data.samples import Sample
+from swinkit.engine.run import Run
+from swinkit.errors import ConfigError, DataError
+from swinkit.results import Classes, Failure
+from tests.conftest import QUICK, Swin, make_set
+from tests.films import damaged, write_frames, write_sound, write_video
+from tests.parity.golden import load_golden
+
+MOTIONS = ("left", "right", "still")
+FRAMES = 8
+TINY: dict[str, Any] = {
+    "embed_dim": 16,
+    "depths": (1, 2),
+    "num_heads": (1, 2),
+    "img_size": (FRAMES, 32, 32),
+    "window": (4, 4, 4),
+    "init_std": None,
+}
+OPTIONS = {key: QUICK[key] for key in ("workers", "device", "progress")}
+
+
+def moving(motion: str, rng: np.random.Generator, frames: int = 12) -> list[np.ndarray]:
+    """Coarse noise that moves by three pixels a frame, or stands still."""
+    step = {"left": 3, "right": -3, "still": 0}[motion]
+    wide = np.kron(rng.integers(0, 256, (12, 40, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    return [wide[:36, 50 + step * i : 94 + step * i] for i in range(frames)]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three motions, 10 clips each to train, 4 to validate. Not to be changed: copy it."""
+    root, rng = tmp_path_factory.mktemp("clips") / "set", np.random.default_rng(0)
+    for part, count in {"train": 10, "val": 4}.items():
+        for motion in MOTIONS:
+            for i in range(count):
+                write_video(root / part / motion / f"{i}.mp4", moving(motion, rng))
+    return root
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights for the classes of `clips`."""
+    torch.manual_seed(0)
+    model = swinkit.create("swin3d_t", classes=MOTIONS, **TINY)
+    return swinkit.save(model, tmp_path_factory.mktemp("tiny") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="module")
+def run(clips: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Enough epochs to tell directions. Its folder is not to be changed: copy it."""
+    return swinkit.train(
+        clips,
+        model=str(tiny),
+        out=tmp_path_factory.mktemp("runs") / "run",
+        epochs=12,
+        lr=3e-3,
+        stride=1,
+        augmentation={"hflip": 0.0, "crop_scale": (0.8, 1.0), "mix_prob": 0.0, "erasing": 0.0},
+        **QUICK | {"batch_size": 6},
+    )
+
+
+# --- training and evaluation -----------------------------------------------------------------------------
+
+
+def test_motion_is_learnt(run: Run) -> None:
+    """No single frame tells a direction: this needs time."""
+    assert run.metrics["top1"] >= 90
+    assert run.metrics["images"] == 12
+    assert run.model.name == "video"
+    assert run.model.preprocessing.clip == Clips(frames=FRAMES, stride=1)
+    for name in ("best.safetensors", "predictions.png", "confusion.png", "curves.png"):
+        assert (run.path / name).stat().st_size
+
+
+def test_evaluation_is_the_mean_over_views(run: Run, clips: Path) -> None:
+    """By hand: each clip and each crop through the model, their probabilities averaged."""
+    model = swinkit.load(run.path)
+    figures = swinkit.evaluate(run.path, clips, clips=2, crops=3, **OPTIONS)
+    data = open_classes(clips, classes=MOTIONS, medium=CLIPS).splits["val"]
+    views = model.dataset(data, clips=2, crops=3)
+    hits = 0
+    for place, sample in enumerate(data):
+        item = views[place]
+        assert item.image.shape == (6, 3, FRAMES, 32, 32)
+        with torch.no_grad():
+            mean = torch.stack([model(view[None]).softmax(-1) for view in item.image]).mean(0)
+        hits += int(mean.argmax()) == sample.label
+    assert figures["top1"] == pytest.approx(100 * hits / len(data))
+    report = json.loads((run.path / "evaluation.json").read_text())
+    assert (report["clips"], report["crops"]) == (2, 3)
+    with pytest.raises(ConfigError, match="of a video take 1 or 3"):
+        swinkit.evaluate(run.path, clips, crops=5, **OPTIONS)
+
+
+def test_published_probabilities_of_several_clips() -> None:
+    golden = load_golden("video")
+    model = swinkit.create(
+        "swin3d_t", 9, embed_dim=12, depths=(2, 2, 2), num_heads=(2, 3, 6), window=(4, 4, 4)
+    )
+    model.load_state_dict({name.replace("cls_head.fc_cls", "head"): t for name, t in golden.state.items()})
+    with torch.no_grad():
+        found = model(golden.inputs["clips"]).exp()
+    torch.testing.assert_close(found, golden.outputs["clips/prob"], atol=2e-5, rtol=0)
+
+
+def test_resume_and_repeat(run: Run, clips: Path, tmp_path: Path) -> None:
+    """A run that was broken off ends with the same weights, drawn clips included."""
+    options = {"model": str(run.path), "epochs": 2, "seed": 3, **QUICK, "batch_size": 6}
+    whole = swinkit.train(clips, out=tmp_path / "a", **options)
+    again = swinkit.train(clips, out=tmp_path / "b", **options | {"workers": 2})
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, again.model.state_dict()[name]), name
+
+
+def test_inflated_from_an_image_model(clips: Path, tmp_path: Path) -> None:
+    image = swinkit.create("swin_t", 4, embed_dim=8, depths=(1, 1), num_heads=(1, 1), window=4, img_size=32)
+    swinkit.save(image, tmp_path / "image.safetensors")
+    options = {"frames": 4, "window": 4, **QUICK, "batch_size": 8}
+    run = swinkit.train(
+        clips, model=str(tmp_path / "image.safetensors"), out=tmp_path / "run", epochs=1, **options
+    )
+    assert run.model.backbone.config.windows[0] == (8, 4, 4)
+    assert run.model.preprocessing.shape == (3, 4, 32, 32)
+    assert run.model.classes == MOTIONS
+
+
+def test_what_does_not_fit_together(clips: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds clips, but swin_pico takes images: choose a video model"):
+        swinkit.train(clips, model="swin_pico", out=tmp_path / "a", **QUICK)
+    pictures = make_set(tmp_path / "pictures", {"train": 2, "val": 2})
+    with pytest.raises(DataError, match="hold no clips"):
+        swinkit.train(pictures, model="swin3d_pico", out=tmp_path / "a", **QUICK)
+    with pytest.raises(DataError, match="hold no images"):
+        swinkit.train(clips, task="classify", model="swin_pico", out=tmp_path / "a", **QUICK)
+    with pytest.raises(ConfigError, match="are for videos, and the model takes images"):
+        swinkit.train(pictures, model="swin_pico", frames=8, out=tmp_path / "a", **QUICK)
+    assert not (tmp_path / "a").exists()
+
+
+def test_clips_choose_a_video_model(clips: Path) -> None:
+    from swinkit.training import _prepare
+
+    config = TrainConfig.checked({"data": clips, "img_size": 32, "frames": 4, **QUICK})
+    ready = _prepare(config, None)
+    assert (ready.config.model, ready.model.preprocessing.shape) == ("swin3d_t", (3, 4, 32, 32))
+
+
+def test_published_decay_and_backbone_rate() -> None:
+    """FACTS: norms, bias tables and absolute position alone are free of decay; the backbone's rate is × 0.1."""
+    from swinkit.engine.optim import parameter_groups
+
+    model = swinkit.create("swin3d_t", 3, **TINY)
+    groups = parameter_groups(model, 0.05, backbone_lr=0.1)
+    held = {id(p): group for group in groups for p in group["params"]}
+    assert len(held) == len(list(model.parameters()))
+    for name, parameter in model.named_parameters():
+        free = "norm" in name or "relative_position_bias_table" in name
+        assert held[id(parameter)]["weight_decay"] == (0.0 if free else 0.05), name
+        assert held[id(parameter)]["scale"] == (0.1 if name.startswith("backbone.") else 1.0), name
+
+
+# --- what is drawn ---------------------------------------------------------------------------------------
+
+
+def test_augmentation_is_the_same_for_all_frames(tmp_path: Path) -> None:
+    """A still video stays still, however it is cropped, flipped, coloured and erased."""
+    picture = np.random.default_rng(0).integers(0, 256, (40, 52, 3), dtype=np.uint8)
+    folder = tmp_path / "still"
+    folder.mkdir()
+    for i in range(6):
+        Image.fromarray(picture).save(folder / f"{i}.png")
+    model = swinkit.create("swin3d_t", 3, **TINY)
+    strong = Augmentation(hflip=0.5, erasing=1.0, randaugment="rand-m7-n4-mstd0.5-inc1")
+    for augmentation in (strong, Augmentation(erasing=1.0)):
+        dataset = model.dataset([Sample(folder, 0)], augmentation)
+        torch.manual_seed(0)
+        seen = [dataset[0].image for _ in range(5)]
+        for clip in seen:
+            assert torch.equal(clip, clip[:, :1].expand_as(clip))
+        assert len({clip.sum().item() for clip in seen}) == 5
+
+
+def test_training_clips_begin_anywhere(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", moving("left", np.random.default_rng(0), 14) * 3)
+    model = swinkit.create("swin3d_t", 3, **TINY)
+    plain = Augmentation(hflip=0, crop_scale=(1, 1), crop_ratio=(1, 1), color_jitter=0, erasing=0)
+    dataset = model.dataset([Sample(path, 0)], plain)
+    torch.manual_seed(0)
+    assert len({dataset[0].image.sum().item() for _ in range(8)}) > 4
+    assert dataset[0].image.shape == (3, FRAMES, 32, 32)
+
+
+# --- data ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    for name in ("a", "b b", "c"):
+        write_video(tmp_path / "films" / f"{name}.mp4", 30)
+    write_frames(tmp_path / "frames" / "v1", 9)
+    write_frames(tmp_path / "frames" / "v2", 9)
+    return tmp_path
+
+
+def names(data: Any, part: str = "train") -> list[tuple[str, str]]:
+    return [
+        (str(sample.path.relative_to(data.root)), data.classes[sample.label]) for sample in data.splits[part]
+    ]
+
+
+def test_kinetics_lists(films: Path) -> None:
+    (films / "train.txt").write_text("films/a.mp4 0\nfilms/b b.mp4 1\n")
+    (films / "val_list.txt").write_text("films/c.mp4 1\n")
+    data = open_classes(films)
+    assert data.medium is CLIPS
+    assert names(data) == [("films/a.mp4", "0"), ("films/b b.mp4", "1")]
+    assert names(data, "val") == [("films/c.mp4", "1")]
+
+
+def test_lists_of_stretches_and_of_frame_folders(films: Path) -> None:
+    (films / "train.txt").write_text(
+        "films/a.mp4 0 0.5 run\nfilms/a.mp4 0.5 1 jump\nfilms/b b.mp4 0 1 run\n"
+        "frames/v1 9 jump\nframes/v2 2 7 run\n"
+    )
+    data = open_classes(films, val_fraction=0)
+    assert sorted(names(data)) == [
+        ("films/a.mp4#t=0,0.5", "run"),
+        ("films/a.mp4#t=0.5,1", "jump"),
+        ("films/b b.mp4#t=0,1", "run"),
+        ("frames/v1", "jump"),
+        ("frames/v2#t=2,7", "run"),
+    ]
+    save_split(data, films / "split.csv")
+    assert names(open_classes(films, split_file=films / "split.csv")) == names(data)
+    (films / "train.txt").write_text("films/a.mp4 3 1 run\n")
+    with pytest.raises(DataError, match="perhaps with start and end"):
+        open_classes(films / "train.txt")
+
+
+def test_tables(films: Path) -> None:
+    (films / "set.csv").write_text(
+        "path,label,split,start,end\nfilms/a.mp4,x,train,,\nfilms/a.mp4,y,train,0.2,0.9\nframes/v1,x,val,,\n"
+    )
+    data = open_classes(films / "set.csv")
+    assert names(data) == [("films/a.mp4", "x"), ("films/a.mp4#t=0.2,0.9", "y")]
+    assert names(data, "val") == [("frames/v1", "x")]
+    for row, fault in {
+        "films/a.mp4,x,train,2,1": "ends at 1 s",
+        "films/a.mp4,x,train,a,1": "no numbers",
+    }.items():
+        (films / "set.csv").write_text(f"path,label,split,start,end\n{row}\n")
+        with pytest.raises(DataError, match=fault):
+            open_classes(films / "set.csv")
+
+
+def test_folders_of_frames_where_clips_are_wanted(tmp_path: Path) -> None:
+    for motion in ("x", "y"):
+        for clip in ("1", "2", "10"):
+            write_frames(tmp_path / motion / clip, 3)
+    data = open_classes(tmp_path, medium=CLIPS, val_fraction=0)
+    assert [path for path, _ in names(data)] == [f"{m}/{c}" for m in ("x", "y") for c in ("1", "10", "2")]
+    assert data.notes == ()
+    assert open_classes(tmp_path, val_fraction=0).medium is PICTURES
+
+
+def test_thumbnails_beside_clips_are_left_out(clips: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(clips / "val", tmp_path / "set")
+    for path in [*root.rglob("*.mp4")]:
+        Image.new("RGB", (8, 8)).save(path.with_suffix(".jpg"))
+    data = open_classes(root)
+    assert data.medium is CLIPS
+    assert any("12 files" in note and "are no clips" in note for note in data.notes)
+
+
+def test_shards_of_clips(clips: Path, tmp_path: Path) -> None:
+    from swinkit.api import shard_data
+
+    shard_data(clips, tmp_path / "shards", progress=False)
+    data = open_classes(tmp_path / "shards")
+    assert data.medium is CLIPS
+    assert {part: len(samples) for part, samples in data.splits.items()} == {"train": 30, "val": 12}
+    model = swinkit.create("swin3d_t", classes=data.classes, **TINY)
+    assert model.dataset(data.splits["val"])[0].image.shape == (3, FRAMES, 32, 32)
+
+
+def test_inputs_behind_paths(films: Path) -> None:
+    found = find_inputs([films / "films", films / "frames"], CLIPS)
+    assert [str(path.relative_to(films)) for path in found] == [
+        "films/a.mp4", "films/b b.mp4", "films/c.mp4", "frames/v1", "frames/v2",
+    ]  # fmt: skip
+    assert find_inputs(films / "frames" / "v1", CLIPS) == [films / "frames" / "v1"]
+    stretch = f"{films}/films/a.mp4#t=0,1"
+    assert find_inputs([stretch, films / "films" / "*.mp4"], CLIPS)[0] == Path(stretch)
+
+
+# --- prediction ------------------------------------------------------------------------------------------
+
+
+def test_prediction_of_everything(run: Run, clips: Path, tmp_path: Path) -> None:
+    videos = [clips / "val" / motion / "0.mp4" for motion in MOTIONS]
+    results = list(swinkit.predict(run.path, videos, tmp_path / "out", **OPTIONS))
+    assert [result.names[0] for result in results if isinstance(result, Classes)] == list(MOTIONS)
+    assert results[0].size == (36, 44)
+    for i, result in enumerate(results):
+        assert run.model.predict(videos[i])[0].scores == pytest.approx(result.scores, abs=1e-5)
+    assert len(list((tmp_path / "out").glob("*.png"))) == 3
+    assert run.model.embed(videos).shape == (3, 32)
+
+
+def test_bad_files_are_named_and_the_others_answered(
+    run: Run, clips: Path, tmp_path: Path, swin: Swin
+) -> None:
+    good = clips / "val" / "left" / "0.mp4"
+    (tmp_path / "zero.mp4").write_bytes(b"")
+    write_sound(tmp_path / "sound.mp4")
+    write_video(tmp_path / "one.mp4", 1)
+    Image.new("RGB", (40, 40)).save(tmp_path / "picture.png")
+    (tmp_path / "picture.png").rename(tmp_path / "picture.mp4")
+    (tmp_path / "text.mov").write_text("no video")
+    shutil.copy(good, tmp_path / "right.txt")  # a video by another name is one
+    long = write_video(tmp_path / "long.mp4", moving("left", np.random.default_rng(1)) * 5, key_every=30)
+
+    def scramble(content: bytearray) -> None:
+        middle = len(content) // 2
+        content[middle - 400 : middle + 400] = random.Random(0).randbytes(800)
+
+    damaged(long, tmp_path / "scrambled.mp4", scramble)
+    faults = {
+        "zero.mp4": "is empty",
+        "sound.mp4": "only sound",
+        "one.mp4": "has only 1 frame",
+        "picture.mp4": "has only 1 frame",
+        "text.mov": "cannot be read as a video",
+        "scrambled.mp4": "is damaged at",
+    }
+    paths = [good, *(tmp_path / name for name in faults), tmp_path / "right.txt", good]
+    table = tmp_path / "out.csv"
+    code, out, err = swin("predict", run.path, *paths, "--csv", table, "--clips", "8", "--workers", "0")
+    assert (code, "Traceback" in out + err) == (1, False)
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    errors = {Path(row["path"]).name: row["error"] for row in rows if row["error"]}
+    assert errors.keys() == faults.keys()
+    for name, fault in faults.items():
+        assert fault in errors[name]
+        assert str(tmp_path / name) in errors[name]
+    assert len({row["path"] for row in rows}) == len(faults) + 2
+
+
+def test_arrays_and_what_is_none(run: Run) -> None:
+    frames = np.stack(moving("right", np.random.default_rng(5)))
+    (answer,) = run.model.predict(frames)
+    assert (answer.path, answer.names[0], answer.size) == ("", "right", (36, 44))
+    assert len(run.model.predict([frames, frames])) == 2
+    with pytest.raises(ConfigError, match="is no video"):
+        run.model.predict(Image.new("RGB", (40, 40)))
+    failures = [r for r in swinkit.predict(run.model, [__file__], **OPTIONS) if isinstance(r, Failure)]
+    assert len(failures) == 1
+
+
+def test_training_goes_on_without_a_bad_file(clips: Path, tiny: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(clips, tmp_path / "set")
+    long = write_video(tmp_path / "long.mp4", moving("left", np.random.default_rng(1), 14) * 4, key_every=60)
+    damaged(
+        long,
+        root / "train" / "left" / "0.mp4",
+        lambda content: content.__setitem__(slice(3000, 6000), bytes(3000)),
+    )
+    run = swinkit.train(root, model=str(tiny), out=tmp_path / "run", epochs=1, **QUICK)
+    assert run.metrics["images"] == 12
+    assert "0.mp4 is damaged" in (run.path / "unreadable.txt").read_text()
