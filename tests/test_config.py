@@ -179,6 +179,30 @@ def test_recipes_are_the_published_ones(name: str, model: str) -> None:
     assert (config.img_size, config.window) == ((384, 12) if name == "finetune_384" else (None, None))
 
 
+# FACTS §4, by model: epochs, clips a step, learning rate of the head, decay, drop path
+VIDEO = {
+    ("k400_30e", "swin_t.in1k"): (30, 256, 1e-3, 0.02, 0.1),
+    ("k400_30e", "swin_s.in1k"): (30, 512, 1e-3, 0.02, 0.1),
+    ("k400_30e", "swin_b.in1k"): (30, 512, 1e-3, 0.05, 0.3),
+    ("k400_30e", "swin_b.in22k"): (30, 512, 3e-4, 0.05, 0.2),
+    ("ssv2_60e", "swin3d_b.in22k_k400"): (60, 512, 3e-4, 0.05, 0.4),
+}
+
+
+@pytest.mark.parametrize(("name", "model"), VIDEO)
+def test_video_recipes_are_the_published_ones(name: str, model: str) -> None:
+    config = TrainConfig.checked({**read_recipe(name, model), "data": "x"})
+    found = (config.epochs, config.global_batch, config.lr, config.weight_decay, config.drop_path)
+    assert found == VIDEO[name, model]
+    assert (config.task, config.backbone_lr, config.warmup_epochs, config.lr_end) == ("video", 0.1, 2.5, 0.0)
+    assert (config.frames, config.stride) == (32, 2)
+    aug, something = config.augmentation, name == "ssv2_60e"
+    assert config.frame_sampling == ("uniform" if something else "dense")
+    assert (aug.hflip, aug.erasing, aug.label_smoothing) == ((0, 0.25, 0.1) if something else (0.5, 0, 0))
+    assert (aug.mixup, aug.cutmix, aug.color_jitter, aug.crop_scale) == (0, 0, 0, (0.08, 1.0))
+    assert aug.randaugment == ("rand-m7-n4-mstd0.5-inc1" if something else None)
+
+
 def test_every_recipe_is_valid() -> None:
     assert {"small_data", "linear_probe"} <= set(recipes())
     for name in recipes():

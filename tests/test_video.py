@@ -15,14 +15,18 @@ import torch
 from PIL import Image
 
 import swinkit
+from swinkit.api import check_data
 from swinkit.config import Augmentation, Clips, TrainConfig
 from swinkit.data.media import CLIPS, PICTURES, find_inputs
 from swinkit.data.opening import open_classes, save_split
 from swinkit.data.samples import Sample
+from swinkit.data.video import Reel
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError
-from swinkit.results import Classes, Failure
+from swinkit.results import Classes, Failure, Timeline
+from swinkit.streaming import Windows
 from tests.conftest import QUICK, Swin, make_set
+from tests.contract import frames_of
 from tests.films import damaged, write_frames, write_sound, write_video
 from tests.parity.golden import load_golden
 
@@ -167,7 +171,7 @@ def test_clips_choose_a_video_model(clips: Path) -> None:
 
 
 def test_published_decay_and_backbone_rate() -> None:
-    """FACTS: norms, bias tables and absolute position alone are free of decay; the backbone's rate is × 0.1."""
+    """FACTS: norms, bias tables and absolute position alone are not decayed; the backbone's rate is × 0.1."""
     from swinkit.engine.optim import parameter_groups
 
     model = swinkit.create("swin3d_t", 3, **TINY)
@@ -389,3 +393,123 @@ def test_training_goes_on_without_a_bad_file(clips: Path, tiny: Path, tmp_path: 
     run = swinkit.train(root, model=str(tiny), out=tmp_path / "run", epochs=1, **QUICK)
     assert run.metrics["images"] == 12
     assert "0.mp4 is damaged" in (run.path / "unreadable.txt").read_text()
+
+
+# --- long videos -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Left, right, left for two seconds each."""
+    rng = np.random.default_rng(8)
+    frames = [
+        frame for motion in ("left", "right", "left") for _ in range(5) for frame in moving(motion, rng, 10)
+    ]
+    return write_video(tmp_path_factory.mktemp("long") / "long.mp4", frames, rate=25)
+
+
+def test_timeline_of_a_long_video(run: Run, long_video: Path, tmp_path: Path) -> None:
+    (timeline,) = swinkit.predict(run.path, long_video, tmp_path / "out", stream=True, hop=0.16, **OPTIONS)
+    assert isinstance(timeline, Timeline)
+    assert timeline.size == (36, 44)
+    model, frames = run.model, frames_of(long_video)
+    starts = [round(moment.start * 25) for moment in timeline.moments]
+    assert starts == list(range(0, 150 - FRAMES + 1, 4)) + [150 - FRAMES] * (142 % 4 > 0)
+    for moment, start in zip(timeline.moments, starts, strict=True):
+        (answer,) = model.predict(frames[start : start + FRAMES])
+        assert moment.end - moment.start == pytest.approx(FRAMES / 25)
+        assert dict(zip(moment.names, moment.scores, strict=True)) == pytest.approx(
+            dict(zip(answer.names, answer.scores, strict=True)), abs=1e-5
+        )
+    rows = list(csv.DictReader((tmp_path / "out" / "long.csv").read_text().splitlines()))
+    assert len(rows) == 3 * len(timeline.moments)
+    assert [float(row["score"]) for row in rows[:3]] == pytest.approx(timeline.moments[0].scores, abs=1e-5)
+    film = frames_of(tmp_path / "out" / "long.mp4")
+    assert len(film) == 150
+    assert np.abs(film[75, :16].astype(int) - frames[75, :16]).mean() < 12  # the same frame, above its label
+    with Image.open(tmp_path / "out" / "long.png") as picture:
+        assert picture.width > 600
+
+
+def test_each_frame_of_a_stream_is_decoded_once(
+    run: Run, long_video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    reel = Reel._decoded
+
+    def counted(self: Reel) -> Any:
+        for frame in reel(self):
+            decoded.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(Reel, "_decoded", counted)
+    list(swinkit.predict(run.path, long_video, stream=True, hop=0.04, **OPTIONS))
+    assert len(decoded) == len(set(decoded)) == 150
+
+
+def test_what_is_answered_is_kept(
+    run: Run, long_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that is broken off leaves its table so far, and a film that plays."""
+    calls = []
+    see = Windows.see
+
+    def until(self: Windows, tick: int, image: Image.Image) -> Any:
+        calls.append(tick)
+        if len(calls) == 100:
+            raise KeyboardInterrupt
+        return see(self, tick, image)
+
+    monkeypatch.setattr(Windows, "see", until)
+    with pytest.raises(KeyboardInterrupt):
+        list(swinkit.predict(run.path, long_video, tmp_path, stream=True, **OPTIONS))
+    rows = (tmp_path / "long.csv").read_text().splitlines()
+    assert 50 < len(rows) < 80
+    assert len(frames_of(tmp_path / "long.mp4")) > 90
+
+
+def test_streams_of_what_is_short_broken_or_none(run: Run, tmp_path: Path, swin: Swin) -> None:
+    write_video(tmp_path / "short.mp4", moving("left", np.random.default_rng(0), 5))
+    (tmp_path / "zero.mp4").write_bytes(b"")
+    write_frames(tmp_path / "frames", 20)
+    paths = [tmp_path / name for name in ("short.mp4", "zero.mp4", "frames")]
+    short, zero, frames = swinkit.predict(run.path, paths, stream=True, **OPTIONS)
+    assert isinstance(short, Timeline)
+    assert [(moment.start, moment.end) for moment in short.moments] == [(0, 0.2)]
+    assert isinstance(zero, Failure)
+    assert "without times" in frames.to_dict()["error"]
+    code, out, _ = swin("predict", run.path, *paths[:2], "--stream", "--csv", tmp_path / "x.csv")
+    assert (code, "0:00.0–0:00.2" in out) == (1, True)
+    assert 'short.mp4#t=0,0.2",1,' in (tmp_path / "x.csv").read_text()
+    with pytest.raises(ConfigError, match="hop is the step of stream"):
+        swinkit.predict(run.path, paths, hop=1.0)
+
+
+# --- looking before training -----------------------------------------------------------------------------
+
+
+def test_data_check_of_clips(clips: Path, tmp_path: Path, swin: Swin) -> None:
+    root = shutil.copytree(clips / "val", tmp_path / "set")
+    shutil.copy(root / "left" / "0.mp4", root / "right" / "copy.mp4")
+    (root / "left" / "zero.mp4").write_bytes(b"")
+    write_video(root / "still" / "fast.mp4", moving("still", np.random.default_rng(9)), rate=100)
+    long = write_video(
+        tmp_path / "long.mp4",
+        moving("still", np.random.default_rng(3)) * 6,
+        options={"movflags": "faststart"},
+    )
+    damaged(
+        long, root / "still" / "cut.mp4", lambda content: content.__delitem__(slice(-len(content) // 2, None))
+    )
+    report = check_data(root, clip=Clips(frames=8, stride=2), progress=False)
+    found = {(problem.kind, problem.path.name) for problem in report.problems}
+    assert {("unreadable", "zero.mp4"), ("two classes", "copy.mp4"), ("cut short", "cut.mp4")} <= found
+    assert {("other rate", "fast.mp4"), ("short", "1.mp4")} <= found
+    assert {path.name for path in report.to_drop()} == {"zero.mp4", "copy.mp4", "0.mp4"}
+    assert report.modes["h264, 25 fps"] >= 12
+    code, out, _ = swin("data", "check", root, "--out", tmp_path / "sheet.png", "--frames", "8")
+    assert code == 1
+    for word in ("Clips", "zero.mp4", "seconds long", "Broken"):
+        assert word in out
+    with Image.open(tmp_path / "sheet.png") as picture:
+        assert picture.height > 300

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig, merged
+from swinkit.config import Clips, EvaluateConfig, PredictConfig, TrainConfig, merged
 from swinkit.core.backbone import SwinBackbone
 from swinkit.data.batching import in_order
-from swinkit.data.media import find_inputs
+from swinkit.data.media import CLIPS, find_inputs, medium_for
 from swinkit.data.opening import open_classes
 from swinkit.data.real import relabel
 from swinkit.data.samples import ClassData
-from swinkit.errors import ConfigError, DataError, RunError
-from swinkit.explain.annotate import Annotator
+from swinkit.errors import ConfigError, DataError, InputError, RunError
+from swinkit.explain.annotate import Names, annotate
 from swinkit.files import check_writable
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.models import backbone, create, load
@@ -92,15 +93,28 @@ def _train_config(data: str | Path | None, options: dict[str, Any]) -> TrainConf
     return TrainConfig.checked({**options, "data": str(Path(data).resolve())})
 
 
-def check_data(data: str | Path, *, in_chans: int = 3, progress: bool = True) -> DataReport:
-    """Read every picture of a data set: what is broken, what stands twice, how it is made up."""
+def check_data(
+    data: str | Path,
+    *,
+    task: str | None = None,
+    in_chans: int = 3,
+    clip: Clips | None = None,
+    progress: bool = True,
+) -> DataReport:
+    """Read every picture or clip of a data set: what is broken, what stands twice, how it is made up.
+
+    `task` says what it is for where files do not tell, "video" for folders of frames; `clip` which frames the
+    model will take.
+    """
     from swinkit.data.check import check_classes
 
-    opened = open_classes(data, val_fraction=0, min_classes=1)
+    opened = open_classes(data, val_fraction=0, min_classes=1, medium=medium_for(task))
     print_notes(opened.notes)
     with progress_bar(console(), enabled=progress) as bar:
         step = bar.add_task("check", total=sum(map(len, opened.splits.values())), speed="")
-        return check_classes(opened, channels=in_chans, advance=lambda count: bar.advance(step, count))
+        return check_classes(
+            opened, channels=in_chans, clip=clip, advance=lambda count: bar.advance(step, count)
+        )
 
 
 def shard_data(data: str | Path, out: str | Path, *, size: int = 1000, progress: bool = True) -> list[Path]:
@@ -176,15 +190,19 @@ def predict(
     """Results for files, folders and patterns, one an input, in order; options as in `PredictConfig`.
 
     A file that cannot be read gives a `Failure` and the others go on. With `out`, annotated pictures are
-    written there. Raises at once where nothing is found or an option is wrong.
+    written there. With `stream` a video gives a `Timeline` of its windows; in `out` then are a table, a film
+    and a picture of it, written as it runs. Raises at once where nothing is found or an option is wrong.
     """
     config = PredictConfig.checked(options)
     device = pick_device(config.device)
     task = model if isinstance(model, Task) else _load(model)
     task.set_test_limits(**config.model_dump(include={"topk", "clips"} & config.model_fields_set))
     files = find_inputs(paths, task.medium)
-    annotator = Annotator(Path(out), files) if out is not None else None
-    return _predict(task.to(device), files, config, annotator)
+    if config.stream and task.medium is not CLIPS:
+        raise ConfigError("stream is for videos, and the model takes images.")
+    names = Names(Path(out), files) if out is not None else None
+    walk = _stream if config.stream else _predict
+    return walk(task.to(device), files, config, names)
 
 
 def _load(source: str | Path) -> Task:
@@ -194,9 +212,7 @@ def _load(source: str | Path) -> Task:
     return model
 
 
-def _predict(
-    task: Task, files: list[Path], config: PredictConfig, annotator: Annotator | None
-) -> Iterator[Result]:
+def _predict(task: Task, files: list[Path], config: PredictConfig, names: Names | None) -> Iterator[Result]:
     dataset = task.dataset(files, clips=task.clips)
     size = pick_batch_size(config.batch_size, shape=task.preprocessing.shape, device=task.device)
     workers = pick_workers(
@@ -208,9 +224,25 @@ def _predict(
         errors = iter(batch.unreadable)
         for path in islice(remaining, len(batch) + len(batch.unreadable)):
             result = answers.get(str(path)) or Failure(str(path), next(errors))
-            if annotator is not None:
-                annotator.write(result)
+            if names is not None:
+                annotate(result, names)
             yield result
+
+
+def _stream(task: Task, files: list[Path], config: PredictConfig, names: Names | None) -> Iterator[Result]:
+    """Timelines, one after the other."""
+    from swinkit.streaming import stream_video
+
+    for path in files:
+        with progress_bar(console(), enabled=config.progress) as bar:
+            step = bar.add_task(path.name, total=None, speed="")
+            try:
+                result: Result = stream_video(
+                    task, path, hop=config.hop, names=names, advance=partial(bar.update, step)
+                )
+            except InputError as error:
+                result = Failure(str(path), str(error))
+        yield result
 
 
 def outline_training(data: str | Path | None, **options: Any) -> Outline:

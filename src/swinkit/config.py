@@ -170,6 +170,20 @@ class PredictConfig(Compute):
         ge=1,
         description="Clips spread over each video that answer for it; by default the model's.",
     )
+    stream: bool = Field(
+        default=False, description="Answer a video window by window: a timeline instead of one answer."
+    )
+    hop: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds from one window of --stream to the next; by default half a window.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.hop is not None and not self.stream:
+            raise ValueError("hop is the step of stream; give both")
+        return self
 
 
 class EvaluateConfig(Compute):

@@ -8,11 +8,13 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from swinkit.data.video import with_span
 from swinkit.explain.canvas import caption
 from swinkit.files import write_text
 
@@ -57,6 +59,51 @@ class Classes(Result):
 
 
 @dataclass(frozen=True)
+class Moment:
+    """The likeliest classes of a window of a video, best first; `start` and `end` in seconds."""
+
+    start: float
+    end: float
+    labels: tuple[int, ...]
+    names: tuple[str, ...]
+    scores: tuple[float, ...]
+
+    def classes(self) -> list[dict[str, Any]]:
+        """Id, name and score of each class."""
+        rows = zip(self.labels, self.names, self.scores, strict=True)
+        return [{"id": label, "name": name, "score": score} for label, name, score in rows]
+
+
+@dataclass(frozen=True)
+class Timeline(Result):
+    """What is seen when in a video: its windows in order of time; `size` is (height, width) in pixels."""
+
+    size: tuple[int, int]
+    moments: tuple[Moment, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """`path`, `size` and the windows with start, end and classes."""
+        moments = [{"start": m.start, "end": m.end, "classes": m.classes()} for m in self.moments]
+        return {"path": self.path, "size": list(self.size), "moments": moments}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Windows in a row with the same likeliest class, as one: when, what, and its mean probability."""
+        rows = []
+        for name, group in groupby(self.moments, key=lambda moment: moment.names[0]):
+            run = list(group)
+            mean = sum(moment.scores[0] for moment in run) / len(run)
+            rows.append((f"{_clock(run[0].start)}–{_clock(run[-1].end)}  {name}", f"{mean:.1%}"))
+        return rows
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds, as players show them."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+@dataclass(frozen=True)
 class Failure(Result):
     """An input that could not be read, and why; the others are answered all the same."""
 
@@ -78,14 +125,21 @@ def write_json(results: Sequence[Result], path: Path) -> None:
 
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
-    """Write one row an answer, best first: path, rank, name, score, error."""
+    """Write one row an answer, best first: path, rank, name, score, error.
+
+    A window of a video is its path with a stretch, `video.mp4#t=1.5,4`, which can be given to predict again.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "rank", "name", "score", "error"])
     for result in results:
         values = result.to_dict()
-        for rank, row in enumerate(values.get("classes", []), start=1):
-            writer.writerow([result.path, rank, row["name"], row["score"], ""])
+        answers = {result.path: values.get("classes", [])}
+        for moment in values.get("moments", ()):
+            answers[with_span(result.path, moment["start"], moment["end"])] = moment["classes"]
+        for place, classes in answers.items():
+            for rank, row in enumerate(classes, start=1):
+                writer.writerow([place, rank, row["name"], row["score"], ""])
         if "error" in values:
             writer.writerow([result.path, "", "", "", values["error"]])
     write_text(path, text.getvalue())

@@ -11,7 +11,7 @@ import torch
 
 from swinkit.config import EvaluateConfig, Preprocessing, TrainConfig
 from swinkit.data.batching import check_headers
-from swinkit.data.media import CLIPS, PICTURES, Medium
+from swinkit.data.media import CLIPS, Medium, medium_for
 from swinkit.data.opening import open_classes, save_split
 from swinkit.data.samples import ClassData
 from swinkit.engine.evaluate import evaluate_split
@@ -135,9 +135,9 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
 
 def _wanted_medium(config: TrainConfig) -> Medium | None:
     """What the samples must be for the task that is stated, or that the model is for; None: as they are."""
-    if config.task is None and ("model" not in config.model_fields_set or task_of(config.model) != "video"):
-        return None
-    return CLIPS if config.task in (None, "video") else PICTURES
+    if config.task is None and "model" in config.model_fields_set:
+        return CLIPS if task_of(config.model) == "video" else None
+    return medium_for(config.task)
 
 
 def _open_folder(ready: _Ready, resumed: RunFolder | None) -> RunFolder:

@@ -77,8 +77,8 @@ VARIANTS: dict[str, Variant] = {
         "video",
         {**_PICO, "img_size": (16, 112, 112), "window": (4, 7, 7), "patch": (2, 4, 4), "fit": "clamp"},
         10,
-        1,
-        1,
+        261_398,
+        809_239_168,
     ),
 }
 

@@ -9,14 +9,15 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swinkit.config import EvaluateConfig, PredictConfig, TrainOptions, merged, read_yaml
+from swinkit.config import Clips, EvaluateConfig, PredictConfig, TrainOptions, merged, read_yaml
 from swinkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -82,10 +83,10 @@ def evaluate(
 
 def predict(
     model: Annotated[str, Parameter(help="Run folder or weights file.")],
-    paths: Annotated[list[str], Parameter(help="Pictures, folders, patterns.")],
+    paths: Annotated[list[str], Parameter(help="Pictures or videos, folders, patterns.")],
     /,
     *,
-    out: Annotated[Path | None, Parameter(help="Folder for annotated pictures.")] = None,
+    out: Annotated[Path | None, Parameter(help="Folder for annotated pictures, tables and films.")] = None,
     json: Annotated[Path | None, Parameter(help="File for the results as JSON.")] = None,
     csv: Annotated[Path | None, Parameter(help="File for the results as CSV.")] = None,
     options: Annotated[PredictConfig, Options] = PredictConfig(),  # noqa: B008, frozen
@@ -97,7 +98,7 @@ def predict(
     results: list[Result] = []
     answers = swinkit.predict(model, paths, out, **options.model_dump(exclude_unset=True))
     try:
-        with progress_bar(messages, enabled=options.progress) as bar:
+        with progress_bar(messages, enabled=options.progress and not options.stream) as bar:
             step = bar.add_task("predict", total=None, speed="")
             for result in answers:
                 results.append(result)
@@ -110,7 +111,7 @@ def predict(
                 last.callback(write_csv, results, csv)
             _print_results(results)
     if out is not None:
-        _say(f"Annotated pictures: {out}")
+        _say(f"Timelines: {out}" if options.stream else f"Annotated pictures: {out}")
     return int(any(isinstance(result, Failure) for result in results))
 
 
@@ -187,22 +188,32 @@ def data_check(
     *,
     out: Annotated[Path, Parameter(help="Contact sheet to write.")] = Path("data-check.png"),
     fix_list: Annotated[Path | None, Parameter(help="Write the files to drop, one a line.")] = None,
+    task: Annotated[
+        Literal["classify", "video"] | None, Parameter(help="What it is for, where the files do not tell.")
+    ] = None,
     in_chans: Annotated[int, Parameter(help="Channels that the model will take.")] = 3,
+    frames: Annotated[int, Parameter(help="Frames of a clip that the model will take.")] = 32,
+    stride: Annotated[int, Parameter(help="Step from one frame of a clip to the next.")] = 2,
 ) -> int:
     from swinkit.api import check_data
     from swinkit.explain.datasheet import draw_data
     from swinkit.files import write_text
 
-    report = check_data(source, in_chans=in_chans)
+    clip = Clips.checked({"frames": frames, "stride": stride})
+    report = check_data(source, task=task, in_chans=in_chans, clip=clip)
+    noun = report.data.medium.noun
     splits = list(report.counts)
     rows: list[tuple[object, ...]] = [
         (label, name, *(report.counts[split][label] for split in splits))
         for label, name in enumerate(report.data.classes)
     ]
     rows.append(("", "all", *(sum(report.counts[split]) for split in splits)))
-    screen.print(_table(("id", "class", *splits), rows, title="Pictures"))
-    screen.print(_table(("short side", "pictures", ""), _size_rows(report.sizes), title="Sizes"))
+    screen.print(_table(("id", "class", *splits), rows, title=f"{noun.capitalize()}s"))
+    screen.print(_table(("short side", f"{noun}s", ""), _size_rows(report.sizes), title="Sizes"))
     _say("Stored as " + ", ".join(f"{mode} ({count})" for mode, count in report.modes.items()))
+    if report.lengths:
+        shortest, middle, longest = min(report.lengths), median(report.lengths), max(report.lengths)
+        _say(f"{shortest:.1f} to {longest:.1f} seconds long, {middle:.1f} in the middle")
     if report.label_ids is not None:
         _say(report.label_ids)
     kinds = Counter(problem.kind for problem in report.problems)
@@ -233,7 +244,7 @@ def data_shard(
 
 
 def _size_rows(sizes: Sequence[tuple[int, int]]) -> list[tuple[object, ...]]:
-    """How many pictures have a short side below each limit, with bars."""
+    """How many files have a short side below each limit, with bars."""
     limits = (32, 64, 128, 224, 384, 768, 1536)
     counts = Counter(sum(min(size) >= limit for limit in limits) for size in sizes)
     names = ["below 32", *(f"{a} to {b - 1}" for a, b in pairwise(limits)), f"{limits[-1]} and more"]
@@ -306,7 +317,7 @@ def _print_figures(figures: dict[str, float]) -> None:
 
 
 def _print_results(results: list[Result]) -> None:
-    table = Table("picture", "answer", "score")
+    table = Table("input", "answer", "score")
     for result in results:
         for i, (name, score) in enumerate(result.lines()):
             table.add_row(Text(result.path if i == 0 else ""), Text(name), score)

@@ -8,31 +8,50 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
+from swinkit.config import Clips
+from swinkit.data.clips import FEWEST
+from swinkit.data.media import CLIPS
 from swinkit.data.reading import read_channels, stored_mode
 from swinkit.data.samples import ClassData, Sample
 from swinkit.data.tables import BETWEEN
 from swinkit.data.threads import in_threads
-from swinkit.errors import ImageError
+from swinkit.data.video import EndedEarlyError, open_footage
+from swinkit.errors import InputError
+
+LOOKED_AT = 64  # pixels of the short side of a frame that its digest keeps
+UNEVEN = 0.1  # share by which a clip's frames a second may differ from what its header says
+ODD = 1.5  # factor by which its rate may differ from that of the others
 
 
 class Seen(NamedTuple):
-    """One file that could be read: the mode it is stored in, (height, width), and a digest of its pixels."""
+    """One file that could be read: how it is stored, (height, width), and a digest of its pixels.
+
+    Of a clip also its frames, how many of them come a second, and what is wrong with it.
+    """
 
     mode: str
     size: tuple[int, int]
     digest: bytes
+    frames: int = 1
+    rate: float | None = None
+    faults: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something about one file; `broken` where training or its figures would be wrong."""
+    """Something about one file; `broken` where training or its figures would be wrong.
+
+    What only should be known of it is no reason to `drop` it.
+    """
 
     kind: str
     path: Path
     text: str
     broken: bool
+    drop: bool = True
 
     def line(self) -> str:
         """File and text, the file once."""
@@ -41,13 +60,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class DataReport:
-    """What a data set is made of. `counts` has the number of pictures by split and class."""
+    """What a data set is made of. `counts` has the number of files by split and class.
+
+    `lengths` are the seconds of each clip that has any.
+    """
 
     data: ClassData
     counts: dict[str, list[int]]
     sizes: tuple[tuple[int, int], ...]
     modes: dict[str, int]
     problems: tuple[Problem, ...]
+    lengths: tuple[float, ...] = ()
 
     @property
     def label_ids(self) -> str | None:
@@ -59,7 +82,7 @@ class DataReport:
         gaps = ids[-1] - ids[0] + 1 - len(ids)
         text = f"Label ids {ids[0]} to {ids[-1]}"
         if gaps:
-            text += f", of which {gaps} have no picture"
+            text += f", of which {gaps} have no {self.data.medium.noun}"
         return text + ("." if ids == list(range(len(ids))) else ": a model numbers them anew, from 0.")
 
     @property
@@ -69,19 +92,27 @@ class DataReport:
 
     def to_drop(self) -> list[Path]:
         """Files without which nothing is broken and nothing stands twice, in order, each once."""
-        return list(dict.fromkeys(problem.path for problem in self.problems))
+        return list(dict.fromkeys(problem.path for problem in self.problems if problem.drop))
 
 
 def check_classes(
-    data: ClassData, *, channels: int = 3, advance: Callable[[int], None] = lambda _: None
+    data: ClassData,
+    *,
+    channels: int = 3,
+    clip: Clips | None = None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> DataReport:
-    """Read every picture of a class data set in full, as a model of so many channels would.
+    """Read every picture or clip of a class data set in full, as a model of so many channels would.
 
-    `advance` is told how many more are done.
+    `clip` are the frames that the model will take, by default the published ones. `advance` is told how many
+    more are done.
     """
+    look = partial(_look, channels=channels)
+    if data.medium is CLIPS:
+        look = partial(_look_at_clip, clip=clip or Clips())
     places = [(split, sample) for split, samples in data.splits.items() for sample in samples]
-    seen: list[Seen | ImageError] = []
-    for result in in_threads(partial(_look, channels=channels), [sample.path for _, sample in places]):
+    seen: list[Seen | InputError] = []
+    for result in in_threads(look, [sample.path for _, sample in places]):
         seen.append(result)
         advance(1)
     read = [(split, sample, found) for (split, sample), found in zip(places, seen, strict=True)]
@@ -89,28 +120,72 @@ def check_classes(
     unreadable = (
         Problem("unreadable", sample.path, str(found), broken=True)
         for _, sample, found in read
-        if isinstance(found, ImageError)
+        if isinstance(found, InputError)
+    )
+    faults = (
+        Problem(kind, sample.path, text, broken=False, drop=False)
+        for _, sample, found in sound
+        for kind, text in found.faults
     )
     return DataReport(
         data,
         {split: samples.counts(len(data.classes)).tolist() for split, samples in data.splits.items()},
         tuple(found.size for _, _, found in sound),
         dict(Counter(found.mode for _, _, found in sound).most_common()),
-        (*unreadable, *_repeated(sound, data.classes)),
+        (*unreadable, *_repeated(sound, data.classes), *faults, *_odd_rates(sound)),
+        tuple(found.frames / found.rate for _, _, found in sound if found.rate),
     )
 
 
-def _look(path: Path, channels: int) -> Seen | ImageError:
+def _look(path: Path, channels: int) -> Seen | InputError:
     try:
         picture, size = read_channels(path, channels)
         content = picture.tobytes()
         return Seen(stored_mode(path), size, hashlib.sha256(f"{size}".encode() + content).digest())
-    except ImageError as error:
+    except InputError as error:
         return error
 
 
+def _look_at_clip(path: Path, clip: Clips) -> Seen | InputError:
+    """Decode all frames of a clip."""
+    digest, count, faults = hashlib.sha256(), 0, []
+    try:
+        with open_footage(path, threads=1) as footage:
+            try:
+                for image in footage.frames(range(footage.ticks), at_least=LOOKED_AT):
+                    digest.update(image.tobytes())
+                    count += 1
+            except EndedEarlyError as error:
+                if error.ticks < FEWEST:
+                    raise
+                count = error.ticks
+                faults.append(("cut short", f"ends after {count} of {footage.ticks} frames; they are used"))
+            wanted = clip.frames * clip.stride if clip.sampling == "dense" else clip.frames
+            if count < wanted:
+                faults.append(("short", f"has {count} frames, and a clip takes {wanted}: it begins anew"))
+            come = footage.true_rate()
+            if footage.rate and come and abs(come / footage.rate - 1) > UNEVEN:
+                text = (
+                    f"says {footage.rate:.3g} frames a second, and {come:.3g} come; their times are kept to"
+                )
+                faults.append(("uneven", text))
+            return Seen(footage.stored, footage.size, digest.digest(), count, footage.rate, tuple(faults))
+    except InputError as error:
+        return error
+
+
+def _odd_rates(sound: list[tuple[str, Sample, Seen]]) -> Iterator[Problem]:
+    """Clips with far more or fewer frames a second than most: the same motion looks faster or slower."""
+    rates = [found.rate for _, _, found in sound if found.rate]
+    usual = median(rates) if rates else 0.0
+    for _, sample, found in sound:
+        if found.rate and not 1 / ODD <= found.rate / usual <= ODD:
+            text = f"{found.rate:.3g} frames a second, where most have {usual:.3g}; see --fps"
+            yield Problem("other rate", sample.path, text, broken=False, drop=False)
+
+
 def _repeated(sound: list[tuple[str, Sample, Seen]], classes: tuple[str, ...]) -> Iterator[Problem]:
-    """Pictures with the same pixels: in two classes, in training and elsewhere, or twice in one place."""
+    """Files with the same pixels: in two classes, in training and elsewhere, or twice in one place."""
     groups: dict[bytes, list[tuple[str, Sample]]] = defaultdict(list)
     for split, sample, found in sound:
         groups[found.digest].append((split, sample))

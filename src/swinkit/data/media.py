@@ -14,7 +14,7 @@ from swinkit.data.archives import exists as file_exists
 from swinkit.data.finding import is_image, is_video, naturally, pictures_among, walk_files
 from swinkit.data.reading import check_header, read_preview
 from swinkit.data.video import check_clip, read_middle, stretch_of
-from swinkit.errors import DataError
+from swinkit.errors import ConfigError, DataError, nearest
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,14 @@ def _clips_among(files: Sequence[Path], folder: Path) -> list[Path]:
 
 PICTURES = Medium("image", lambda files, _: pictures_among(files), check_header)
 CLIPS = Medium("clip", _clips_among, check_clip)
+
+
+def medium_for(task: str | None) -> Medium | None:
+    """What a task takes; None for none. Raises ConfigError for one that is unknown."""
+    media = {None: None, "classify": PICTURES, "video": CLIPS}
+    if task not in media:
+        raise ConfigError(f"task={task!r}: {nearest(str(task), [name for name in media if name])}")
+    return media[task]
 
 
 def medium_of(path: Path) -> Medium:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 FASTEST = 240  # frames a second; a header that says more is not believed before its frames are counted
+WORTH_SEEKING = 8  # frames to skip
 LATE = 0.5  # seconds by which a video may end before its header says so
 # a display matrix turns counterclockwise, as PIL does
 _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
@@ -57,13 +58,21 @@ class Footage(ABC):
     ticks: int
     rate: float | None = None
     size: tuple[int, int]
+    stored = "pictures"  # how
 
     @abstractmethod
-    def frames(self, ticks: Sequence[int], *, at_least: int | None = None) -> Iterator[Image.Image]:
+    def frames(
+        self, ticks: Sequence[int], *, at_least: int | None = None, strict: bool = True
+    ) -> Iterator[Image.Image]:
         """RGB frames, upright, of ticks that rise; large ones may be halved down to a short side `at_least`.
 
-        Raises EndedEarlyError where the video has fewer, ClipError where it is damaged before.
+        Raises EndedEarlyError where the video has fewer, ClipError where it is damaged before: without
+        `strict` such frames of a file are given as far as they can be shown.
         """
+
+    def true_rate(self) -> float | None:
+        """Frames a second, counted over those that were decoded; None where there are no times."""
+        return None
 
     def close(self) -> None:  # noqa: B027, only files need it
         """Let the file go; `with` does so at its end."""
@@ -93,7 +102,7 @@ def stretch_of(path: str | Path) -> Stretch:
 
 def with_span(path: str, start: float, end: float) -> str:
     """A path with its stretch."""
-    return f"{path}#t={start:g},{end:g}"
+    return f"{path}#t={round(start, 3):.10g},{round(end, 3):.10g}"
 
 
 def open_footage(path: str | Path, *, rate: float | None = None, threads: int = 0) -> Footage:
@@ -132,7 +141,9 @@ class FramesInMemory(Footage):
         self._array = frames
         self._check_length()
 
-    def frames(self, ticks: Sequence[int], *, at_least: int | None = None) -> Iterator[Image.Image]:
+    def frames(
+        self, ticks: Sequence[int], *, at_least: int | None = None, strict: bool = True
+    ) -> Iterator[Image.Image]:
         """As `Footage`."""
         return (Image.fromarray(self._array[tick]) for tick in ticks)
 
@@ -149,7 +160,9 @@ class FrameFolder(Footage):
         self._check_length("picture")
         self.size = _as_clip_error(read_sized, self._pictures[0])[1]
 
-    def frames(self, ticks: Sequence[int], *, at_least: int | None = None) -> Iterator[Image.Image]:
+    def frames(
+        self, ticks: Sequence[int], *, at_least: int | None = None, strict: bool = True
+    ) -> Iterator[Image.Image]:
         """As `Footage`."""
         return (_as_clip_error(read_image, self._pictures[tick], at_least=at_least) for tick in ticks)
 
@@ -184,7 +197,7 @@ class VideoFile(Footage):
                 raise ClipError(f"{name} begins after the end of the video, {length:.2f} s; mend the times.")
             self._begin = start
             self.ticks = round((end - start) * self._rate)
-            self.size = self._reel.size
+            self.size, self.stored = self._reel.size, f"{self._reel.codec}, {self._reel.rate:.3g} fps"
             self._check_length()
         except BaseException:
             self._reel.close()
@@ -193,7 +206,7 @@ class VideoFile(Footage):
     def frames(
         self, ticks: Sequence[int], *, at_least: int | None = None, strict: bool = True
     ) -> Iterator[Image.Image]:
-        """As `Footage`; without `strict`, frames that are damaged are shown as far as they can be."""
+        """As `Footage`."""
         for tick in ticks:
             # in the middle of a tick no rounding of timestamps can tell another frame
             frame = self._reel.at(self._begin + (tick + 0.5) / self._rate, strict=strict)
@@ -202,6 +215,10 @@ class VideoFile(Footage):
                 raise EndedEarlyError(self.path, max(0, math.floor(shown * self._rate) + 1))
             self.size = _upright_size(frame)
             yield _as_image(frame, at_least)
+
+    def true_rate(self) -> float | None:
+        """As `Footage`."""
+        return self._reel.true_rate()
 
     def close(self) -> None:
         """Let the file go."""
@@ -225,7 +242,7 @@ class Reel:
             self._start = (self._stream.start_time or 0) * self._base
             self.rate, self.length = self._measure()
             context = self._stream.codec_context
-            self.size = (context.height, context.width)
+            self.size, self.codec = (context.height, context.width), context.name
         except BaseException:
             self._container.close()
             raise
@@ -233,6 +250,8 @@ class Reel:
         self._shown: VideoFrame | None = None
         self._ahead: VideoFrame | None = None
         self._begun = self._damaged = False
+        self._times = (0.0, 0.0)  # of the first and the last frame since the file was wound
+        self._count = 0
 
     @property
     def now(self) -> float:
@@ -246,15 +265,28 @@ class Reel:
         """
         self._wind(moment)
         while self._ahead is not None and (self._shown is None or self._time(self._ahead) <= moment):
+            if strict and (self._damaged or self._ahead.is_corrupt):
+                self._refuse_unless_last(self._time(self._ahead))
+                break
             self._shown, self._ahead = self._ahead, next(self._frames, None)
-            if strict and (self._damaged or self._shown.is_corrupt):
-                raise ClipError(
-                    f"{self.name} is damaged at {max(0.0, self.now):.1f} s: frames cannot be decoded there; "
-                    "copy it anew or cut that out."
-                )
         if self._ahead is None and moment > self._end_of_shown():
             return None
         return self._shown
+
+    def _refuse_unless_last(self, time: float) -> None:
+        """End the video at a damaged frame where only such ones follow, as in a copy that was cut off."""
+        while self._ahead is not None and self._ahead.is_corrupt:
+            self._ahead = next(self._frames, None)
+        if self._ahead is not None:
+            raise ClipError(
+                f"{self.name} is damaged at {max(0.0, time):.1f} s: frames cannot be decoded there; "
+                "copy it anew or cut that out."
+            )
+
+    def true_rate(self) -> float | None:
+        """Frames a second of those decoded since the file was wound last."""
+        first, last = self._times
+        return (self._count - 1) / (last - first) if self._count > 1 and last > first else None
 
     def close(self) -> None:
         """Let the file go."""
@@ -263,7 +295,8 @@ class Reel:
     def _wind(self, moment: float) -> None:
         """Begin at the key frame before a moment, where that saves decoding; else go on from here."""
         key = self._key_before(moment)
-        if not self._begun or key > self.now + 1 / self.rate:
+        there = self.now if self._ahead is None else self._time(self._ahead)
+        if not self._begun or key > there + WORTH_SEEKING / self.rate:
             self._begin_at(key)
             while key > 0 and (self._ahead is None or self._time(self._ahead) > moment):
                 # an index tells when to decode, not when to show, and knows what a copy has lost
@@ -289,6 +322,7 @@ class Reel:
         from av import FFmpegError
 
         self._damaged = broken = False
+        self._count = 0
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -299,7 +333,11 @@ class Reel:
                 continue
             for frame in frames:
                 if frame.pts is not None:
-                    self._damaged |= broken
+                    # an empty packet ends the file, and brings what the decoder had held back
+                    self._damaged |= broken and packet is not None and packet.size > 0
+                    self._count += 1
+                    now = self._time(frame)
+                    self._times = (now if self._count == 1 else self._times[0], now)
                     yield frame
             if packet is None:
                 return

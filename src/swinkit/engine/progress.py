@@ -23,8 +23,9 @@ class TrainingProgress(LightningProgress):
     `wait` is the share of the time in which training waited for the loader; above a third it is said plainly.
     """
 
-    def __init__(self, monitor: str, console: Console, *, enabled: bool) -> None:
+    def __init__(self, monitor: str, noun: str, console: Console, *, enabled: bool) -> None:
         super().__init__()
+        self.noun = noun  # of what is counted: image, clip
         self.monitor, self.console, self.enabled = monitor, console, enabled
         self.bar = progress_bar(console, enabled=enabled)
         self.told = False
@@ -66,7 +67,8 @@ class TrainingProgress(LightningProgress):
         self.bar.update(
             self.task,
             advance=1,
-            speed=f"{self._speed():.0f} images/s  loss {loss:.3f}  lr {rate:.2g}  wait {self._wait():.0%}",
+            speed=f"{self._speed():.0f} {self.noun}s/s  loss {loss:.3f}  lr {rate:.2g}  "
+            f"wait {self._wait():.0%}",
         )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -81,13 +83,13 @@ class TrainingProgress(LightningProgress):
         eta = timedelta(seconds=round(left * (time.perf_counter() - self.started)))
         self.bar.console.print(
             f"epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}  loss {loss:.3f}{shown}  "
-            f"{self._speed():.0f} images/s  wait {self._wait():.0%}  ETA {eta}",
+            f"{self._speed():.0f} {self.noun}s/s  wait {self._wait():.0%}  ETA {eta}",
             highlight=False,
         )
         if self._wait() > BOUND and self.seconds > LONG and not self.told:
             self.told = True
             self.bar.console.print(
-                f"Loader-bound: training waits for pictures {self._wait():.0%} of the time; give more "
+                f"Loader-bound: training waits for {self.noun}s {self._wait():.0%} of the time; give more "
                 "--workers, smaller files or a faster disk.",
                 highlight=False,
             )

@@ -155,7 +155,9 @@ def fit(
     lineage = {"data": config.data, "epochs": config.epochs, "seed": config.seed}
     with StopOnSignal(run) as stop, quiet_lightning():
         callbacks: list[Callback] = [
-            TrainingProgress(task.monitor, console, enabled=config.progress and chosen.place.first),
+            TrainingProgress(
+                task.monitor, task.medium.noun, console, enabled=config.progress and chosen.place.first
+            ),
             stop,
             Reseed(config.seed),
             ModelFiles(run, lineage),

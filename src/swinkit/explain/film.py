@@ -1,0 +1,86 @@
+"""Films with answers written into them."""
+
+from __future__ import annotations
+
+from collections import deque
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from PIL import Image, ImageDraw
+
+from swinkit.errors import RunError
+from swinkit.explain.canvas import font_for
+
+if TYPE_CHECKING:
+    from swinkit.results import Moment
+
+LARGEST = 480  # pixels of the short side: frames wait in memory for the answer of the window around them
+
+
+class Film:
+    """An mp4 of the frames, each with the answer of the window whose middle is nearest.
+
+    It is written as it goes, so that it can be played whatever stops it.
+    """
+
+    def __init__(self, path: Path, rate: float, hop: float) -> None:
+        import av
+
+        self._path, self._hop = path, hop
+        self._rate = Fraction(rate).limit_denominator(1001)
+        self._waiting: deque[tuple[float, Image.Image]] = deque()
+        self._last: Moment | None = None
+        self._stream: Any = None
+        try:
+            # in fragments, each whole by itself
+            self._container = av.open(str(path), "w", options={"movflags": "frag_keyframe+empty_moov"})
+        except OSError as error:
+            raise RunError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
+
+    def saw(self, time: float, image: Image.Image) -> None:
+        """Keep a frame until its answer is there."""
+        scale = min(1.0, LARGEST / min(image.size))
+        # even sides, for colours are stored at half the resolution
+        width, height = (max(2, round(side * scale) // 2 * 2) for side in image.size)
+        self._waiting.append((time, image.resize((width, height), Image.Resampling.BILINEAR)))
+
+    def answered(self, moment: Moment) -> None:
+        """Write the frames that are nearer to this window than to the next one."""
+        until = (moment.start + moment.end + self._hop) / 2
+        while self._waiting and self._waiting[0][0] < until:
+            self._write(self._waiting.popleft()[1], moment)
+        self._last = moment
+
+    def _write(self, image: Image.Image, moment: Moment) -> None:
+        import av
+
+        if self._stream is None:
+            self._stream = self._container.add_stream("libx264", rate=self._rate)
+            self._stream.width, self._stream.height = image.size
+            self._stream.pix_fmt = "yuv420p"
+            self._stream.options = {"crf": "23", "preset": "veryfast"}
+        elif image.size != (self._stream.width, self._stream.height):  # the video changes its size
+            image = image.resize((self._stream.width, self._stream.height))
+        _label(image, f"{moment.names[0]}  {moment.scores[0]:.0%}")
+        self._container.mux(self._stream.encode(av.VideoFrame.from_image(image)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._last is not None:
+            while self._waiting:
+                self._write(self._waiting.popleft()[1], self._last)
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+def _label(image: Image.Image, text: str) -> None:
+    """Write a line at the bottom, white on a dark band."""
+    size = max(10, image.height // 16)
+    font = font_for(text, size)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, image.height - round(size * 1.5), image.width, image.height), (24, 24, 27))
+    draw.text((size // 2, image.height - round(size * 1.35)), text, (255, 255, 255), font)

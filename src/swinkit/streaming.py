@@ -1,0 +1,131 @@
+"""A long video, window by window: decoded once, answered as it runs, in memory that does not grow."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from swinkit.config import Clips
+from swinkit.data.transforms import evaluation_transform
+from swinkit.data.video import EndedEarlyError, Footage, open_footage
+from swinkit.errors import ClipError
+from swinkit.explain.annotate import Names
+from swinkit.explain.film import Film
+from swinkit.explain.timeline import TimelineTable, draw_timeline
+from swinkit.results import Classes, Moment, Timeline
+from swinkit.tasks.base import Task
+
+
+class Advance(Protocol):
+    """Told how many frames are done, of how many."""
+
+    def __call__(self, *, completed: int, total: int) -> object:
+        """Take the numbers."""
+
+
+class Sink(Protocol):
+    """Who is told what is seen and answered, in order of time."""
+
+    def saw(self, time: float, image: Image.Image) -> None:
+        """Take a frame."""
+
+    def answered(self, moment: Moment) -> None:
+        """Take an answer; its window has just ended."""
+
+
+def stream_video(
+    task: Task,
+    path: Path,
+    *,
+    hop: float | None = None,
+    names: Names | None = None,
+    advance: Advance = lambda *, completed, total: None,
+) -> Timeline:
+    """Answer every window of a video; windows begin `hop` seconds apart, by default half a window.
+
+    With `names` a table and a film with the answers in it are written as it runs, so that whatever stops it
+    leaves what was answered, and at the end a picture of the whole. Each frame is decoded once; damaged
+    frames are taken as far as they can be shown. Raises ClipError for a file that cannot be read.
+    """
+    clip = task.preprocessing.clip
+    assert clip is not None  # it is a video model
+    moments: list[Moment] = []
+    with ExitStack() as opened:
+        footage = opened.enter_context(open_footage(path, rate=clip.fps))
+        if footage.rate is None:
+            raise ClipError(f"{path} is a folder of pictures without times: stream takes videos.")
+        windows = Windows(task, clip, footage.rate, hop)
+        sinks: list[Sink] = []
+        if names is not None:
+            sinks.append(opened.enter_context(TimelineTable(names.free(path, ".csv"))))
+            sinks.append(opened.enter_context(Film(names.free(path, ".mp4"), footage.rate, windows.hop)))
+
+        def answer(moment: Moment | None) -> None:
+            if moment is not None:
+                moments.append(moment)
+                for sink in sinks:
+                    sink.answered(moment)
+
+        for tick, image in _ticks(footage, step=1 if sinks else clip.stride):
+            for sink in sinks:
+                sink.saw(tick / footage.rate, image)
+            answer(windows.see(tick, image))
+            advance(completed=tick + 1, total=footage.ticks)
+        answer(windows.rest())
+    if names is not None:
+        draw_timeline(moments, names.free(path, ".png"))
+    return Timeline(str(path), footage.size, tuple(moments))
+
+
+class Windows:
+    """Answers for windows of a clip's length; those that overlap share their frames."""
+
+    def __init__(self, task: Task, clip: Clips, rate: float, hop: float | None) -> None:
+        self._task, self._clip, self._rate = task.eval(), clip, rate
+        self._transform = evaluation_transform(task.preprocessing)
+        wanted = clip.frames / 2 if hop is None else hop * rate / clip.stride
+        self._hop = max(1, round(wanted))  # in frames of a clip
+        self.hop = self._hop * clip.stride / rate
+        self._kept: deque[Tensor] = deque(maxlen=clip.frames)
+        self._seen = self._answered = 0  # frames of a clip; the last of them when it was answered last
+
+    def see(self, tick: int, image: Image.Image) -> Moment | None:
+        """Take the next frame; the answer where a window ends with it."""
+        if tick % self._clip.stride:
+            return None
+        self._kept.append(self._transform(image))
+        self._seen += 1
+        frames = self._clip.frames
+        due = self._seen >= frames and (self._seen - frames) % self._hop == 0
+        return self._answer() if due else None
+
+    def rest(self) -> Moment | None:
+        """The answer for the end of the video, where the last window does not reach it."""
+        return self._answer() if self._seen > self._answered else None
+
+    @torch.inference_mode()
+    def _answer(self) -> Moment:
+        self._answered = self._seen
+        frames = [self._kept[i % len(self._kept)] for i in range(self._clip.frames)]  # a short video anew
+        task, step = self._task, self._clip.stride / self._rate
+        raw = task(torch.stack(frames, dim=-3)[None].to(task.device, task.dtype))
+        (result,) = task.postprocess(raw, [(0, 0)])
+        assert isinstance(result, Classes)
+        end = self._seen * step
+        return Moment(end - len(self._kept) * step, end, result.labels, result.names, result.scores)
+
+
+def _ticks(footage: Footage, step: int) -> Iterator[tuple[int, Image.Image]]:
+    """Frames with their number, to the end that there is."""
+    ticks: Sequence[int] = range(0, footage.ticks, step)
+    try:
+        yield from zip(ticks, footage.frames(ticks, strict=False), strict=False)
+    except EndedEarlyError:
+        return
