@@ -481,7 +481,7 @@ def test_a_loader_that_is_too_slow_is_named(
         monkeypatch.setattr("swinkit.engine.progress.BOUND", 0.9)
     fit(progress=True, epochs=2)
     shown = " ".join(capsys.readouterr().err.split())
-    assert ("Loader-bound: training waits for pictures" in shown) == slow
+    assert ("Loader-bound: training waits for images" in shown) == slow
     assert shown.count("Loader-bound") == slow
     assert "wait" in shown
 
