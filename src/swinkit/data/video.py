@@ -408,13 +408,13 @@ def _upright_size(frame: VideoFrame) -> tuple[int, int]:
 
 def _as_image(frame: VideoFrame, at_least: int | None) -> Image.Image:
     """RGB and upright; large ones at 1/2, 1/4 … as long as the short side keeps `at_least` pixels."""
-    factor = 1
+    factor, turned = 1, frame.rotation % 360
     while at_least and min(frame.width, frame.height) // (2 * factor) >= at_least:
         factor *= 2
-    image: Image.Image = (
-        frame.to_image()
-        if factor == 1
-        else frame.to_image(width=frame.width // factor, height=frame.height // factor, interpolation="AREA")
-    )
-    turn = _TURNS.get(frame.rotation % 360)
+    if factor > 1:
+        size = {"width": frame.width // factor, "height": frame.height // factor}
+        frame = frame.reformat(**size, format="rgb24", interpolation="AREA")
+    # not `to_image`, which copies twice
+    image = Image.fromarray(frame.to_ndarray(format="rgb24"))
+    turn = _TURNS.get(turned)
     return image if turn is None else image.transpose(turn)
