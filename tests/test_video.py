@@ -19,8 +19,8 @@ from swinkit.api import check_data
 from swinkit.config import Augmentation, Clips, TrainConfig
 from swinkit.data.media import CLIPS, PICTURES, find_inputs
 from swinkit.data.opening import open_classes, save_split
+from swinkit.data.reel import Reel
 from swinkit.data.samples import Sample
-from swinkit.data.video import Reel
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError
 from swinkit.results import Classes, Failure, Timeline

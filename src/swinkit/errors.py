@@ -53,3 +53,13 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"choose from {', '.join(known)}."
+
+
+def unreadable(path: object, error: Exception, what: str) -> str:
+    """Why a file cannot be read as `what`, "an image" say, as a sentence."""
+    if isinstance(error, FileNotFoundError):
+        return f"There is no file {path}; check the path."
+    if isinstance(error, PermissionError):
+        return f"{path} may not be read (permission denied); check its access rights."
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")
+    return f"{path} cannot be read as {what} ({reason or type(error).__name__}); remove or replace it."

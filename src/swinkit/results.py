@@ -34,6 +34,12 @@ class Result(ABC):
         """What a table on screen shows: (name, score), best first."""
 
 
+def _rows(labels: Sequence[int], names: Sequence[str], scores: Sequence[float]) -> list[dict[str, Any]]:
+    """Id, name and score of each class."""
+    rows = zip(labels, names, scores, strict=True)
+    return [{"id": label, "name": name, "score": score} for label, name, score in rows]
+
+
 @dataclass(frozen=True)
 class Classes(Result):
     """The likeliest classes, best first: ids, names, probabilities; `size` is (height, width) in pixels."""
@@ -45,8 +51,7 @@ class Classes(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """`path`, `size` and the classes with id, name and score."""
-        rows = zip(self.labels, self.names, self.scores, strict=True)
-        classes = [{"id": label, "name": name, "score": score} for label, name, score in rows]
+        classes = _rows(self.labels, self.names, self.scores)
         return {"path": self.path, "size": list(self.size), "classes": classes}
 
     def lines(self) -> list[tuple[str, str]]:
@@ -70,8 +75,7 @@ class Moment:
 
     def classes(self) -> list[dict[str, Any]]:
         """Id, name and score of each class."""
-        rows = zip(self.labels, self.names, self.scores, strict=True)
-        return [{"id": label, "name": name, "score": score} for label, name, score in rows]
+        return _rows(self.labels, self.names, self.scores)
 
 
 @dataclass(frozen=True)

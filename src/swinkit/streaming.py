@@ -79,6 +79,8 @@ def stream_video(
             answer(windows.see(tick, image))
             advance(completed=tick + 1, total=footage.ticks)
         answer(windows.rest())
+    if not moments:
+        raise ClipError(f"{path} holds no frame that can be decoded; remove or replace it.")
     if names is not None:
         draw_timeline(moments, names.free(path, ".png"))
     return Timeline(str(path), footage.size, tuple(moments))

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from tests.films import damaged, number_of, numbered, packed, write_frames, write_sound, write_video
 
+from swinkit.data.reel import Reel
 from swinkit.data.video import (
     EndedEarlyError,
     FramesInMemory,
-    Reel,
     VideoFile,
     open_footage,
     read_middle,

@@ -12,13 +12,12 @@ from statistics import median
 from typing import NamedTuple
 
 from swinkit.config import Clips
-from swinkit.data.clips import FEWEST
 from swinkit.data.media import CLIPS
 from swinkit.data.reading import read_channels, stored_mode
 from swinkit.data.samples import ClassData, Sample
 from swinkit.data.tables import BETWEEN
 from swinkit.data.threads import in_threads
-from swinkit.data.video import EndedEarlyError, open_footage
+from swinkit.data.video import FEWEST, EndedEarlyError, open_footage
 from swinkit.errors import InputError
 
 LOOKED_AT = 64  # pixels of the short side of a frame that its digest keeps

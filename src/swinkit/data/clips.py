@@ -13,9 +13,7 @@ from swinkit.data.batching import SampleDataset
 from swinkit.data.samples import Sample
 from swinkit.data.ticks import Ticks, draw_clip, spread_clips
 from swinkit.data.transforms import ImageTransform
-from swinkit.data.video import EndedEarlyError, Footage, open_footage
-
-FEWEST = 2  # frames that show motion
+from swinkit.data.video import FEWEST, EndedEarlyError, Footage, open_footage
 
 
 class ClipDataset(SampleDataset):
@@ -41,17 +39,19 @@ class ClipDataset(SampleDataset):
 
     def read(self, place: int, path: Path) -> tuple[Tensor, tuple[int, int]]:
         """As `SampleDataset`."""
-        assert self.preprocessing.clip is not None
-        rate = self.preprocessing.clip.fps
-        # one thread: of several loader processes each has a core
         try:
-            with open_footage(path, rate=rate, threads=1) as footage:
-                return self.views(footage, footage.ticks), footage.size
+            return self._read(path, None)
         except EndedEarlyError as error:
             if error.ticks < FEWEST:
                 raise
-            with open_footage(path, rate=rate, threads=1) as footage:
-                return self.views(footage, error.ticks), footage.size
+            return self._read(path, error.ticks)
+
+    def _read(self, path: Path, count: int | None) -> tuple[Tensor, tuple[int, int]]:
+        """Of the first `count` frames, where not all that the header tells of are there."""
+        assert self.preprocessing.clip is not None
+        # one thread: of several loader processes each has a core
+        with open_footage(path, rate=self.preprocessing.clip.fps, threads=1) as footage:
+            return self.views(footage, count or footage.ticks), footage.size
 
     def views(self, footage: Footage, count: int) -> Tensor:
         """The clips of the first `count` frames of a video."""

@@ -73,7 +73,7 @@ def recognised(files: Iterable[Path]) -> Medium:
 def exists(path: Path) -> bool:
     """Whether a path names a file on its own or in a tar file, a stretch of a video, or a folder."""
     place = stretch_of(path).path
-    return place.is_dir() or file_exists(place)
+    return file_exists(place) or place.is_dir()
 
 
 def preview(path: str | Path, *, at_least: int | None = None) -> Image.Image:

@@ -23,7 +23,7 @@ from PIL import (
 
 from swinkit.data.archives import open_file
 from swinkit.data.planes import TIFF, Planes, check_npy, read_npy, read_tiff, to_bytes
-from swinkit.errors import ImageError
+from swinkit.errors import ImageError, unreadable
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded: Pillow's own limit against decompression bombs, 0.5 GB as RGB."""
@@ -288,11 +288,6 @@ def _explain(path: Path, error: Exception) -> ImageError:
     """Put whatever went wrong with a file into one sentence."""
     if isinstance(error, ImageError):
         return error
-    if isinstance(error, FileNotFoundError):
-        return ImageError(f"There is no file {path}; check the path.")
     if isinstance(error, IsADirectoryError):
         return ImageError(f"{path} is a folder, not an image; name a file in it.")
-    if isinstance(error, PermissionError):
-        return ImageError(f"{path} may not be read (permission denied); check its access rights.")
-    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return ImageError(f"{path} cannot be read as an image ({reason}); remove or replace it.")
+    return ImageError(unreadable(path, error, "an image"))

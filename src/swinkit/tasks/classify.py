@@ -17,7 +17,7 @@ from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch, ImageDataset, Item, SampleDataset
 from swinkit.data.reading import clean, read_channels
 from swinkit.data.samples import Sample
-from swinkit.data.transforms import evaluation_transform, mix_batch, training_transform
+from swinkit.data.transforms import ImageTransform, evaluation_transform, mix_batch, training_transform
 from swinkit.errors import ConfigError
 from swinkit.heads.classify import PooledLinear
 from swinkit.labels import Labels
@@ -33,6 +33,7 @@ class Classifier(Task):
     """
 
     name: ClassVar[str] = "classify"
+    most_crops: ClassVar[tuple[str, int]] = ("picture", 5)  # of what, and how many
 
     def __init__(
         self,
@@ -155,18 +156,33 @@ class Classifier(Task):
     ) -> SampleDataset:
         """Samples, or bare paths, as this model takes them; with `augmentation` for training.
 
-        Else `crops` are cut of each: 1, or 5 of the whole central square.
+        Else of a video `clips` are spread over it, and `crops` are cut: 1, or 5 of a picture's whole central
+        square, 3 along the long side of a video.
         """
-        if clips != 1:
-            raise ConfigError(f"clips={clips}: the model takes pictures, not videos.")
-        if crops not in (1, 5):
-            raise ConfigError(f"crops={crops}: of a picture take 1 or 5.")
+        what, most = self.most_crops
+        if crops not in (1, most):
+            raise ConfigError(f"crops={crops}: of a {what} take 1 or {most}.")
         pre, multi = self.preprocessing, len(self.labels) if self.multi_label or several else None
         if augmentation is None:
-            return ImageDataset(samples, pre, evaluation_transform(pre, crops), multi=multi)
+            transform = evaluation_transform(pre, crops)
+            return self._dataset(samples, transform, clips=clips, at_least=None, multi=multi)
         # twice the input size keeps all detail of a crop of a quarter of the area
         transform = training_transform(pre, augmentation)
-        return ImageDataset(samples, pre, transform, at_least=2 * pre.size, multi=multi)
+        return self._dataset(samples, transform, clips=None, at_least=2 * pre.size, multi=multi)
+
+    def _dataset(
+        self,
+        samples: Sequence[Sample | Path],
+        transform: ImageTransform,
+        *,
+        clips: int | None,
+        at_least: int | None,
+        multi: int | None,
+    ) -> SampleDataset:
+        """Inputs of this task's medium; `clips` of each, None for one that is drawn."""
+        if clips not in (None, 1):
+            raise ConfigError(f"clips={clips}: the model takes pictures, not videos.")
+        return ImageDataset(samples, self.preprocessing, transform, at_least=at_least, multi=multi)
 
     def mixing(self, augmentation: Augmentation) -> Mix:
         """Mixup and cutmix, then label smoothing, to soft targets (B, classes)."""

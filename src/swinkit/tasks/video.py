@@ -9,17 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from swinkit.config import Augmentation, Preprocessing
+from swinkit.config import Preprocessing
 from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch, Item, SampleDataset
 from swinkit.data.clips import ClipDataset
 from swinkit.data.media import CLIPS, Medium
 from swinkit.data.samples import Sample
-from swinkit.data.transforms import evaluation_transform, training_transform
+from swinkit.data.transforms import ImageTransform
 from swinkit.data.video import FramesInMemory
 from swinkit.errors import ConfigError
 from swinkit.labels import Labels
-from swinkit.tasks.base import InputLike, listed
+from swinkit.tasks.base import InputLike
 from swinkit.tasks.classify import Classifier
 
 
@@ -33,6 +33,7 @@ class VideoClassifier(Classifier):
     name: ClassVar[str] = "video"
     medium: ClassVar[Medium] = CLIPS
     decays_biases: ClassVar[bool] = True
+    most_crops = ("video", 3)  # along the long side
 
     def __init__(
         self, config: SwinConfig, labels: Labels, preprocessing: Preprocessing, **settings: Any
@@ -62,12 +63,13 @@ class VideoClassifier(Classifier):
         dataset = self.dataset((), clips=self.clips)
         assert isinstance(dataset, ClipDataset)
         items = []
-        for source in listed(images):
+        for source in images:
             if isinstance(source, np.ndarray):
                 with FramesInMemory(source) as footage:
                     items.append(Item(dataset.views(footage, footage.ticks), None, footage.size, ""))
             elif isinstance(source, str | Path):
-                items.append(Item(*_with_label(dataset.read(0, Path(source))), str(source)))
+                views, size = dataset.read(0, Path(source))
+                items.append(Item(views, None, size, str(source)))
             else:
                 raise ConfigError(
                     f"A {type(source).__name__} is no video: give files, folders of frames, or arrays "
@@ -75,28 +77,15 @@ class VideoClassifier(Classifier):
                 )
         return dataset.collate(items)
 
-    def dataset(
+    def _dataset(
         self,
         samples: Sequence[Sample | Path],
-        augmentation: Augmentation | None = None,
+        transform: ImageTransform,
         *,
-        clips: int = 1,
-        crops: int = 1,
-        several: bool = False,
+        clips: int | None,
+        at_least: int | None,
+        multi: int | None,
     ) -> SampleDataset:
-        """Samples, or bare paths, as this model takes them; with `augmentation` for training.
-
-        Else `clips` are spread over each video, and of each are cut `crops`: 1, or 3 along the long side.
-        """
-        if crops not in (1, 3):
-            raise ConfigError(f"crops={crops}: of a video take 1 or 3.")
-        pre, multi = self.preprocessing, len(self.labels) if self.multi_label or several else None
-        if augmentation is None:
-            transform = evaluation_transform(pre, crops)
-            return ClipDataset(samples, pre, transform, number=clips, multi=multi)
-        transform = training_transform(pre, augmentation)
-        return ClipDataset(samples, pre, transform, number=None, at_least=2 * pre.size, multi=multi)
-
-
-def _with_label(read: tuple[Tensor, tuple[int, int]]) -> tuple[Tensor, None, tuple[int, int]]:
-    return read[0], None, read[1]
+        return ClipDataset(
+            samples, self.preprocessing, transform, number=clips, at_least=at_least, multi=multi
+        )
