@@ -7,8 +7,9 @@ timed. Modes: `forward` (evaluation, inference_mode) and `train` (forward, cross
 one clip. In each round both run once, in turning order, so that a busy spell falls on both; the ratio is
 THEIR time / OUR time within a round, its median and quartiles over rounds. Tokens are those of the first
 stage. Memory is what a training forward leaves for the backward pass, weights left out. Decoding: frames of a
-clip (32 of stride 2) of every video below CLIPS by us, one thread, and by a plain loop over
-`container.decode` that stops after the last of them; by torchcodec too where it can be loaded.
+clip (32 of stride 2) of every video below CLIPS by us, as pictures, one thread; by plain loops over
+`container.decode` that stop after the last of them, to pictures (`to_image`) and to bare arrays
+(`to_ndarray`); by torchcodec too where it can be loaded.
 """
 
 from __future__ import annotations
@@ -109,14 +110,23 @@ def ours_decode(path: Path) -> int:
         return sum(image.height > 0 for image in footage.frames(wanted))
 
 
-def plain_decode(path: Path) -> int:
+def to_image(frame: av.VideoFrame) -> object:
+    return frame.to_image()
+
+
+def to_array(frame: av.VideoFrame) -> object:
+    return frame.to_ndarray(format="rgb24")
+
+
+def plain_decode(path: Path, convert: Callable[[av.VideoFrame], object]) -> int:
     """What a user would write."""
     wanted, found = set(FRAMES), 0
     with av.open(str(path)) as container:
         container.streams.video[0].codec_context.thread_count = 1
         for number, frame in enumerate(container.decode(video=0)):
             if number in wanted:
-                found += frame.to_ndarray(format="rgb24").shape[0] > 0
+                convert(frame)
+                found += 1
             if number >= FRAMES[-1]:
                 break
     return found
@@ -156,20 +166,25 @@ def main() -> None:
     print(
         f"kept for backward: {own / 2**20:.0f} MiB, torchvision {other / 2**20:.0f} MiB ({other / own:.2f})"
     )
+    for stages in ((0,), (0, 1), True):
+        ours.backbone.set_checkpointing(stages)
+        print(f"kept with checkpointing of stages {stages}: {saved_bytes(ours, x) / 2**20:.0f} MiB")
     paths = find_inputs(options.clips, CLIPS)
-    runs: list[Callable[[], object]] = [
-        lambda decode=decode: sum(bool(decode(path)) for path in paths)
-        for decode in (ours_decode, plain_decode)
-    ]
-    times = rounds(runs, options.rounds)
-    count = sum(ours_decode(path) for path in paths)
-    print(
-        f"decode: {count / statistics.median(times[0]):,.0f} wanted frames/s; plain loop / ours {told(times)}"
-    )
-    other_decode = torchcodec_decode()
-    if other_decode is not None:
-        times = rounds([runs[0], lambda: [other_decode(path) for path in paths]], options.rounds)
-        print(f"decode: torchcodec / ours {told(times)}")
+
+    def ours_of_all() -> int:
+        return sum(ours_decode(path) for path in paths)
+
+    loops: dict[str, Callable[[Path], Any]] = {
+        "plain loop to pictures": lambda path: plain_decode(path, to_image),
+        "plain loop to arrays": lambda path: plain_decode(path, to_array),
+    }
+    torchcodec = torchcodec_decode()
+    if torchcodec is not None:
+        loops["torchcodec to tensors"] = torchcodec
+    for name, decode in loops.items():
+        times = rounds([ours_of_all, lambda decode=decode: [decode(path) for path in paths]], options.rounds)
+        rate = ours_of_all() / statistics.median(times[0])
+        print(f"decode: {rate:,.0f} wanted frames/s; {name} / ours {told(times)}")
 
 
 if __name__ == "__main__":

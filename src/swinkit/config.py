@@ -323,6 +323,10 @@ class TrainOptions(Compute):
         default=False,
         description="Recompute activations in the backward pass: less memory, a third more time.",
     )
+    checkpoint_stages: tuple[NonNegativeInt, ...] | None = Field(
+        default=None,
+        description="Stages to recompute, counted from 0, instead of all; the first keeps the most.",
+    )
     on_nan: Literal["stop", "skip"] = Field(
         default="stop", description="What to do where the loss is no finite number: stop, or skip the batch."
     )

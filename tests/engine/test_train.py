@@ -627,6 +627,23 @@ def test_checkpointing_changes_no_number(fit: Callable[..., Run]) -> None:
         torch.testing.assert_close(weights(other.path)[name], tensor, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("options", "recomputed"),
+    [({}, []), ({"checkpointing": True}, [0, 1]), ({"checkpoint_stages": (1,)}, [1])],
+    ids=["none", "all", "one"],
+)
+def test_which_stages_are_recomputed(tiny_file: Path, options: dict[str, Any], recomputed: list[int]) -> None:
+    model = swinkit.load(tiny_file)
+    prepare(model, 8, TrainConfig(data="x", **options))
+    stages = enumerate(model.backbone.layers)
+    assert [number for number, stage in stages if stage.checkpointing] == recomputed
+
+
+def test_a_stage_to_recompute_that_is_not_there(tiny_file: Path) -> None:
+    with pytest.raises(ConfigError, match="the stages are 0 to 1"):
+        prepare(swinkit.load(tiny_file), 8, TrainConfig(data="x", checkpoint_stages=(4,)))
+
+
 def test_accumulation_makes_fewer_steps(fit: Callable[..., Run]) -> None:
     done = fit(epochs=2, accumulate=2, ema=True)  # three batches an epoch
     assert [float(row["step"]) for row in rows(done.path)] == [2, 4]

@@ -72,7 +72,7 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
         task.backbone.requires_grad_(False)  # the final norm too
     elif config.freeze is not None:
         task.backbone.freeze(config.freeze)
-    task.backbone.set_checkpointing(config.checkpointing)
+    task.backbone.set_checkpointing(config.checkpoint_stages or config.checkpointing)
     place = here()
     device = pick_device(config.device, local_rank=place.local)
     check_devices(device, devices_of(config), config.device)
