@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from swinkit.data.annotations import find_annotations, is_annotation, read_annotations
 from swinkit.data.archives import place_inside
 from swinkit.data.finding import natural_key
 from swinkit.data.folders import read_folder
@@ -36,7 +37,8 @@ def open_classes(
 
     `data` is a folder with `train` (and `val`, `test`) folders of class folders, one folder of class
     folders, a CSV or Parquet file with the columns path, label or labels and, if wanted, split, a folder of
-    text lists (`lists.py`), or shards: a folder of tar files, one, or a pattern with braces (`shards.py`).
+    text lists (`lists.py`), or shards: a folder of tar files, one, or a pattern with braces (`shards.py`), or
+    the annotation files of Kinetics or Something-Something beside their videos (`annotations.py`).
     Where there is train but no val, `val_fraction` of each class is drawn from train: the same images for
     the same seed, wherever the data lies. `val_fraction=0` draws none: a folder without parts is then all
     "train". `classes` (a model's) fixes names and order; the data may then hold a part of them only, and
@@ -89,6 +91,9 @@ def _find(data: Path, medium: Medium | None) -> Found:
         lists = find_lists(data)
         if lists:
             return read_lists(lists, data)
+        annotations = find_annotations(data)
+        if annotations:
+            return read_annotations(annotations, data)
         shards = find_shards(data)
         return read_shards(shards, data) if shards else read_folder(data, medium)
     if data.suffix.lower() == ".tar" or glob.has_magic(str(data)):
@@ -97,6 +102,8 @@ def _find(data: Path, medium: Medium | None) -> Found:
         raise DataError(f"There is no folder or file {data}; check the path.")
     if data.suffix.lower() == ".txt":
         return read_lists([data], data.parent)
+    if is_annotation(data):
+        return read_annotations([data], data.parent)
     if data.suffix.lower() not in TABLES:
         raise DataError(
             f"{data} is neither a folder nor a CSV, Parquet, text or tar file; give a folder of class "

@@ -18,6 +18,7 @@ SPLIT_NAMES = {
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "validate": "val",
     "test": "test",
 }
 """What folders and the column `split` may say, and our word for it."""
