@@ -19,7 +19,7 @@ from swinkit.data.video import (
     FramesInMemory,
     VideoFile,
     open_footage,
-    read_middle,
+    read_overview,
     stretch_of,
 )
 from swinkit.errors import ClipError, ConfigError
@@ -232,5 +232,16 @@ def test_a_tail_that_is_cut_off(tmp_path: Path) -> None:
     assert far.value.ticks == told.value.ticks
 
 
-def test_middle_for_people(tmp_path: Path) -> None:
-    assert number_of(read_middle(write_video(tmp_path / "a.mp4", 21))) == 10
+def test_overview_for_people(tmp_path: Path) -> None:
+    overview = read_overview(write_video(tmp_path / "a.mp4", 21))
+    assert overview.size == (64, 48)
+    parts = [overview.crop((x, y, x + 32, y + 24)) for y in (0, 24) for x in (0, 32)]
+    assert [number_of(part) for part in parts] == [2, 7, 13, 18]
+
+
+def test_overview_of_what_is_there(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "a.mp4", 96, options={"movflags": "faststart"})
+    cut = damaged(
+        whole, tmp_path / "b.mp4", lambda content: content.__delitem__(slice(-len(content) // 3, None))
+    )
+    assert read_overview(cut).size == (64, 48)

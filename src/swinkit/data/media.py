@@ -13,7 +13,7 @@ from PIL import Image
 from swinkit.data.archives import exists as file_exists
 from swinkit.data.finding import is_image, is_video, naturally, pictures_among, walk_files
 from swinkit.data.reading import check_header, read_preview
-from swinkit.data.video import check_clip, read_middle, stretch_of
+from swinkit.data.video import check_clip, read_overview, stretch_of
 from swinkit.errors import ConfigError, DataError, nearest
 
 
@@ -77,9 +77,9 @@ def exists(path: Path) -> bool:
 
 
 def preview(path: str | Path, *, at_least: int | None = None) -> Image.Image:
-    """One picture of a picture or clip, for people: of a clip the middle; InputError where there is none."""
+    """One picture of a picture or clip, for people: of a clip four frames; InputError where there is none."""
     if medium_of(Path(path)) is CLIPS:
-        return read_middle(path, at_least=at_least)
+        return read_overview(path, at_least=at_least)
     return read_preview(path, at_least=at_least)
 
 

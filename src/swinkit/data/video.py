@@ -109,10 +109,28 @@ def open_footage(path: str | Path, *, rate: float | None = None, threads: int = 
     return VideoFile(place, span, name=str(path), rate=rate, threads=threads)
 
 
-def read_middle(path: str | Path, *, at_least: int | None = None) -> Image.Image:
-    """The frame in the middle of a video, for people; ClipError as `open_footage`."""
+def read_overview(path: str | Path, *, at_least: int | None = None) -> Image.Image:
+    """Four frames spread over a video, in reading order, as one picture of a frame's size, for people.
+
+    ClipError as `open_footage`, and where nothing can be shown.
+    """
+    try:
+        return _overview(path, None, at_least)
+    except EndedEarlyError as error:
+        if error.ticks < 1:
+            raise
+        return _overview(path, error.ticks, at_least)
+
+
+def _overview(path: str | Path, count: int | None, at_least: int | None) -> Image.Image:
     with open_footage(path) as footage:
-        return next(footage.frames([footage.ticks // 2], at_least=at_least))
+        ticks = [(2 * i + 1) * (count or footage.ticks) // 8 for i in range(4)]
+        frames = list(footage.frames(ticks, at_least=at_least, strict=False))
+    width, height = (max(1, side // 2) for side in frames[0].size)
+    whole = Image.new("RGB", (2 * width, 2 * height))
+    for i, frame in enumerate(frames):
+        whole.paste(frame.resize((width, height), Image.Resampling.BOX), (i % 2 * width, i // 2 * height))
+    return whole
 
 
 def check_clip(path: str | Path) -> None:
