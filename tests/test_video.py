@@ -369,6 +369,11 @@ def test_bad_files_are_named_and_the_others_answered(
         assert fault in errors[name]
         assert str(tmp_path / name) in errors[name]
     assert len({row["path"] for row in rows}) == len(faults) + 2
+    code, out, err = swin(
+        "predict", run.path, *paths[-2:], tmp_path / "zero.mp4", "--out", tmp_path / "drawn"
+    )
+    assert (code, "Traceback" in out + err) == (1, False)
+    assert {path.name for path in (tmp_path / "drawn").iterdir()} == {"right.png", "0.png"}
 
 
 def test_arrays_and_what_is_none(run: Run) -> None:

@@ -225,7 +225,7 @@ def _predict(task: Task, files: list[Path], config: PredictConfig, names: Names 
         for path in islice(remaining, len(batch) + len(batch.unreadable)):
             result = answers.get(str(path)) or Failure(str(path), next(errors))
             if names is not None:
-                annotate(result, names)
+                annotate(result, names, task.medium)
             yield result
 
 

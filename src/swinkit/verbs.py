@@ -110,9 +110,10 @@ def predict(
             if csv is not None:
                 last.callback(write_csv, results, csv)
             _print_results(results)
-    if out is not None:
+    failed = [isinstance(result, Failure) for result in results]
+    if out is not None and not all(failed):
         _say(f"Timelines: {out}" if options.stream else f"Annotated pictures: {out}")
-    return int(any(isinstance(result, Failure) for result in results))
+    return int(any(failed))
 
 
 def models(

@@ -21,13 +21,14 @@ from swinkit.errors import ConfigError, DataError, nearest
 class Medium:
     """What the samples of a data set are.
 
-    `among` gives the samples among the files below a folder; `check` reads the header of one, and raises
-    InputError where that cannot be.
+    `among` gives the samples among the files below a folder. `check` reads the header of one, `overview`
+    makes one picture of it for people: of a clip four frames. Both raise InputError where that cannot be.
     """
 
     noun: str
     among: Callable[[Sequence[Path], Path], list[Path]]
     check: Callable[[Path], None]
+    overview: Callable[..., Image.Image]
 
 
 def _clips_among(files: Sequence[Path], folder: Path) -> list[Path]:
@@ -40,8 +41,8 @@ def _clips_among(files: Sequence[Path], folder: Path) -> list[Path]:
     return videos + [place for place, has_pictures in others.items() if has_pictures and place not in taken]
 
 
-PICTURES = Medium("image", lambda files, _: pictures_among(files), check_header)
-CLIPS = Medium("clip", _clips_among, check_clip)
+PICTURES = Medium("image", lambda files, _: pictures_among(files), check_header, read_preview)
+CLIPS = Medium("clip", _clips_among, check_clip, read_overview)
 
 
 def medium_for(task: str | None) -> Medium | None:
@@ -74,13 +75,6 @@ def exists(path: Path) -> bool:
     """Whether a path names a file on its own or in a tar file, a stretch of a video, or a folder."""
     place = stretch_of(path).path
     return file_exists(place) or place.is_dir()
-
-
-def preview(path: str | Path, *, at_least: int | None = None) -> Image.Image:
-    """One picture of a picture or clip, for people: of a clip four frames; InputError where there is none."""
-    if medium_of(Path(path)) is CLIPS:
-        return read_overview(path, at_least=at_least)
-    return read_preview(path, at_least=at_least)
 
 
 def find_inputs(paths: str | Path | Iterable[str | Path], medium: Medium = PICTURES) -> list[Path]:

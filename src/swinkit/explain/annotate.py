@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from swinkit.data.media import preview
+from swinkit.data.media import Medium
 from swinkit.data.video import stretch_of
 from swinkit.explain.canvas import save_image
 from swinkit.files import make_folder
@@ -34,11 +34,11 @@ class Names:
         return target
 
 
-def annotate(result: Result, names: Names) -> Path | None:
+def annotate(result: Result, names: Names, medium: Medium) -> Path | None:
     """Draw one result as PNG; a failure has no picture and gives None."""
     if not isinstance(result, Classes):
         return None
-    picture = result.draw(preview(result.path))
+    picture = result.draw(medium.overview(result.path))
     target = names.free(result.path, ".png")
     save_image(picture, target)
     return target

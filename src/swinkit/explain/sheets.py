@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from swinkit.data.media import preview
+from swinkit.data.media import medium_of
 from swinkit.errors import InputError
 from swinkit.explain.canvas import INK, PAPER, font_for, save_image
 
@@ -54,7 +54,7 @@ def _thumbnail(path: str) -> Image.Image:
     """The picture in a square, the rest of it grey; all grey where the file has gone since."""
     square = Image.new("RGB", (SIDE, SIDE), (228, 228, 231))
     try:
-        image = preview(path, at_least=SIDE)
+        image = medium_of(Path(path)).overview(path, at_least=SIDE)
     except InputError:
         return square
     scale = SIDE / max(image.size)
