@@ -290,9 +290,11 @@ def test_an_unreadable_picture_gives_code_1_and_the_others_are_answered(
     swin: Swin, run: Run, pictures: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "text.jpg").write_text("text")
-    ended = swin("predict", run.path, tmp_path / "text.jpg", pictures[1], *LIGHT)
+    table = tmp_path / "answers.csv"
+    ended = swin("predict", run.path, tmp_path / "text.jpg", pictures[1], "--csv", table, *LIGHT)
     assert ended.code == 1
-    assert "is no image" in ended.out
+    assert "no image" in ended.out
+    assert "is no image" in table.read_text()
     assert CLASSES[1] in ended.out
     assert "Traceback" not in ended.err
 
