@@ -38,13 +38,14 @@ def write_video(
     codec: str = "libx264",
     key_every: int = 12,
     rotation: int = 0,
+    form: str | None = None,
     sound: bool = False,
     options: dict[str, str] | None = None,
 ) -> Path:
     """Write frames, or so many numbered ones; `times` in seconds instead of an even rate."""
     pictures = [numbered(i) for i in range(frames)] if isinstance(frames, int) else frames
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", options=options or {}) as container:
+    with av.open(str(path), "w", form, options=options or {}) as container:
         stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1001))
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = "yuv420p" if codec != "gif" else "rgb8"

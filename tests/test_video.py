@@ -443,9 +443,9 @@ def test_each_frame_of_a_stream_is_decoded_once(
     reel = Reel._decoded
 
     def counted(self: Reel) -> Any:
-        for frame in reel(self):
-            decoded.append(frame.pts)
-            yield frame
+        for shot in reel(self):
+            decoded.append(shot.frame.pts)
+            yield shot
 
     monkeypatch.setattr(Reel, "_decoded", counted)
     list(swinkit.predict(run.path, long_video, stream=True, hop=0.04, **OPTIONS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from swinkit.config import Clips
 from swinkit.data.transforms import evaluation_transform
-from swinkit.data.video import EndedEarlyError, Footage, open_footage
+from swinkit.data.video import open_footage
 from swinkit.errors import ClipError
 from swinkit.explain.annotate import Names
 from swinkit.explain.film import Film
@@ -73,11 +72,13 @@ def stream_video(
                 for sink in sinks:
                     sink.answered(moment)
 
-        for tick, image in _ticks(footage, step=1 if sinks else clip.stride):
+        step = 1 if sinks else clip.stride
+        for number, image in enumerate(footage.every(step, strict=False)):
+            tick = number * step
             for sink in sinks:
                 sink.saw(tick / footage.rate, image)
             answer(windows.see(tick, image))
-            advance(completed=tick + 1, total=footage.ticks)
+            advance(completed=tick + 1, total=max(tick + 1, footage.ticks))
         answer(windows.rest())
     if not moments:
         raise ClipError(f"{path} holds no frame that can be decoded; remove or replace it.")
@@ -122,12 +123,3 @@ class Windows:
         assert isinstance(result, Classes)
         end = self._seen * step
         return Moment(end - len(self._kept) * step, end, result.labels, result.names, result.scores)
-
-
-def _ticks(footage: Footage, step: int) -> Iterator[tuple[int, Image.Image]]:
-    """Frames with their number, to the end that there is."""
-    ticks: Sequence[int] = range(0, footage.ticks, step)
-    try:
-        yield from zip(ticks, footage.frames(ticks, strict=False), strict=False)
-    except EndedEarlyError:
-        return

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 from tests.films import damaged, number_of, numbered, packed, write_frames, write_sound, write_video
 
-from swinkit.data.reel import Reel
+from swinkit.data.reel import Reel, Shot
 from swinkit.data.video import (
     EndedEarlyError,
     FramesInMemory,
@@ -81,10 +82,65 @@ def test_some_frames_from_anywhere(tmp_path: Path, name: str) -> None:
 def test_only_what_is_wanted_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "long.mp4", 240, key_every=10)
     seen = []
-    time = Reel._time
-    monkeypatch.setattr(Reel, "_time", lambda self, frame: (seen.append(frame.pts), time(self, frame))[1])
+    decoded = Reel._decoded
+
+    def watched(self: Reel) -> Iterator[Shot]:
+        for shot in decoded(self):
+            seen.append(shot.time)
+            yield shot
+
+    monkeypatch.setattr(Reel, "_decoded", watched)
     assert numbers(path, [101, 103, 201, 203]) == [101, 103, 201, 203]
     assert len(set(seen)) < 40  # of 240: two groups of pictures and what B-frames hold back
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.avi", "mpeg4"),
+        ("h264.avi", "libx264"),
+        ("a.mpg", "mpeg2video"),
+        ("a.flv", "libx264"),
+        ("a.wmv", "wmv2"),
+    ],
+)
+def test_some_frames_where_times_or_index_are_poor(tmp_path: Path, name: str, codec: str) -> None:
+    """Packets without times, times that are when to decode, an index that is a guess."""
+    path = write_video(tmp_path / name, 120, key_every=10, codec=codec)
+    frames = plain(path)
+    for ticks in ([0], [1, 2], [37], [60, 90], [99]):
+        with open_footage(path) as footage:
+            for tick, image in zip(ticks, footage.frames(ticks), strict=True):
+                assert np.array_equal(np.asarray(image), frames[tick]), (ticks, tick)
+
+
+def test_a_raw_stream(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.h264", 30, form="h264")
+    assert numbers(path) == list(range(30))
+
+
+def test_time_begins_with_the_first_frame(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", 50, times=[5 + i / 25 for i in range(50)])
+    with open_footage(path) as footage:
+        assert footage.ticks == 50
+    assert numbers(path, [0, 20, 49]) == [0, 20, 49]
+
+
+def test_two_recordings_in_one_file(tmp_path: Path) -> None:
+    """The header tells of one; where all frames are asked for, both are given."""
+    one = write_video(tmp_path / "a.ts", 40).read_bytes()
+    path = tmp_path / "b.ts"
+    path.write_bytes(one + one)
+    with open_footage(path) as footage:
+        assert [number_of(image) for image in footage.every(strict=False)] == [*range(40), *range(40)]
+
+
+def test_every_frame_ends_where_the_video_does(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 40, sound=True)  # which lasts a second
+    with open_footage(path) as footage:
+        assert [number_of(image) for image in footage.every(3)] == list(range(0, 40, 3))
+    with open_footage(f"{path}#t=0.4,0.8") as footage:
+        assert [number_of(image) for image in footage.every()] == list(range(10, 20))
 
 
 def test_uneven_frames_are_shown_when_they_are_due(tmp_path: Path) -> None:
@@ -115,6 +171,46 @@ def test_rotation_is_undone(tmp_path: Path, rotation: int) -> None:
         image = np.asarray(next(footage.frames([2])))
         assert footage.size == image.shape[:2] == expected.shape[:2]
     assert np.abs(image.astype(int) - expected).mean() < 12
+
+
+@pytest.mark.parametrize(("hflip", "vflip"), [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_mirrored_videos(tmp_path: Path, rotation: int, hflip: bool, vflip: bool) -> None:
+    """As a phone's front camera may store them; the oracle is FFmpeg's documentation of its matrix."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:16, :32, 0] = 255
+    path = write_video(tmp_path / "r.mp4", [picture] * 4, rotation=90)
+    turned = matrix_of(rotation)  # then mirrored, as av_display_matrix_flip does it
+    for column, flip in ((0, hflip), (1, vflip)):
+        turned[:, column] *= -1 if flip else 1
+    content = path.read_bytes()
+    assert content.count(in_mp4(matrix_of(90))) == 1
+    path.write_bytes(content.replace(in_mp4(matrix_of(90)), in_mp4(turned)))
+    with open_footage(path) as footage:
+        image = np.asarray(next(footage.frames([1])))
+    assert np.abs(image.astype(int) - drawn(picture, turned)).mean() < 12
+
+
+def matrix_of(degrees: int) -> np.ndarray:
+    """Where a turn counterclockwise sends (x, y), y downward: (x, y) @ matrix."""
+    cos, sin = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    return np.array([[cos, -sin], [sin, cos]])
+
+
+def in_mp4(matrix: np.ndarray) -> bytes:
+    """The first five numbers of mp4's display matrix."""
+    (a, b), (c, d) = (matrix * 2**16).tolist()
+    return struct.pack(">5i", a, b, 0, c, d)
+
+
+def drawn(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Pixel by pixel, to where the matrix sends it."""
+    height, width = picture.shape[:2]
+    places = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2) @ matrix
+    places -= places.min(0)
+    out = np.zeros((*(places.max(0) + 1)[::-1], 3), np.uint8)
+    out[places[:, 1], places[:, 0]] = picture.reshape(-1, 3)
+    return out
 
 
 def test_large_frames_are_halved_on_the_way(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from swinkit.data.reading import read_channels, stored_mode
 from swinkit.data.samples import ClassData, Sample
 from swinkit.data.tables import BETWEEN
 from swinkit.data.threads import in_threads
-from swinkit.data.video import FEWEST, EndedEarlyError, open_footage
+from swinkit.data.video import FEWEST, LATE, EndedEarlyError, open_footage
 from swinkit.errors import InputError
 
 LOOKED_AT = 64  # pixels of the short side of a frame that its digest keeps
@@ -150,15 +150,15 @@ def _look_at_clip(path: Path, clip: Clips) -> Seen | InputError:
     digest, count, faults = hashlib.sha256(), 0, []
     try:
         with open_footage(path, threads=1) as footage:
-            try:
-                for image in footage.frames(range(footage.ticks), at_least=LOOKED_AT):
-                    digest.update(image.tobytes())
-                    count += 1
-            except EndedEarlyError as error:
-                if error.ticks < FEWEST:
-                    raise
-                count = error.ticks
-                faults.append(("cut short", f"ends after {count} of {footage.ticks} frames; they are used"))
+            for image in footage.every(at_least=LOOKED_AT):
+                digest.update(image.tobytes())
+                count += 1
+            if count < FEWEST:
+                raise EndedEarlyError(str(path), count)
+            missing = footage.ticks - count
+            if footage.rate and abs(missing) > LATE * footage.rate:
+                kind = "cut short" if missing > 0 else "longer"
+                faults.append((kind, f"has {count} frames, and its header says {footage.ticks}"))
             wanted = clip.frames * clip.stride if clip.sampling == "dense" else clip.frames
             if count < wanted:
                 faults.append(("short", f"has {count} frames, and a clip takes {wanted}: it begins anew"))

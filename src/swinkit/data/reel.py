@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from swinkit.data.archives import open_file, place_inside
@@ -17,9 +18,27 @@ if TYPE_CHECKING:
 
 FASTEST = 240  # frames a second; a header that says more is not believed before its frames are counted
 WORTH_SEEKING = 8  # frames to skip
-LATE = 0.5  # seconds by which a video may end before its header says so
-# a display matrix turns counterclockwise, as PIL does
-_TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+JOINED = 0.5  # seconds by which time runs backward where one recording follows on another
+# their index can be relied on; of others each frame is decoded up to those that are wanted
+_INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+# where a display matrix sends the axes, as FFmpeg's players obey it
+_UPRIGHT = {
+    (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
+    (1, 0, 0, -1): Image.Transpose.FLIP_TOP_BOTTOM,
+    (-1, 0, 0, -1): Image.Transpose.ROTATE_180,
+    (0, 1, -1, 0): Image.Transpose.ROTATE_270,  # PIL counts counterclockwise
+    (0, -1, 1, 0): Image.Transpose.ROTATE_90,
+    (0, 1, 1, 0): Image.Transpose.TRANSPOSE,
+    (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
+}
+
+
+class Shot(NamedTuple):
+    """A frame, and from when to when it is shown."""
+
+    time: float
+    end: float
+    frame: VideoFrame
 
 
 class Reel:
@@ -29,6 +48,8 @@ class Reel:
     """
 
     def __init__(self, file: Path, name: str, *, threads: int = 0) -> None:
+        from av import FFmpegError
+
         self.name = name
         self._container = _open(file, name)
         try:
@@ -36,16 +57,20 @@ class Reel:
             self._stream.codec_context.thread_count = threads
             self._stream.thread_type = "NONE" if threads == 1 else "AUTO"
             self._base = float(self._stream.time_base or 0) or 1 / 90_000
-            self._start = (self._stream.start_time or 0) * self._base
-            self.rate, self.length = self._measure()
+            self._start = (self._stream.start_time or 0) * self._base  # until the first frame is there
+            self._indexed = self._container.format.name in _INDEXED
+            self.rate, self.length = self._measure(file)
             context = self._stream.codec_context
             self.size, self.codec = (context.height, context.width), context.name
+        except (FFmpegError, OSError) as error:
+            self._container.close()
+            raise ClipError(unreadable(name, error, "a video")) from error
         except BaseException:
             self._container.close()
             raise
-        self._frames: Iterator[VideoFrame] = iter(())
-        self._shown: VideoFrame | None = None
-        self._ahead: VideoFrame | None = None
+        self._shots: Iterator[Shot] = iter(())
+        self._shown: Shot | None = None
+        self._ahead: Shot | None = None
         self._begun = self._damaged = False
         self._times = (0.0, 0.0)  # of the first and the last frame since the file was wound
         self._count = 0
@@ -53,27 +78,28 @@ class Reel:
     @property
     def now(self) -> float:
         """Time of the frame that was shown last; below 0 before the first."""
-        return -1.0 if self._shown is None else self._time(self._shown)
+        return -1.0 if self._shown is None else self._shown.time
 
-    def at(self, moment: float, *, strict: bool = True) -> VideoFrame | None:
-        """The frame on screen at a moment, which is not before the last one asked for; None past the end.
+    def at(self, moment: float, *, strict: bool = True, late: float = 0.0) -> VideoFrame | None:
+        """The frame on screen at a moment, which is not before the last one asked for.
 
-        With `strict` a frame that could not be decoded whole, or misses others before it, raises ClipError.
+        None past the end; the last frame is on screen for `late` seconds more than its time. With `strict` a
+        frame that could not be decoded whole, or misses others before it, raises ClipError.
         """
         self._wind(moment)
-        while self._ahead is not None and (self._shown is None or self._time(self._ahead) <= moment):
-            if strict and (self._damaged or self._ahead.is_corrupt):
-                self._refuse_unless_last(self._time(self._ahead))
+        while self._ahead is not None and (self._shown is None or self._ahead.time <= moment):
+            if strict and (self._damaged or self._ahead.frame.is_corrupt):
+                self._refuse_unless_last(self._ahead.time)
                 break
-            self._shown, self._ahead = self._ahead, next(self._frames, None)
-        if self._ahead is None and moment > self._end_of_shown():
+            self._shown, self._ahead = self._ahead, next(self._shots, None)
+        if self._shown is None or (self._ahead is None and moment > self._shown.end + late):
             return None
-        return self._shown
+        return self._shown.frame
 
     def _refuse_unless_last(self, time: float) -> None:
         """End the video at a damaged frame where only such ones follow, as in a copy that was cut off."""
-        while self._ahead is not None and self._ahead.is_corrupt:
-            self._ahead = next(self._frames, None)
+        while self._ahead is not None and self._ahead.frame.is_corrupt:
+            self._ahead = next(self._shots, None)
         if self._ahead is not None:
             raise ClipError(
                 f"{self.name} is damaged at {max(0.0, time):.1f} s: frames cannot be decoded there; "
@@ -91,34 +117,51 @@ class Reel:
 
     def _wind(self, moment: float) -> None:
         """Begin at the key frame before a moment, where that saves decoding; else go on from here."""
+        if not self._begun:
+            self._begin()
         key = self._key_before(moment)
-        there = self.now if self._ahead is None else self._time(self._ahead)
-        if not self._begun or key > there + WORTH_SEEKING / self.rate:
+        there = self.now if self._ahead is None else self._ahead.time
+        if key > there + WORTH_SEEKING / self.rate:
             self._begin_at(key)
-            while key > 0 and (self._ahead is None or self._time(self._ahead) > moment):
+            while key > 0 and (self._ahead is None or self._ahead.time > moment):
                 # an index tells when to decode, not when to show, and knows what a copy has lost
                 key = self._key_before(key - 1 / self.rate)
                 self._begin_at(key)
 
-    def _begin_at(self, key: float) -> None:
-        if self._begun or key > 0:
-            self._container.seek(round((key + self._start) / self._base), stream=self._stream)
-        self._frames = self._decoded()
-        self._shown, self._ahead = None, next(self._frames, None)
+    def _begin(self) -> None:
+        """Begin at the first frame, from which time counts: where packets have no times, only it knows."""
+        self._shots = self._decoded()
+        self._ahead = next(self._shots, None)
+        if self._ahead is not None:
+            self._start += self._ahead.time
+            self._times = (0.0, 0.0)
+            self._ahead = self._ahead._replace(time=0.0, end=self._ahead.end - self._ahead.time)
         self._begun = True
+
+    def _begin_at(self, key: float) -> None:
+        from av import FFmpegError
+
+        try:
+            self._container.seek(round((key + self._start) / self._base), stream=self._stream)
+        except (FFmpegError, OSError) as error:
+            raise ClipError(unreadable(self.name, error, "a video")) from error
+        self._shots = self._decoded()
+        self._shown, self._ahead = None, next(self._shots, None)
 
     def _key_before(self, moment: float) -> float:
         """Time of the last key frame before a moment by the file's index; 0 where it has none."""
+        if not self._indexed:
+            return 0.0
         index = self._stream.index_entries
         place = index.search_timestamp(round((moment + self._start) / self._base))
         return max(0.0, index[place].timestamp * self._base - self._start) if place > 0 else 0.0
 
-    def _decoded(self) -> Iterator[VideoFrame]:
+    def _decoded(self) -> Iterator[Shot]:
         """Frames from here on. Packets that cannot be decoded are left out: the next frame is damaged."""
         from av import FFmpegError
 
         self._damaged = broken = False
-        self._count = 0
+        self._count, shift = 0, 0.0
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -128,40 +171,52 @@ class Reel:
                 broken = True
                 continue
             for frame in frames:
-                if frame.pts is not None:
-                    # an empty packet ends the file, and brings what the decoder had held back
-                    self._damaged |= broken and packet is not None and packet.size > 0
-                    self._count += 1
-                    now = self._time(frame)
-                    self._times = (now if self._count == 1 else self._times[0], now)
-                    yield frame
+                # an empty packet ends the file, and brings what the decoder had held back
+                self._damaged |= broken and packet is not None and packet.size > 0
+                due = self._times[1] + 1 / self.rate if self._count else 0.0
+                # AVI stores no times, so those of showing are guesses; frames come in order all the same
+                stamp = frame.dts if self._container.format.name == "avi" else frame.pts
+                now = due if stamp is None else stamp * self._base - self._start + shift
+                if self._count and now < self._times[1] - JOINED:
+                    now, shift = due, shift + due - now
+                self._count += 1
+                self._times = (now if self._count == 1 else self._times[0], now)
+                yield Shot(now, now + max((frame.duration or 0) * self._base, 1 / self.rate), frame)
             if packet is None:
                 return
 
-    def _measure(self) -> tuple[float, float]:
+    def _measure(self, file: Path) -> tuple[float, float]:
         """Frames a second, and seconds; by the header, or where that is silent by counting packets."""
         stream, container = self._stream, self._container
         rate = float(stream.average_rate or 0)
-        length = (stream.duration or 0) * self._base or (container.duration or 0) / 1e6
+        length = (stream.duration or 0) * self._base
+        if not length and container.duration:
+            length = self._seek_end(file) if self._indexed else container.duration / 1e6
         if not length or not 0 < rate <= FASTEST:
-            times = sorted(p.pts * self._base for p in container.demux(stream) if p.pts is not None)
-            container.seek(0)
-            if len(times) > 1:
+            packets = list(self._packet_times(file))
+            times = sorted(time for time in packets if time is not None)
+            if not times and rate:
+                length = len(packets) / rate
+            elif len(times) > 1:
                 rate = (len(times) - 1) / max(times[-1] - times[0], 1e-6)
                 length = len(times) / rate
         if stream.frames and abs(stream.frames - length * rate) <= 2:
             length = stream.frames / rate
         return rate or 1.0, length or 1 / (rate or 1.0)
 
-    def _time(self, frame: VideoFrame) -> float:
-        assert frame.pts is not None
-        return frame.pts * self._base - self._start
+    def _seek_end(self, file: Path) -> float:
+        """Seconds to the end of the last frame; the container's own length may be that of its sound."""
+        times = (time for time in self._packet_times(file, self._container.duration) if time is not None)
+        return max(times, default=0.0) - self._start + 1 / float(self._stream.average_rate or 25)
 
-    def _end_of_shown(self) -> float:
-        if self._shown is None:
-            return -1.0
-        lasts = (self._shown.duration or 0) * self._base
-        return self._time(self._shown) + max(lasts, 1 / self.rate) + LATE
+    def _packet_times(self, file: Path, after: int | None = None) -> Iterator[float | None]:
+        """Times of the packets where they have any, from the last key frame before `after` (µs) on."""
+        with _open(file, self.name) as container:
+            if after is not None:
+                container.seek(after)
+            for packet in container.demux(_picture_stream(container, self.name)):
+                if packet.size:
+                    yield None if packet.pts is None else packet.pts * self._base
 
 
 def _open(file: Path, name: str) -> InputContainer:
@@ -187,6 +242,8 @@ def _picture_stream(container: InputContainer, name: str) -> VideoStream:
 
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
+            if stream.codec_context is None:
+                raise ClipError(f"{name} is stored in a way that cannot be decoded here; convert it.")
             return stream
     sound = "only sound" if container.streams.audio else "no pictures"
     raise ClipError(f"{name} holds {sound}; remove it, or give the video.")
@@ -194,12 +251,14 @@ def _picture_stream(container: InputContainer, name: str) -> VideoStream:
 
 def upright_size(frame: VideoFrame) -> tuple[int, int]:
     """(height, width) of a frame as it is shown."""
-    return (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
+    lying = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270, Image.Transpose.TRANSPOSE)
+    turned = _turn_of(frame) in (*lying, Image.Transpose.TRANSVERSE)
+    return (frame.width, frame.height) if turned else (frame.height, frame.width)
 
 
 def as_image(frame: VideoFrame, at_least: int | None) -> Image.Image:
     """RGB and upright; large ones at 1/2, 1/4 … as long as the short side keeps `at_least` pixels."""
-    factor, turned = 1, frame.rotation % 360
+    factor, turn = 1, _turn_of(frame)
     while at_least and min(frame.width, frame.height) // (2 * factor) >= at_least:
         factor *= 2
     if factor > 1:
@@ -207,5 +266,13 @@ def as_image(frame: VideoFrame, at_least: int | None) -> Image.Image:
         frame = frame.reformat(**size, format="rgb24", interpolation="AREA")
     # not `to_image`, which copies twice
     image = Image.fromarray(frame.to_ndarray(format="rgb24"))
-    turn = _TURNS.get(turned)
     return image if turn is None else image.transpose(turn)
+
+
+def _turn_of(frame: VideoFrame) -> Image.Transpose | None:
+    """How to turn or mirror a frame, that it is upright."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return None
+    a, b, _, c, d = np.sign(np.round(np.frombuffer(matrix, np.int32)[:5] / 2**16)).astype(int).tolist()
+    return _UPRIGHT.get((a, b, c, d))

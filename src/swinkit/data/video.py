@@ -8,6 +8,7 @@ are numbers of frames.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from abc import ABC, abstractmethod
@@ -25,6 +26,7 @@ from swinkit.data.reel import Reel, as_image, upright_size
 from swinkit.errors import ClipError, ConfigError, ImageError
 
 FEWEST = 2  # frames that show motion
+LATE = 0.5  # seconds by which a video may end before its header says so
 _FRAGMENT = re.compile(r"(.+)#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)")
 
 
@@ -61,6 +63,12 @@ class Footage(ABC):
         Raises EndedEarlyError where the video has fewer, ClipError where it is damaged before: without
         `strict` such frames of a file are given as far as they can be shown.
         """
+
+    def every(
+        self, step: int = 1, *, at_least: int | None = None, strict: bool = True
+    ) -> Iterator[Image.Image]:
+        """Every `step`-th frame to the end that there is, whatever the header says; else as `frames`."""
+        return self.frames(range(0, self.ticks, step), at_least=at_least, strict=strict)
 
     def true_rate(self) -> float | None:
         """Frames a second, counted over those that were decoded; None where there are no times."""
@@ -204,7 +212,7 @@ class VideoFile(Footage):
             start, end = (0.0, length) if span is None else (span[0], min(span[1], length))
             if start >= end:
                 raise ClipError(f"{name} begins after the end of the video, {length:.2f} s; mend the times.")
-            self._begin = start
+            self._begin, self._cut = start, span is not None
             self.ticks = round((end - start) * self._rate)
             self.size, self.stored = self._reel.size, f"{self._reel.codec}, {self._reel.rate:.3g} fps"
             self._check_length()
@@ -217,13 +225,30 @@ class VideoFile(Footage):
     ) -> Iterator[Image.Image]:
         """As `Footage`."""
         for tick in ticks:
-            # in the middle of a tick no rounding of timestamps can tell another frame
-            frame = self._reel.at(self._begin + (tick + 0.5) / self._rate, strict=strict)
-            if frame is None:
+            image = self._at(tick, at_least, strict, LATE)
+            if image is None:
                 shown = self._reel.now - self._begin
                 raise EndedEarlyError(self.path, max(0, math.floor(shown * self._rate) + 1))
-            self.size = upright_size(frame)
-            yield as_image(frame, at_least)
+            yield image
+
+    def every(
+        self, step: int = 1, *, at_least: int | None = None, strict: bool = True
+    ) -> Iterator[Image.Image]:
+        """As `Footage`."""
+        ticks = range(0, self.ticks, step) if self._cut else itertools.count(0, step)
+        for tick in ticks:
+            image = self._at(tick, at_least, strict, 0.0)
+            if image is None:
+                return
+            yield image
+
+    def _at(self, tick: int, at_least: int | None, strict: bool, late: float) -> Image.Image | None:
+        # in the middle of a tick no rounding of timestamps can tell another frame
+        frame = self._reel.at(self._begin + (tick + 0.5) / self._rate, strict=strict, late=late)
+        if frame is None:
+            return None
+        self.size = upright_size(frame)
+        return as_image(frame, at_least)
 
     def true_rate(self) -> float | None:
         """As `Footage`."""
