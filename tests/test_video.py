@@ -271,7 +271,7 @@ def test_tables(films: Path) -> None:
     assert names(data, "val") == [("frames/v1", "x")]
     for row, fault in {
         "films/a.mp4,x,train,2,1": "ends at 1 s",
-        "films/a.mp4,x,train,a,1": "no numbers",
+        "films/a.mp4,x,train,a,1": "needs both start and end",
     }.items():
         (films / "set.csv").write_text(f"path,label,split,start,end\n{row}\n")
         with pytest.raises(DataError, match=fault):
@@ -300,6 +300,10 @@ def test_thumbnails_beside_clips_are_left_out(clips: Path, tmp_path: Path) -> No
 def test_shards_of_clips(clips: Path, tmp_path: Path) -> None:
     from swinkit.api import shard_data
 
+    write_frames(tmp_path / "frames" / "a" / "1", 4)
+    write_frames(tmp_path / "frames" / "b" / "1", 4)
+    with pytest.raises(DataError, match="is a folder or a stretch"):
+        shard_data(tmp_path / "frames", tmp_path / "none", task="video", progress=False)
     shard_data(clips, tmp_path / "shards", progress=False)
     data = open_classes(tmp_path / "shards")
     assert data.medium is CLIPS
@@ -486,8 +490,32 @@ def test_streams_of_what_is_short_broken_or_none(run: Run, tmp_path: Path, swin:
     code, out, _ = swin("predict", run.path, *paths[:2], "--stream", "--csv", tmp_path / "x.csv")
     assert (code, "0:00.0–0:00.2" in out) == (1, True)
     assert 'short.mp4#t=0,0.2",1,' in (tmp_path / "x.csv").read_text()
-    with pytest.raises(ConfigError, match="hop is the step of stream"):
+    with pytest.raises(ConfigError, match=r"^hop is the step of stream; give both\.$"):
         swinkit.predict(run.path, paths, hop=1.0)
+    with pytest.raises(ConfigError, match="give no clips"):
+        swinkit.predict(run.path, paths, stream=True, clips=2)
+
+
+def test_windows_keep_to_their_times(run: Run, long_video: Path) -> None:
+    """Two and a half frames are two or three, and do not add up."""
+    (timeline,) = swinkit.predict(run.path, long_video, stream=True, hop=0.1, **OPTIONS)
+    assert isinstance(timeline, Timeline)
+    starts = [moment.start for moment in timeline.moments[:-1]]
+    assert len(starts) > 50
+    assert starts == pytest.approx([0.1 * n for n in range(len(starts))], abs=0.5 / 25 + 1e-6)
+
+
+def test_a_stream_overwrites_nothing_but_its_own(run: Run, long_video: Path, tmp_path: Path) -> None:
+    (tmp_path / "long.mp4").write_bytes(b"a film of the user's")
+    for _ in range(2):
+        list(swinkit.predict(run.path, long_video, tmp_path, stream=True, hop=1.0, **OPTIONS))
+    assert (tmp_path / "long.mp4").read_bytes() == b"a film of the user's"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "long.mp4",
+        "long-2.csv",
+        "long-2.mp4",
+        "long-2.png",
+    }
 
 
 # --- looking before training -----------------------------------------------------------------------------
@@ -514,6 +542,8 @@ def test_data_check_of_clips(clips: Path, tmp_path: Path, swin: Swin) -> None:
     assert report.modes["h264, 25 fps"] >= 12
     code, out, _ = swin("data", "check", root, "--out", tmp_path / "sheet.png", "--frames", "8")
     assert code == 1
+    assert "short: " in (tmp_path / "sheet-problems.txt").read_text()
+    assert len((tmp_path / "sheet-problems.txt").read_text().splitlines()) >= len(report.problems) > 5
     for word in ("Clips", "unreadable", "two classes", "seconds long", "Broken"):
         assert word in out
     with Image.open(tmp_path / "sheet.png") as picture:

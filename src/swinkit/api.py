@@ -117,13 +117,18 @@ def check_data(
         )
 
 
-def shard_data(data: str | Path, out: str | Path, *, size: int = 1000, progress: bool = True) -> list[Path]:
-    """Write a data set as WebDataset shards of `size` images, parts apart; the paths of the shards."""
+def shard_data(
+    data: str | Path, out: str | Path, *, task: str | None = None, size: int = 1000, progress: bool = True
+) -> list[Path]:
+    """Write a data set as WebDataset shards of `size` files, parts apart; the paths of the shards.
+
+    `task` as for `check_data`.
+    """
     from swinkit.data.shards import write_shards
 
     if size < 1:
         raise ConfigError(f"size={size}: give the number of images a shard, 1000 say.")
-    opened = open_classes(data, val_fraction=0, min_classes=1)
+    opened = open_classes(data, val_fraction=0, min_classes=1, medium=medium_for(task))
     print_notes(opened.notes)
     with progress_bar(console(), enabled=progress) as bar:
         step = bar.add_task("shard", total=sum(map(len, opened.splits.values())), speed="")

@@ -43,10 +43,12 @@ class Clips(Settings):
     counts; None: the video's own, as published.
     """
 
-    frames: int = Field(default=32, ge=1)
-    stride: int = Field(default=2, ge=1)
-    sampling: Literal["dense", "uniform"] = "dense"
-    fps: float | None = Field(default=None, gt=0)
+    frames: int = Field(default=32, ge=1, description="Frames of a clip that the model takes.")
+    stride: int = Field(default=2, ge=1, description="Step from one frame of a clip to the next.")
+    sampling: Literal["dense", "uniform"] = Field(
+        default="dense", description="Frames in a row, or one of each equal part of the whole video."
+    )
+    fps: float | None = Field(default=None, gt=0, description="Rate at which stride counts.")
 
 
 class Preprocessing(Settings):
@@ -183,6 +185,8 @@ class PredictConfig(Compute):
     def _check(self) -> Self:
         if self.hop is not None and not self.stream:
             raise ValueError("hop is the step of stream; give both")
+        if self.clips is not None and self.stream:
+            raise ValueError("stream answers each window by itself; give no clips with it")
         return self
 
 
@@ -208,6 +212,11 @@ class EvaluateConfig(Compute):
         default=None,
         description="Folder for evaluation.json and pictures; by default the model's run folder.",
     )
+
+    @field_validator("crops", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class TrainOptions(Compute):
@@ -431,4 +440,6 @@ def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str
             owner = owner.model_fields[str(parent)].annotation
         return f"There is no option {where!r}: {nearest(str(key), owner.model_fields)}"
     message = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:  # of several options together
+        return f"{message}."
     return f"{where}={fault['input']!r} does not fit: {message[0].lower()}{message[1:]}."

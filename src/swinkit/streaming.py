@@ -63,8 +63,9 @@ def stream_video(
         windows = Windows(task, clip, footage.rate, hop)
         sinks: list[Sink] = []
         if names is not None:
-            sinks.append(opened.enter_context(TimelineTable(names.free(path, ".csv"))))
-            sinks.append(opened.enter_context(Film(names.free(path, ".mp4"), footage.rate, windows.hop)))
+            table, film, picture = names.free(path, ".csv", ".mp4", ".png")
+            sinks.append(opened.enter_context(TimelineTable(table)))
+            sinks.append(opened.enter_context(Film(film, footage.rate, windows.hop)))
 
         def answer(moment: Moment | None) -> None:
             if moment is not None:
@@ -83,7 +84,7 @@ def stream_video(
     if not moments:
         raise ClipError(f"{path} holds no frame that can be decoded; remove or replace it.")
     if names is not None:
-        draw_timeline(moments, names.free(path, ".png"))
+        draw_timeline(moments, picture)
     return Timeline(str(path), footage.size, tuple(moments))
 
 
@@ -94,10 +95,11 @@ class Windows:
         self._task, self._clip, self._rate = task.eval(), clip, rate
         self._transform = evaluation_transform(task.preprocessing)
         wanted = clip.frames / 2 if hop is None else hop * rate / clip.stride
-        self._hop = max(1, round(wanted))  # in frames of a clip
+        self._hop = max(1.0, wanted)  # in frames of a clip
         self.hop = self._hop * clip.stride / rate
         self._kept: deque[Tensor] = deque(maxlen=clip.frames)
         self._seen = self._answered = 0  # frames of a clip; the last of them when it was answered last
+        self._windows = 0
 
     def see(self, tick: int, image: Image.Image) -> Moment | None:
         """Take the next frame; the answer where a window ends with it."""
@@ -105,9 +107,9 @@ class Windows:
             return None
         self._kept.append(self._transform(image))
         self._seen += 1
-        frames = self._clip.frames
-        due = self._seen >= frames and (self._seen - frames) % self._hop == 0
-        return self._answer() if due else None
+        # from the frame nearest to its time, so that what is rounded does not add up
+        due = self._clip.frames + round(self._windows * self._hop)
+        return self._answer() if self._seen == due else None
 
     def rest(self) -> Moment | None:
         """The answer for the end of the video, where the last window does not reach it."""
@@ -116,6 +118,7 @@ class Windows:
     @torch.inference_mode()
     def _answer(self) -> Moment:
         self._answered = self._seen
+        self._windows += 1
         frames = [self._kept[i % len(self._kept)] for i in range(self._clip.frames)]  # a short video anew
         task, step = self._task, self._clip.stride / self._rate
         raw = task(torch.stack(frames, dim=-3)[None].to(task.device, task.dtype))

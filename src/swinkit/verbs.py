@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from swinkit.results import Result
 
 Options = Parameter(name="*")
+TaskName = Annotated[
+    Literal["classify", "video"] | None, Parameter(help="What it is for, where the files do not tell.")
+]
 LONGEST = 100  # classes that are listed one by one
 # in a file or a pipe a row stays on its line
 screen = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
@@ -189,18 +192,14 @@ def data_check(
     *,
     out: Annotated[Path, Parameter(help="Contact sheet to write.")] = Path("data-check.png"),
     fix_list: Annotated[Path | None, Parameter(help="Write the files to drop, one a line.")] = None,
-    task: Annotated[
-        Literal["classify", "video"] | None, Parameter(help="What it is for, where the files do not tell.")
-    ] = None,
+    task: TaskName = None,
     in_chans: Annotated[int, Parameter(help="Channels that the model will take.")] = 3,
-    frames: Annotated[int, Parameter(help="Frames of a clip that the model will take.")] = 32,
-    stride: Annotated[int, Parameter(help="Step from one frame of a clip to the next.")] = 2,
+    clip: Annotated[Clips, Options] = Clips(),  # noqa: B008, frozen
 ) -> int:
     from swinkit.api import check_data
     from swinkit.explain.datasheet import draw_data
     from swinkit.files import write_text
 
-    clip = Clips.checked({"frames": frames, "stride": stride})
     report = check_data(source, task=task, in_chans=in_chans, clip=clip)
     noun = report.data.medium.noun
     splits = list(report.counts)
@@ -222,6 +221,9 @@ def data_check(
         first = {problem.kind: problem for problem in reversed(report.problems)}
         found = [(kind, n, first[kind].line()) for kind, n in kinds.items()]
         screen.print(_table(("problem", "files", "the first"), found, title="Problems"))
+        listed = out.with_name(f"{out.stem}-problems.txt")
+        write_text(listed, "".join(f"{problem.kind}: {problem.line()}\n" for problem in report.problems))
+        _say(f"All of them: {listed}")
     draw_data(report, out)
     _say(f"Contact sheet: {out}")
     if fix_list is not None:
@@ -236,11 +238,12 @@ def data_shard(
     out: Annotated[Path, Parameter(help="Folder for the shards.")],
     /,
     *,
-    size: Annotated[int, Parameter(help="Pictures a shard.")] = 1000,
+    task: TaskName = None,
+    size: Annotated[int, Parameter(help="Files a shard.")] = 1000,
 ) -> None:
     from swinkit.api import shard_data
 
-    written = shard_data(source, out, size=size)
+    written = shard_data(source, out, task=task, size=size)
     _say(f"{len(written)} shards: {written[0]} …  (`swin train {out}` reads them in place)")
 
 

@@ -104,7 +104,7 @@ def test_the_rule_holds_for_a_resumed_run(data: Path, fit: Callable[..., Run], t
 
 
 def test_what_validation_leaves_out_does_not_count(tmp_path: Path) -> None:
-    list_ = Unreadable(tmp_path / "unreadable.txt", 48, Console(quiet=True))
+    list_ = Unreadable(tmp_path / "unreadable.txt", 48, "image", Console(quiet=True))
     for i in range(9):
         list_.note([f"val/{i}.png is broken."], training=False)
     for _ in range(9):
@@ -116,7 +116,7 @@ def test_what_validation_leaves_out_does_not_count(tmp_path: Path) -> None:
 def test_a_list_goes_on_with_the_run(tmp_path: Path) -> None:
     path, console = tmp_path / "unreadable.txt", Console(quiet=True)
     path.write_text("old.png is broken.\n")
-    list_ = Unreadable(path, 1000, console)
+    list_ = Unreadable(path, 1000, "image", console)
     list_.note(["new.png is broken.", "old.png is broken."], training=True)
     assert path.read_text() == "old.png is broken.\nnew.png is broken.\n"
 

@@ -126,12 +126,13 @@ def check_classes(
         for _, sample, found in sound
         for kind, text in found.faults
     )
+    odd = _odd_rates(sound) if clip is None or clip.fps is None else ()
     return DataReport(
         data,
         {split: samples.counts(len(data.classes)).tolist() for split, samples in data.splits.items()},
         tuple(found.size for _, _, found in sound),
         dict(Counter(found.mode for _, _, found in sound).most_common()),
-        (*unreadable, *_repeated(sound, data.classes), *faults, *_odd_rates(sound)),
+        (*unreadable, *_repeated(sound, data.classes), *faults, *odd),
         tuple(found.frames / found.rate for _, _, found in sound if found.rate),
     )
 
@@ -160,8 +161,10 @@ def _look_at_clip(path: Path, clip: Clips) -> Seen | InputError:
                 kind = "cut short" if missing > 0 else "longer"
                 faults.append((kind, f"has {count} frames, and its header says {footage.ticks}"))
             wanted = clip.frames * clip.stride if clip.sampling == "dense" else clip.frames
-            if count < wanted:
-                faults.append(("short", f"has {count} frames, and a clip takes {wanted}: it begins anew"))
+            have = round(count / footage.rate * clip.fps) if clip.fps and footage.rate else count
+            if have < wanted:
+                repeated = "it begins anew" if clip.sampling == "dense" else "some are taken twice"
+                faults.append(("short", f"has {have} frames, and a clip takes {wanted}: {repeated}"))
             come = footage.true_rate()
             if footage.rate and come and abs(come / footage.rate - 1) > UNEVEN:
                 text = (

@@ -19,6 +19,7 @@ from swinkit.data.finding import is_image, is_video, natural_key
 from swinkit.data.lists import part_of
 from swinkit.data.samples import ClassData, Entry, Found, Sample
 from swinkit.data.threads import in_threads
+from swinkit.data.video import stretch_of
 from swinkit.errors import DataError, RunError
 from swinkit.files import make_folder, write_atomically, write_text
 
@@ -69,8 +70,14 @@ def write_shards(
 ) -> list[Path]:
     """Write a data set as shards of `size` images, mixed, each file byte for byte as it lies on disk.
 
-    Raises RunError where shards are there already or cannot be written.
+    Raises RunError where shards are there already or cannot be written, DataError for a clip that is no file.
     """
+    for sample in (sample for samples in data.splits.values() for sample in samples):
+        if sample.path.is_dir() or stretch_of(sample.path).span is not None:
+            raise DataError(
+                f"{sample.path} is a folder or a stretch of a video, and shards hold whole files: "
+                "make files of such clips first."
+            )
     make_folder(out)
     if any(out.glob("*.tar")):
         raise RunError(f"{out} already holds tar files: choose another folder.")

@@ -169,7 +169,7 @@ def _stretch(path: str, cells: dict[str, str], where: str) -> str:
     try:
         start, end = float(cells.get("start") or 0), float(cells["end"])
     except (KeyError, ValueError) as error:
-        raise DataError(f"{where} has no numbers as start and end; give seconds.") from error
+        raise DataError(f"{where} needs both start and end, in seconds.") from error
     if not 0 <= start < end:
         raise DataError(f"{where} ends at {end:g} s, not after its start at {start:g} s; mend the times.")
     return with_span(path, start, end)

@@ -86,7 +86,7 @@ class Footage(ABC):
     def _check_length(self, unit: str = "frame") -> None:
         if self.ticks < FEWEST:
             count = f"only 1 {unit}, which shows no motion" if self.ticks else f"no {unit}s"
-            raise ClipError(f"{self.path} has {count}; give more, or remove it.")
+            raise ClipError(f"{self.path or 'The video'} has {count}; give more, or remove it.")
 
 
 def stretch_of(path: str | Path) -> Stretch:
@@ -215,6 +215,11 @@ class VideoFile(Footage):
             self._begin, self._cut = start, span is not None
             self.ticks = round((end - start) * self._rate)
             self.size, self.stored = self._reel.size, f"{self._reel.codec}, {self._reel.rate:.3g} fps"
+            if rate and self.ticks < FEWEST <= round((end - start) * self._reel.rate):
+                raise ClipError(
+                    f"{name} lasts {end - start:.2f} s, which has no {FEWEST} frames at fps={rate:g}; "
+                    "choose a higher rate, or remove it."
+                )
             self._check_length()
         except BaseException:
             self._reel.close()

@@ -35,11 +35,12 @@ def listed(messages: Sequence[str], limit: int = 10) -> str:
 class Unreadable:
     """Files that could not be read in training: each is named once, on screen and in unreadable.txt.
 
-    All processes of a run keep the same list; the first one writes and speaks.
+    All processes of a run keep the same list; the first one writes and speaks. Of training there are `count`
+    files, each a `noun`.
     """
 
-    def __init__(self, path: Path, images: int, console: Console) -> None:
-        self.path, self.images, self.console = path, images, console
+    def __init__(self, path: Path, count: int, noun: str, console: Console) -> None:
+        self.path, self.count, self.noun, self.console = path, count, noun, console
         old = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         self.messages = dict.fromkeys(old)
         self.broken: set[str] = set()  # of training, as far as this process has seen: not those of the file
@@ -52,15 +53,15 @@ class Unreadable:
             self.messages.update(dict.fromkeys(new))
             if rank() == 0:
                 write_text(self.path, "".join(f"{text}\n" for text in self.messages))
-                remark(self.console, f"Left out: {listed(new)}")
-        if not training:
-            return
-        self.broken.update(everyones)
-        if too_many(len(self.broken), self.images):
-            raise RunError(
-                f"{len(self.broken)} of {self.images} training images cannot be read, more than 1 %: "
-                f"{listed(sorted(self.broken))} {self.path} lists all."
-            )
+        if training:
+            self.broken.update(everyones)
+            if too_many(len(self.broken), self.count):
+                raise RunError(
+                    f"{len(self.broken)} of {self.count} training {self.noun}s cannot be read, more than 1 %: "
+                    f"{listed(sorted(self.broken))} {self.path} lists all."
+                )
+        if new and rank() == 0:
+            remark(self.console, f"Left out: {listed(new)}")
 
 
 def has_blown_up(loss: Tensor) -> bool:

@@ -150,7 +150,7 @@ def fit(
     """
     training, validation = loaders(task, splits, config, chosen)
     from_scratch = task.load_report is None
-    unreadable = Unreadable(run.path / "unreadable.txt", chosen.batches.images, console)
+    unreadable = Unreadable(run.path / "unreadable.txt", chosen.batches.images, task.medium.noun, console)
     module = TrainingModule(task, config, chosen.batches, unreadable, from_scratch=from_scratch)
     lineage = {"data": config.data, "epochs": config.epochs, "seed": config.seed}
     with StopOnSignal(run) as stop, quiet_lightning():

@@ -8,30 +8,45 @@ from pathlib import Path
 
 from swinkit.data.media import Medium
 from swinkit.data.video import stretch_of
-from swinkit.explain.canvas import save_image
+from swinkit.explain.canvas import MADE_BY, save_image
+from swinkit.explain.timeline import COLUMNS
 from swinkit.files import make_folder
 from swinkit.results import Classes, Result
 
+_MARKS = (MADE_BY.encode(), ",".join(COLUMNS).encode())
+
 
 class Names:
-    """Names in a folder for what is made of inputs, after which they are called; equal ones are numbered."""
+    """Names in a folder for what is made of inputs, after which they are called; equal ones are numbered.
+
+    What was there before keeps its name, unless we made it.
+    """
 
     def __init__(self, folder: Path, inputs: Sequence[Path]) -> None:
         make_folder(folder)
         self.folder = folder
         self._taken = {path.resolve() for path in inputs}
-        if any(path.parent.resolve() == folder.resolve() for path in inputs):  # the user's own lie here
-            self._taken |= {path.resolve() for path in folder.iterdir()}
+        self._taken |= {path.resolve() for path in folder.iterdir() if not _is_ours(path)}
 
-    def free(self, source: str | Path, suffix: str) -> Path:
-        """A name that no input has, and nothing made before; a stretch of a video is part of its name."""
+    def free(self, source: str | Path, *suffixes: str) -> list[Path]:
+        """One name, with each of the suffixes; a stretch of a video is part of it."""
         file, span = stretch_of(source)
         stem = file.stem if span is None else f"{file.stem}_{span[0]:g}-{span[1]:g}"
-        names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
-        places = (self.folder / f"{name}{suffix}" for name in names)
-        target = next(place for place in places if place.resolve() not in self._taken)
-        self._taken.add(target.resolve())
-        return target
+        for name in itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2))):
+            places = [self.folder / f"{name}{suffix}" for suffix in suffixes]
+            if self._taken.isdisjoint(place.resolve() for place in places):
+                break
+        self._taken |= {place.resolve() for place in places}
+        return places
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a picture, film or table begins as ours do."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        beginning = file.read(4096)
+    return any(mark in beginning for mark in _MARKS)
 
 
 def annotate(result: Result, names: Names, medium: Medium) -> Path | None:
@@ -39,6 +54,6 @@ def annotate(result: Result, names: Names, medium: Medium) -> Path | None:
     if not isinstance(result, Classes):
         return None
     picture = result.draw(medium.overview(result.path))
-    target = names.free(result.path, ".png")
+    (target,) = names.free(result.path, ".png")
     save_image(picture, target)
     return target

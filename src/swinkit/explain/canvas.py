@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from swinkit.files import write_atomically
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 INK, PAPER = (24, 24, 27), (255, 255, 255)
 KNOWN = "…·×–"  # beyond ASCII, in Pillow's own font
+MADE_BY = "made by swinkit"  # in what is drawn, that it may be drawn anew
 SMALLEST_SIDE = 224  # smaller pictures are enlarged before text is put to them
 
 
@@ -53,9 +55,12 @@ def caption(image: Image.Image, lines: list[str]) -> Image.Image:
 
 def save_image(image: Image.Image, path: Path) -> None:
     """Write a picture as PNG; RunError where it cannot be written."""
-    write_atomically(path, lambda temporary: image.save(temporary, "PNG"))
+    mark = PngInfo()
+    mark.add_text("Software", MADE_BY)
+    write_atomically(path, lambda temporary: image.save(temporary, "PNG", pnginfo=mark))
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 100) -> None:
     """Write a matplotlib figure as PNG; RunError where it cannot be written."""
-    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=dpi, format="png"))
+    mark = {"Software": MADE_BY}
+    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=dpi, format="png", metadata=mark))

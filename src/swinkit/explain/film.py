@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from PIL import Image, ImageDraw
 
 from swinkit.errors import RunError
-from swinkit.explain.canvas import font_for
+from swinkit.explain.canvas import MADE_BY, font_for
 
 if TYPE_CHECKING:
     from swinkit.results import Moment
@@ -35,6 +35,7 @@ class Film:
         try:
             # in fragments, each whole by itself
             self._container = av.open(str(path), "w", options={"movflags": "frag_keyframe+empty_moov"})
+            self._container.metadata["comment"] = MADE_BY
         except OSError as error:
             raise RunError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from swinkit.results import Moment
 
 SHOWN = 8  # classes of a picture
+COLUMNS = ("start", "end", "rank", "name", "score")
 
 
 class TimelineTable:
@@ -30,7 +31,7 @@ class TimelineTable:
         except OSError as error:
             raise RunError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
         self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(("start", "end", "rank", "name", "score"))
+        self._writer.writerow(COLUMNS)
 
     def saw(self, time: float, image: Image.Image) -> None:
         """Frames are not written."""
@@ -72,6 +73,6 @@ def draw_timeline(moments: Sequence[Moment], path: Path) -> None:
     lines.grid(alpha=0.3)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks
-        for text in lines.legend(loc="upper right").get_texts():
+        for text in figure.legend(loc="outside lower center", ncols=len(often)).get_texts():
             text.set_parse_math(False)  # a dollar in a class name is no formula
         save_figure(figure, path, dpi=110)
