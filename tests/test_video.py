@@ -297,6 +297,17 @@ def test_thumbnails_beside_clips_are_left_out(clips: Path, tmp_path: Path) -> No
     assert any("12 files" in note and "are no clips" in note for note in data.notes)
 
 
+def test_published_views_by_command(run: Run, clips: Path, tmp_path: Path, swin: Swin) -> None:
+    views = ("--clips", "2", "--crops", "3")
+    code, _, _ = swin("evaluate", run.path, clips, *views, "--workers", "0", "--out", tmp_path)
+    report = json.loads((tmp_path / "evaluation.json").read_text())
+    assert (code, report["clips"], report["crops"]) == (0, 2, 3)
+    figures = swinkit.evaluate(run.model, clips, clips=2, crops=3, **OPTIONS)
+    assert report["metrics"] == pytest.approx(figures)
+    code, _, err = swin("evaluate", run.path, clips, "--crops", "two")
+    assert (code, "input should be 1, 3 or 5" in err) == (2, True)
+
+
 def test_shards_of_clips(clips: Path, tmp_path: Path) -> None:
     from swinkit.api import shard_data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import random
 import struct
 from collections.abc import Iterator, Sequence
@@ -141,6 +142,25 @@ def test_every_frame_ends_where_the_video_does(tmp_path: Path) -> None:
         assert [number_of(image) for image in footage.every(3)] == list(range(0, 40, 3))
     with open_footage(f"{path}#t=0.4,0.8") as footage:
         assert [number_of(image) for image in footage.every()] == list(range(10, 20))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads as Linux tells them")
+def test_a_closed_video_leaves_no_decoder_to_the_garbage(tmp_path: Path) -> None:
+    """Else a forked loader process, which has none of its threads, would wait for them for ever."""
+    path = write_video(tmp_path / "a.mp4", 100)
+
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    gc.disable()
+    try:
+        before = threads()
+        with open_footage(path, threads=4) as footage:
+            next(footage.frames([3]))
+            assert threads() >= before + 4
+        assert threads() == before
+    finally:
+        gc.enable()
 
 
 def test_uneven_frames_are_shown_when_they_are_due(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ _UPRIGHT = {
     (0, 1, 1, 0): Image.Transpose.TRANSPOSE,
     (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
 }
+_TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+_LYING = tuple(turn for (a, _, _, _), turn in _UPRIGHT.items() if a == 0)
 
 
 class Shot(NamedTuple):
@@ -71,6 +73,7 @@ class Reel:
         self._shots: Iterator[Shot] = iter(())
         self._shown: Shot | None = None
         self._ahead: Shot | None = None
+        self._turn: Image.Transpose | None = None
         self._begun = self._damaged = False
         self._times = (0.0, 0.0)  # of the first and the last frame since the file was wound
         self._count = 0
@@ -111,9 +114,27 @@ class Reel:
         first, last = self._times
         return (self._count - 1) / (last - first) if self._count > 1 and last > first else None
 
+    def upright_size(self, frame: VideoFrame) -> tuple[int, int]:
+        """(height, width) of a frame as it is shown."""
+        return (frame.width, frame.height) if self._turn in _LYING else (frame.height, frame.width)
+
+    def picture(self, frame: VideoFrame, at_least: int | None) -> Image.Image:
+        """RGB and upright; large ones at 1/2, 1/4 … as long as the short side keeps `at_least` pixels."""
+        factor = 1
+        while at_least and min(frame.width, frame.height) // (2 * factor) >= at_least:
+            factor *= 2
+        if factor > 1:
+            size = {"width": frame.width // factor, "height": frame.height // factor}
+            frame = frame.reformat(**size, format="rgb24", interpolation="AREA")
+        # not `to_image`, which copies twice
+        image = Image.fromarray(frame.to_ndarray(format="rgb24"))
+        return image if self._turn is None else image.transpose(self._turn)
+
     def close(self) -> None:
-        """Let the file go."""
+        """Let the file go, and its decoder at once: freed as garbage in a forked process, it would hang."""
+        self._shots, self._shown, self._ahead = iter(()), None, None
         self._container.close()
+        vars(self).pop("_stream", None)
 
     def _wind(self, moment: float) -> None:
         """Begin at the key frame before a moment, where that saves decoding; else go on from here."""
@@ -133,6 +154,7 @@ class Reel:
         self._shots = self._decoded()
         self._ahead = next(self._shots, None)
         if self._ahead is not None:
+            self._turn = _turn_of(self._ahead.frame)
             self._start += self._ahead.time
             self._times = (0.0, 0.0)
             self._ahead = self._ahead._replace(time=0.0, end=self._ahead.end - self._ahead.time)
@@ -249,29 +271,14 @@ def _picture_stream(container: InputContainer, name: str) -> VideoStream:
     raise ClipError(f"{name} holds {sound}; remove it, or give the video.")
 
 
-def upright_size(frame: VideoFrame) -> tuple[int, int]:
-    """(height, width) of a frame as it is shown."""
-    lying = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270, Image.Transpose.TRANSPOSE)
-    turned = _turn_of(frame) in (*lying, Image.Transpose.TRANSVERSE)
-    return (frame.width, frame.height) if turned else (frame.height, frame.width)
-
-
-def as_image(frame: VideoFrame, at_least: int | None) -> Image.Image:
-    """RGB and upright; large ones at 1/2, 1/4 … as long as the short side keeps `at_least` pixels."""
-    factor, turn = 1, _turn_of(frame)
-    while at_least and min(frame.width, frame.height) // (2 * factor) >= at_least:
-        factor *= 2
-    if factor > 1:
-        size = {"width": frame.width // factor, "height": frame.height // factor}
-        frame = frame.reformat(**size, format="rgb24", interpolation="AREA")
-    # not `to_image`, which copies twice
-    image = Image.fromarray(frame.to_ndarray(format="rgb24"))
-    return image if turn is None else image.transpose(turn)
-
-
 def _turn_of(frame: VideoFrame) -> Image.Transpose | None:
     """How to turn or mirror a frame, that it is upright."""
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    # of a small copy: who asks a frame for its side data ties it into a cycle
+    copy = frame.reformat(width=16, height=16, format="gray")
+    try:
+        matrix: Any = copy.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # of a kind that PyAV does not know, beside which mirrors go unseen
+        return _TURNS.get(frame.rotation % 360)
     if matrix is None:
         return None
     a, b, _, c, d = np.sign(np.round(np.frombuffer(matrix, np.int32)[:5] / 2**16)).astype(int).tolist()

@@ -22,7 +22,7 @@ from PIL import Image
 
 from swinkit.data.finding import frames_in
 from swinkit.data.reading import read_image, read_sized
-from swinkit.data.reel import Reel, as_image, upright_size
+from swinkit.data.reel import Reel
 from swinkit.errors import ClipError, ConfigError, ImageError
 
 FEWEST = 2  # frames that show motion
@@ -252,8 +252,8 @@ class VideoFile(Footage):
         frame = self._reel.at(self._begin + (tick + 0.5) / self._rate, strict=strict, late=late)
         if frame is None:
             return None
-        self.size = upright_size(frame)
-        return as_image(frame, at_least)
+        self.size = self._reel.upright_size(frame)
+        return self._reel.picture(frame, at_least)
 
     def true_rate(self) -> float | None:
         """As `Footage`."""

@@ -57,8 +57,8 @@ class Unreadable:
             self.broken.update(everyones)
             if too_many(len(self.broken), self.count):
                 raise RunError(
-                    f"{len(self.broken)} of {self.count} training {self.noun}s cannot be read, more than 1 %: "
-                    f"{listed(sorted(self.broken))} {self.path} lists all."
+                    f"{len(self.broken)} of {self.count} training {self.noun}s cannot be read, more than "
+                    f"1 %: {listed(sorted(self.broken))} {self.path} lists all."
                 )
         if new and rank() == 0:
             remark(self.console, f"Left out: {listed(new)}")
