@@ -137,12 +137,16 @@ class WindowAttention(nn.Module):
     def _eager(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> tuple[Tensor, Tensor]:
         """The oracle: (B, *padded, C) -> the same, and the weights (B, windows, heads, N, N)."""
         q, k, v = self._project(x, plan)
-        logits = ((q * self.scale) @ k.transpose(-2, -1)).unflatten(0, (x.shape[0], -1)) + bias
+        logits = (q * self.scale) @ k.transpose(-2, -1)
+        if logits.dtype == bias.dtype and (x.shape[0] == 1 or bias.shape[0] == 1):
+            logits += bias  # in place, for these are the largest tensors by far
+        else:
+            logits = (logits.unflatten(0, (x.shape[0], -1)) + bias).flatten(0, 1)
         # softmax in fp32 at least
         precise = torch.promote_types(logits.dtype, torch.float32)
         weights = logits.softmax(-1, dtype=precise).to(v.dtype)
-        out = F.dropout(weights.flatten(0, 1), self.attn_drop, self.training) @ v
-        return _joined(out, x.shape[0], plan), weights
+        out = F.dropout(weights, self.attn_drop, self.training) @ v
+        return _joined(out, x.shape[0], plan), weights.unflatten(0, (x.shape[0], -1))
 
     def _sdpa(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> Tensor:
         """Torch's fused attention; windows stand with the heads, so that their biases broadcast over B."""
