@@ -126,6 +126,18 @@ def test_help_and_version(swin: Swin) -> None:
     assert all(word in ended.out for word in words)
 
 
+@pytest.mark.parametrize("numbers", [("0.1", "0.2", "0.3"), ("0.1", "--mean", "0.2", "--mean", "0.3")])
+def test_several_numbers_of_an_option(
+    swin: Swin, dataset: Path, numbers: tuple[str, ...], tmp_path: Path
+) -> None:
+    out = ("--out", tmp_path / "run", "--epochs", "1")
+    ended = swin(
+        "train", dataset, "--model", "swin_pico", "--mean", *numbers, "--std", "1", "1", "1", *out, *LIGHT
+    )
+    assert ended.code == 0
+    assert read_yaml(tmp_path / "run" / "config.yaml")["mean"] == [0.1, 0.2, 0.3]
+
+
 def test_python_m_swinkit_is_swin() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "swinkit", "--version"], capture_output=True, text=True, check=True

@@ -29,7 +29,7 @@ app = App(
     help="Swin transformers: train, evaluate, predict.",
     version=__version__,
     help_format="plaintext",  # markdown would take 60 ms to import
-    default_parameter=Parameter(negative_iterable=()),
+    default_parameter=Parameter(negative_iterable=(), consume_multiple=True),
     suppress_keyboard_interrupt=False,
 )
 for _verb, _help in VERBS.items():
