@@ -57,6 +57,33 @@ def test_logits_and_gradients(name: str) -> None:
         torch.testing.assert_close(head.get_parameter(key).grad, expected, atol=atol, rtol=0.0)
 
 
+RESNET, VIT = (256, 512, 1024, 2048), (1024, 1024, 1024, 1024)
+# (head, its options, channels of the backbone's maps, parameters of the decode heads in counts.json)
+PUBLISHED: list[tuple[type[DenseHead], dict[str, Any], tuple[int, ...], int]] = [
+    (UPerHead, {}, (96, 192, 384, 768), 31_497_366),
+    (UPerHead, {}, (128, 256, 512, 1024), 33_315_990),
+    (SSformerHead, {}, (128, 256, 512, 1024), 794_774),
+    (FCNHead, {"channels": 512, "convs": 2, "concat": True}, RESNET, 23_672_982),
+    (ASPPHead, {}, RESNET, 17_765_126),
+    (DMHead, {}, RESNET, 27_351_190),
+    (PSPHead, {}, RESNET, 23_150_742),
+    (PSAHead, {"window": (66, 66)}, RESNET, 28_139_670),
+    (SETRHead, {}, VIT, 4_171_414),
+    (FCNHead, {"index": 2}, (96, 192, 384, 768), 923_798),
+    (FCNHead, {"index": 2}, RESNET, 2_398_358),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "channels", "parameters"), PUBLISHED)
+def test_published_sizes(
+    kind: type[DenseHead], options: dict[str, Any], channels: tuple[int, ...], parameters: int
+) -> None:
+    features = [FeatureSpec(count, 4 * 2**i) for i, count in enumerate(channels)]
+    with torch.device("meta"):
+        head = kind(features, 150, **options)
+    assert sum(p.numel() for p in head.parameters()) == parameters
+
+
 def test_weights_of_a_window_over_the_map() -> None:
     golden = load_golden("head_psa")
     collect = spread(golden.inputs["psamask"], (11, 11))

@@ -12,7 +12,10 @@ from swinkit.heads.dense import ConvNorm, DenseHead, resize
 
 
 class FCNHead(DenseHead):
-    """3×3 convolutions of one map, which `concat` puts beside their result; mmseg `decode_heads/fcn_head.py`."""
+    """3×3 convolutions of one map, which `concat` puts beside their result.
+
+    mmseg `decode_heads/fcn_head.py`.
+    """
 
     def __init__(
         self,
