@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.segmentation import dice_score
 
-from swinkit.heads.losses import IGNORED, cross_entropy, dice_loss, focal_loss, ohem_cross_entropy
+from swinkit.features import IGNORED
+from swinkit.heads.losses import cross_entropy, dice_loss, focal_loss, ohem_cross_entropy
 
 LOSSES: list[Callable[..., Tensor]] = [cross_entropy, ohem_cross_entropy, dice_loss, focal_loss]
 

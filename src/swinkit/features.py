@@ -1,8 +1,10 @@
-"""The one word that backbones and heads share."""
+"""The words that backbones, heads and data share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+IGNORED = 255  # class id of places that count for nothing
 
 
 @dataclass(frozen=True)

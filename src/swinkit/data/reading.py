@@ -111,6 +111,30 @@ def read_channels(
     return Planes.of(array), array.shape[:2]
 
 
+def read_labels(path: str | Path, *, colours: bool = False) -> NDArray[Any]:
+    """What a mask of classes holds: numbers (H, W), of a palette its indices; with `colours` RGB (H, W, 3).
+
+    Raises ImageError as `read_image`, and for a JPEG, whose compression invents labels.
+    """
+    path = Path(path)
+    try:
+        with open_file(path) as file:
+            stored = _read_array(file, path, 3 if colours else 1)
+            if stored is None:
+                image = _open(file, path)
+                if isinstance(image, JpegImagePlugin.JpegImageFile):
+                    raise ImageError(f"{path} is a JPEG, whose compression invents labels; give a PNG.")
+                _limit_size(image, path, None)
+                stored = np.asarray(image.convert("RGB") if colours else image)
+    except Exception as error:
+        raise _explain(path, error) from error
+    channels = 1 if stored.ndim == 2 else stored.shape[2]
+    if channels != (3 if colours else 1):
+        kind = "a picture in colours" if channels > 1 else "of one channel"
+        raise ImageError(f"{path} is {kind}: say which {'number' if colours else 'colour'} is which class.")
+    return stored if colours else stored.reshape(stored.shape[:2])
+
+
 def read_preview(path: str | Path, *, at_least: int | None = None) -> Image.Image:
     """A picture for people: RGB, of many channels the first three, each stretched over its range."""
     try:

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORED = 255
+from swinkit.features import IGNORED
+
 Average = Literal["all", "valid"]
 
 
