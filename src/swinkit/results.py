@@ -12,11 +12,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from swinkit.data.video import with_span
-from swinkit.explain.canvas import caption
+from swinkit.errors import ConfigError, nearest
+from swinkit.explain.canvas import caption, legend
 from swinkit.files import write_text
+from swinkit.labels import Colour
+from swinkit.shapes import coco_rle, geojson
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,62 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationMap(Result):
+    """The class of every pixel: ids `labels` (H, W) uint8, with all names and colours of the model."""
+
+    labels: NDArray[np.uint8]
+    names: tuple[str, ...]
+    colours: tuple[Colour, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.labels.shape[0], self.labels.shape[1]
+
+    def areas(self) -> dict[str, int]:
+        """Pixels of each class that is there, the largest first."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.names)).tolist()
+        found = [(name, count) for name, count in zip(self.names, counts, strict=True) if count]
+        return dict(sorted(found, key=lambda pair: -pair[1]))
+
+    def mask(self, name: str) -> NDArray[np.bool_]:
+        """Where a class is (H, W); ConfigError for one that the model does not know."""
+        if name not in self.names:
+            raise ConfigError(f"There is no class {name!r}: {nearest(name, self.names)}")
+        found: NDArray[np.bool_] = self.labels == self.names.index(name)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """`path`, `size` and the classes with id, name, pixels and COCO's run lengths."""
+        classes = [
+            {"id": self.names.index(name), "name": name, "pixels": count, "rle": coco_rle(self.mask(name))}
+            for name, count in self.areas().items()
+        ]
+        return {"path": self.path, "size": list(self.size), "classes": classes}
+
+    def to_geojson(self) -> dict[str, Any]:
+        """A FeatureCollection with a MultiPolygon of each class, in pixels, y downward."""
+        return geojson({name: self.mask(name) for name in self.areas()})
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Name and share of the picture of each class."""
+        return [(name, f"{count / self.labels.size:.1%}") for name, count in self.areas().items()]
+
+    def index_image(self) -> Image.Image:
+        """A picture whose values are the class ids, shown in their colours: to be saved as PNG."""
+        image = Image.fromarray(self.labels, "P")
+        image.putpalette([channel for colour in self.colours for channel in colour])
+        return image
+
+    def draw(self, image: Image.Image, strength: float = 0.55) -> Image.Image:
+        """The colours of the classes over the picture, and below it their names."""
+        colours = self.index_image().convert("RGB")
+        page = Image.blend(image.convert("RGB").resize(colours.size), colours, strength)
+        shown = {name: self.colours[self.names.index(name)] for name in self.areas()}
+        return legend(page, shown)
 
 
 @dataclass(frozen=True)

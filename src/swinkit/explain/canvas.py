@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,29 @@ def caption(image: Image.Image, lines: list[str]) -> Image.Image:
     draw = ImageDraw.Draw(page)
     for i, line in enumerate(lines):
         draw.text((size // 2, image.height + i * step + size // 6), line, INK, font)
+    return page
+
+
+def legend(image: Image.Image, colours: Mapping[str, tuple[int, int, int]]) -> Image.Image:
+    """The picture, small ones enlarged, with squares of colour and their names below it, in rows."""
+    image = enlarge(image)
+    size = max(13, min(image.width // 30, 32))
+    font, step = font_for("".join(colours), size), round(size * 1.5)
+    places: list[tuple[int, int]] = []
+    x = y = 0
+    for name in colours:
+        width = step + round(font.getlength(name)) + size
+        if x and x + width > image.width:
+            x, y = 0, y + step
+        places.append((x, y))
+        x += width
+    page = Image.new("RGB", (image.width, image.height + y + step + size // 2), PAPER)
+    page.paste(image, (0, 0))
+    draw = ImageDraw.Draw(page)
+    for (name, colour), (x, y) in zip(colours.items(), places, strict=True):
+        top = image.height + y + size // 2
+        draw.rectangle((x + size // 4, top, x + size // 4 + size, top + size), colour)
+        draw.text((x + step, top - size // 8), name, INK, font)
     return page
 
 
