@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from swinkit.data.finding import natural_key
 from swinkit.data.folders import read_folder
 from swinkit.data.lists import find_lists, read_lists
 from swinkit.data.media import Medium
-from swinkit.data.samples import ClassData, Entry, Found, Samples, some
+from swinkit.data.samples import ClassData, Entry, Found, Samples, draw_key, some
 from swinkit.data.shards import find_shards, read_shards
 from swinkit.data.synsets import SYNSET, readable_names, translation
 from swinkit.data.tables import BETWEEN, Row, Table, read_table, write_table
@@ -196,7 +195,7 @@ def _draw_val(found: Found, fraction: float, seed: int) -> None:
         if len(entries) < 2:
             continue
         count = min(max(1, round(len(entries) * fraction)), len(entries) - 1)
-        for entry in sorted(entries, key=lambda entry: _draw_key(Path(entry.path), found.root, seed)):
+        for entry in sorted(entries, key=lambda entry: draw_key(Path(entry.path), found.root, seed)):
             if count and all(times[name] > 1 for name in entry.labels):  # each class keeps one in train
                 drawn.add(entry.path)
                 times.subtract(entry.labels)
@@ -205,11 +204,6 @@ def _draw_val(found: Found, fraction: float, seed: int) -> None:
         train = found.splits["train"]
         found.splits["train"] = [entry for entry in train if entry.path not in drawn]
         found.splits["val"] = [entry for entry in train if entry.path in drawn]
-
-
-def _draw_key(path: Path, root: Path, seed: int) -> bytes:
-    relative = path.relative_to(root) if path.is_relative_to(root) else path
-    return hashlib.sha256(f"{seed}/{relative.as_posix()}".encode(errors="surrogateescape")).digest()
 
 
 def _apply_split_file(found: Found, split_file: Path) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -170,6 +171,12 @@ class Found:
         """All files."""
         for entries in self.splits.values():
             yield from entries
+
+
+def draw_key(path: Path, root: Path, seed: int) -> bytes:
+    """A hash of seed and relative path, to draw files by: the same wherever they lie and however listed."""
+    relative = path.relative_to(root) if path.is_relative_to(root) else path
+    return hashlib.sha256(f"{seed}/{relative.as_posix()}".encode(errors="surrogateescape")).digest()
 
 
 def some(names: Iterable[str], limit: int = 8) -> str:
