@@ -1,0 +1,117 @@
+"""A picture and its mask on their way to tensors: varied alike in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from swinkit.features import IGNORED
+
+Mask = NDArray[np.uint8]
+TRIES = 10  # for a crop in which no class has too much
+
+
+def fitted(size: tuple[int, int], limits: tuple[float, float]) -> tuple[int, int]:
+    """(height, width) of a picture that fits in: its long side below the larger limit, its short the smaller.
+
+    As mmcv's `imrescale`, larger or smaller than it was; no side below 1.
+    """
+    factor = min(max(limits) / max(size), min(limits) / min(size))
+    height, width = (max(1, int(side * factor + 0.5)) for side in size)
+    return height, width
+
+
+@dataclass(frozen=True)
+class PairTransform:
+    """Picture and mask for training: resized by a random factor, cut, mirrored, distorted in colour, padded.
+
+    `crop` is (height, width); `limits` (long side, short side) times a factor from `ratios` bound the picture
+    before it is cut. A crop in which a class has a share of `most` (below 1) or more is drawn anew. As mmseg's
+    `datasets/pipelines/transforms.py`; draws from torch's global generator.
+    """
+
+    crop: tuple[int, int]
+    limits: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    ratios: tuple[float, float] = (0.5, 2.0)
+    most: float = 0.75
+    flip: float = 0.5
+    distort: bool = True
+
+    def __call__(self, image: Image.Image, mask: Mask) -> tuple[Tensor, Tensor]:
+        """RGB picture and class ids (H, W) -> (3, *crop) float32 and (*crop) int64; ignored where padded."""
+        low, high = self.ratios
+        factor = low + (high - low) * torch.rand(()).item()
+        height, width = fitted(mask.shape[:2], (self.limits[0] * factor, self.limits[1] * factor))
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        mask = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+        rows, columns = self._draw(mask)
+        image = image.crop((columns.start, rows.start, columns.stop, rows.stop))
+        mask = mask[rows, columns]
+        if torch.rand(()).item() < self.flip:
+            image, mask = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), mask[:, ::-1]
+        if self.distort:
+            image = distorted(image)
+        return self._padded(image, mask)
+
+    def _draw(self, mask: Mask) -> tuple[slice, slice]:
+        """Rows and columns of a crop, or of all there is."""
+        sides = [min(have, wanted) for have, wanted in zip(mask.shape, self.crop, strict=True)]
+        for _ in range(TRIES):
+            starts = [
+                int(torch.randint(have - side + 1, ()).item())
+                for have, side in zip(mask.shape, sides, strict=True)
+            ]
+            rows, columns = (slice(start, start + side) for start, side in zip(starts, sides, strict=True))
+            counts = np.bincount(mask[rows, columns].ravel(), minlength=IGNORED + 1)[:IGNORED]
+            if self.most >= 1 or ((counts > 0).sum() > 1 and counts.max() < self.most * counts.sum()):
+                break
+        return rows, columns
+
+    def _padded(self, image: Image.Image, mask: Mask) -> tuple[Tensor, Tensor]:
+        """Normalised and brought to the size of the crop: the mean, and ignored, to the right and below."""
+        mean, std = (np.array(numbers, np.float32) for numbers in (self.mean, self.std))
+        values = (np.asarray(image, np.float32) / np.float32(255) - mean) / std
+        height, width = mask.shape
+        picture = torch.zeros(3, *self.crop)
+        labels = torch.full(self.crop, IGNORED, dtype=torch.int64)
+        picture[:, :height, :width] = torch.from_numpy(values).permute(2, 0, 1)
+        labels[:height, :width] = torch.from_numpy(mask.astype(np.int64))
+        return picture, labels
+
+
+def distorted(image: Image.Image) -> Image.Image:
+    """Other brightness, contrast, saturation and hue of an RGB picture, each by a chance of one half.
+
+    SSD's photometric distortion, in mmseg's order and ranges: ±32 of 255, factors 0.5 to 1.5, ±18 of 180.
+    """
+    chances = torch.rand(5).tolist()
+    brightness, contrast, saturation, hue = torch.rand(4).tolist()
+    early = chances[4] < 0.5  # contrast before the colours, or after them
+    pixels = np.asarray(image, np.float32)
+    if chances[0] < 0.5:
+        pixels = _rounded(pixels + (2 * brightness - 1) * 32)
+    if early and chances[1] < 0.5:
+        pixels = _rounded(pixels * (0.5 + contrast))
+    if chances[2] < 0.5 or chances[3] < 0.5:
+        colours = np.asarray(Image.fromarray(pixels.astype(np.uint8)).convert("HSV"), np.float32).copy()
+        if chances[2] < 0.5:
+            colours[..., 1] = _rounded(colours[..., 1] * (0.5 + saturation))
+        if chances[3] < 0.5:
+            colours[..., 0] = (colours[..., 0] + np.round((2 * hue - 1) * 18 * 256 / 180)) % 256
+        pixels = np.asarray(Image.fromarray(colours.astype(np.uint8), "HSV").convert("RGB"), np.float32)
+    if not early and chances[1] < 0.5:
+        pixels = _rounded(pixels * (0.5 + contrast))
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def _rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """To what 8 bits hold, cut off as there."""
+    held: NDArray[np.float32] = np.floor(np.clip(values, 0, 255))
+    return held
