@@ -31,8 +31,8 @@ class PairTransform:
     """Picture and mask for training: resized by a random factor, cut, mirrored, distorted in colour, padded.
 
     `crop` is (height, width); `limits` (long side, short side) times a factor from `ratios` bound the picture
-    before it is cut. A crop in which a class has a share of `most` (below 1) or more is drawn anew. As mmseg's
-    `datasets/pipelines/transforms.py`; draws from torch's global generator.
+    before it is cut. A crop in which a class has a share of `most` (below 1) or more is drawn anew. As in
+    mmseg's `datasets/pipelines/transforms.py`; draws from torch's global generator.
     """
 
     crop: tuple[int, int]
