@@ -60,22 +60,23 @@ def read_annotations(files: Iterable[Path], root: Path) -> Found:
     places = _places(root)
     for path in files:
         told = list(_kinetics(path) if path.suffix.lower() == ".csv" else _something(path))
-        entries = [
-            (video.part, Entry(place, (video.label,))) for video in told if (place := _find(video, places))
-        ]
-        if not entries:
-            example = f" such as {told[0].trimmed or told[0].name}.mp4" if told else ""
+        missing = []
+        for video in told:
+            place = _find(video, places)
+            if place is None:
+                missing.append(video.trimmed or video.name)
+            else:
+                found.splits.setdefault(video.part, []).append(Entry(place, (video.label,)))
+        if len(missing) == len(told):
+            example = f" such as {missing[0]}.mp4" if missing else ""
             raise DataError(
                 f"None of the {len(told)} videos of {path}{example} lies below {root}; check the path."
             )
-        if len(entries) < len(told):
-            missing = [video.trimmed or video.name for video in told if not _find(video, places)]
+        if missing:
             found.notes.append(
                 f"{len(missing)} of {len(told)} videos of {path} are not below {root} and were left out: "
                 f"{some(missing, 3)}."
             )
-        for part, entry in entries:
-            found.splits.setdefault(part, []).append(entry)
         found.order = found.order or _order(path)
     strange = found.names() - set(found.order or found.names())
     if strange:

@@ -16,6 +16,7 @@ from swinkit.features import IGNORED
 from swinkit.labels import Colour
 
 LARGEST = 65_536  # numbers that a mask may hold
+_UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,6 @@ class LabelMap:
         for value, label in known.items():
             table[_number(value)] = label
         return table
-
-
-_UNKNOWN = -1
 
 
 def _number(value: int | Colour) -> int:

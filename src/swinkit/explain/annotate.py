@@ -26,7 +26,6 @@ class Names:
         make_folder(folder)
         self.folder = folder
         self._taken = {path.resolve() for path in inputs}
-        self._taken |= {path.resolve() for path in folder.iterdir() if not _is_ours(path)}
 
     def free(self, source: str | Path, *suffixes: str) -> list[Path]:
         """One name, with each of the suffixes; a stretch of a video is part of it."""
@@ -34,10 +33,14 @@ class Names:
         stem = file.stem if span is None else f"{file.stem}_{span[0]:g}-{span[1]:g}"
         for name in itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2))):
             places = [self.folder / f"{name}{suffix}" for suffix in suffixes]
-            if self._taken.isdisjoint(place.resolve() for place in places):
+            if all(map(self._is_free, places)):
                 break
         self._taken |= {place.resolve() for place in places}
         return places
+
+    def _is_free(self, place: Path) -> bool:
+        there = place.exists() or place.is_symlink()  # a link to nothing is the user's too
+        return place.resolve() not in self._taken and (not there or _is_ours(place))
 
 
 def _is_ours(path: Path) -> bool:
