@@ -19,9 +19,9 @@ from PIL import Image
 import swinkit
 import swinkit.training
 from swinkit import __version__
-from swinkit.config import read_yaml
 from swinkit.demo import unpack
 from swinkit.engine.run import Run
+from swinkit.settings import read_yaml
 from swinkit.variants import VARIANTS
 from tests.conftest import CLASSES, Ended, Swin, make_set, save_huge
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from swinkit.config import Clips, EvaluateConfig, PredictConfig, TrainConfig, merged
+from swinkit.config import Clips, EvaluateConfig, PredictConfig, TrainConfig
 from swinkit.core.backbone import SwinBackbone
 from swinkit.data.batching import in_order
 from swinkit.data.media import CLIPS, find_inputs, medium_for
@@ -25,6 +25,7 @@ from swinkit.models import backbone, create, load
 from swinkit.progress import console, print_notes, progress_bar, remark, show_changes
 from swinkit.recipes import read_recipe
 from swinkit.results import Failure, Result
+from swinkit.settings import merged
 from swinkit.tasks.base import Task
 from swinkit.weights.store import file_names
 from swinkit.weights.writing import spell

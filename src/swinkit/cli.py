@@ -77,7 +77,7 @@ def main() -> None:
 def _explained(error: CycloptsError) -> str:
     from pydantic import ValidationError
 
-    from swinkit.config import explain
+    from swinkit.settings import explain
 
     cause = error.__cause__
     return explain(cause) if isinstance(cause, ValidationError) else str(error)

@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeInt,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
-from swinkit.errors import ConfigError, nearest
+from swinkit.settings import Settings
 
 _IMAGENET = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0.226,))}
-
-
-class Settings(BaseModel):
-    """Base of all settings: immutable, and no unknown key passes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @classmethod
-    def checked(cls, values: Mapping[str, Any]) -> Self:
-        """Build from values, paths as text; ConfigError names the key at fault and the nearest right one."""
-        try:
-            return cls(**{k: str(value) if isinstance(value, Path) else value for k, value in values.items()})
-        except ValidationError as error:
-            raise ConfigError(explain(error, cls)) from error
 
 
 class Clips(Settings):
@@ -387,39 +363,6 @@ class TrainConfig(TrainOptions):
     )
 
 
-def merged(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The base with given options over it, group by group."""
-    result = dict(base)
-    for key, value in given.items():
-        old = result.get(key)
-        values = value.model_dump(exclude_unset=True) if isinstance(value, Settings) else value
-        result[key] = merged(old, values) if isinstance(old, dict) and isinstance(values, dict) else value
-    return result
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Keys and values of a YAML file; ConfigError where it cannot be read or is no mapping."""
-    import yaml  # here, for `swin --help` shall be quick
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from error
-    except yaml.YAMLError as error:
-        place = str(error).replace("\n", " ")
-        raise ConfigError(f"{path} is not valid YAML: {place}.") from error
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise ConfigError(f"{path} holds no settings: give lines of the form `epochs: 30`.")
-    return values
-
-
-def to_yaml(config: Settings) -> str:
-    """The settings as YAML that `read_yaml` takes back."""
-    import yaml
-
-    return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-
-
 def _crop(size: int) -> float:
     """Small pictures have no margin to lose; 384² and more is published without crop."""
     return 0.875 if 96 <= size < 384 else 1.0
@@ -427,19 +370,3 @@ def _crop(size: int) -> float:
 
 def _statistics(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return _IMAGENET.get(channels, ((0.5,) * channels, (0.5,) * channels))
-
-
-def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str:
-    """The first fault in one sentence; with `model`, an unknown key gets its nearest neighbour."""
-    fault = error.errors()[0]
-    *parents, key = fault["loc"] or ("value",)
-    where = ".".join(map(str, fault["loc"]))
-    if fault["type"] == "extra_forbidden" and model is not None:
-        owner: Any = model
-        for parent in parents:
-            owner = owner.model_fields[str(parent)].annotation
-        return f"There is no option {where!r}: {nearest(str(key), owner.model_fields)}"
-    message = fault["msg"].removeprefix("Value error, ")
-    if not fault["loc"]:  # of several options together
-        return f"{message}."
-    return f"{where}={fault['input']!r} does not fit: {message[0].lower()}{message[1:]}."

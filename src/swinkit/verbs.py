@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swinkit.config import Clips, EvaluateConfig, PredictConfig, TrainOptions, merged, read_yaml
+from swinkit.config import Clips, EvaluateConfig, PredictConfig, TrainOptions
 from swinkit.errors import ConfigError
+from swinkit.settings import merged, read_yaml
 
 if TYPE_CHECKING:
     from swinkit.results import Result

@@ -19,13 +19,14 @@ from safetensors.torch import load_file
 
 import swinkit
 from swinkit.api import outline_training
-from swinkit.config import TrainConfig, read_yaml
+from swinkit.config import TrainConfig
 from swinkit.data.batching import ImageDataset
 from swinkit.engine.callbacks import Checkpoint, ModelFiles, StopOnSignal
 from swinkit.engine.module import TrainingModule
 from swinkit.engine.run import Run, RunFolder, next_free
 from swinkit.engine.train import prepare
 from swinkit.errors import ConfigError, DataError, InterruptedRunError, RunError, WeightsError
+from swinkit.settings import read_yaml
 from tests.conftest import CLASSES, QUICK, make_set
 
 FAST = {**QUICK, "lr": 3e-3}

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from swinkit.config import read_yaml
 from swinkit.data.finding import naturally, pictures_among, walk_files
 from swinkit.data.masks import LabelMap
 from swinkit.data.samples import draw_key, some
 from swinkit.data.tables import SPLIT_NAMES
 from swinkit.errors import DataError, nearest
 from swinkit.labels import Colour, Labels
+from swinkit.settings import read_yaml
 
 DESCRIPTIONS = ("dataset.yaml", "config.yaml", "data.yaml")
 _IMAGES = ("images", "image", "img", "imgs", "JPEGImages")

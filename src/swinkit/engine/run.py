@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swinkit.config import TrainConfig, read_yaml, to_yaml
+from swinkit.config import TrainConfig
 from swinkit.errors import RunError
 from swinkit.files import write_text
+from swinkit.settings import read_yaml, to_yaml
 from swinkit.tasks.base import Task
 
 
