@@ -370,7 +370,7 @@ def test_ctrl_c_in_a_verb_is_code_130(swin: Swin, monkeypatch: pytest.MonkeyPatc
     def pressed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(swinkit.training, "open_classes", pressed)
+    monkeypatch.setattr(swinkit.training, "open_data", pressed)
     ended = swin("train", "data")
     assert (ended.code, ended.out) == (130, "")
     assert sentence in ended.err

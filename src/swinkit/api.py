@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from swinkit.config import Clips, EvaluateConfig, PredictConfig, TrainConfig
+from swinkit.config import Clips, EvaluateConfig, Masks, PredictConfig, TrainConfig
 from swinkit.core.backbone import SwinBackbone
-from swinkit.data.batching import in_order
-from swinkit.data.media import CLIPS, find_inputs, medium_for
+from swinkit.data.dataset import Data, open_data
+from swinkit.data.media import find_inputs, medium_for
 from swinkit.data.opening import open_classes
+from swinkit.data.pairs import MaskData, Pairs
 from swinkit.data.real import relabel
-from swinkit.data.samples import ClassData
-from swinkit.errors import ConfigError, DataError, InputError, RunError
-from swinkit.explain.annotate import Names, annotate
+from swinkit.data.samples import Samples
+from swinkit.errors import ConfigError, DataError, RunError
+from swinkit.explain.annotate import Names
 from swinkit.files import check_writable
-from swinkit.hardware import pick_batch_size, pick_device, pick_workers
+from swinkit.hardware import pick_device
 from swinkit.models import backbone, create, load
 from swinkit.progress import console, print_notes, progress_bar, remark, show_changes
 from swinkit.recipes import read_recipe
-from swinkit.results import Failure, Result
+from swinkit.results import Result
 from swinkit.settings import merged
 from swinkit.tasks.base import Task
 from swinkit.weights.store import file_names
@@ -59,7 +59,8 @@ def to_dialect(model: Task | SwinBackbone, dialect: str) -> dict[str, Tensor]:
         raise ConfigError(f"A {type(model).__name__} is no model of swinkit: load one.")
     if isinstance(model, SwinBackbone):
         return spell(model.state_dict(), model.config, dialect, dense=model.norms == "each")
-    return spell(file_names(model.state_dict()), model.backbone.config, dialect)
+    backbone = model.backbone
+    return spell(file_names(model.state_dict()), backbone.config, dialect, dense=backbone.norms == "each")
 
 
 def train(data: str | Path | None = None, *, resume: str | Path | None = None, **options: Any) -> Run:
@@ -100,22 +101,25 @@ def check_data(
     task: str | None = None,
     in_chans: int = 3,
     clip: Clips | None = None,
+    masks: Masks | None = None,
     progress: bool = True,
 ) -> DataReport:
     """Read every picture or clip of a data set: what is broken, what stands twice, how it is made up.
 
     `task` says what it is for where files do not tell, "video" for folders of frames; `clip` which frames the
-    model will take.
+    model will take; `masks` what values of masks mean.
     """
     from swinkit.data.check import check_classes
+    from swinkit.data.check_masks import check_masks
 
-    opened = open_classes(data, val_fraction=0, min_classes=1, medium=medium_for(task))
+    opened = open_data(data, task=task, masks=masks, val_fraction=0, min_classes=1)
     print_notes(opened.notes)
     with progress_bar(console(), enabled=progress) as bar:
         step = bar.add_task("check", total=sum(map(len, opened.splits.values())), speed="")
-        return check_classes(
-            opened, channels=in_chans, clip=clip, advance=lambda count: bar.advance(step, count)
-        )
+        advance = partial(bar.advance, step)
+        if isinstance(opened, MaskData):
+            return check_masks(opened, channels=in_chans, advance=advance)
+        return check_classes(opened, channels=in_chans, clip=clip, advance=advance)
 
 
 def shard_data(
@@ -154,16 +158,23 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     task = model if isinstance(model, Task) else _load(model)
     run = None if task.load_report is None else RunFolder.around(task.load_report.source)
     split_file = run.split_file if run and run.trained_on(data) else None
-    opened = open_classes(
-        data, val_fraction=0, classes=task.classes, split_file=split_file, medium=task.medium
+    opened = open_data(
+        data,
+        task=task.name,
+        masks=config,
+        val_fraction=0,
+        classes=task.classes,
+        split_file=split_file,
     )
     if opened.multi and not task.multi_label:
         raise DataError(
             f"{opened.root} gives {task.medium.noun}s several labels, but the model answers with one class."
         )
     split = _pick_split(opened, config.split)
-    samples = opened.splits[split]
+    samples: Samples | Pairs = opened.splits[split]
     if config.real is not None:
+        if isinstance(samples, Pairs):
+            raise ConfigError("real is for classifiers, and the model answers every pixel.")
         samples = relabel(samples, Path(config.real), classes=len(task.classes))
     print_notes(opened.notes)
     out = _place(config.out, run.path if run and not isinstance(model, Task) else None)
@@ -174,6 +185,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
         "clips": config.clips or task.clips,
         "crops": config.crops,
         "flip": config.flip,
+        **(config.limits if task.ragged else {}),
         "real": config.real,
     }
     return evaluate_split(task, samples, config, out=out, source=source, console=console())
@@ -197,18 +209,17 @@ def predict(
 
     A file that cannot be read gives a `Failure` and the others go on. With `out`, annotated pictures are
     written there. With `stream` a video gives a `Timeline` of its windows; in `out` then are a table, a film
-    and a picture of it, written as it runs. Raises at once where nothing is found or an option is wrong.
+    and a picture of it, written as it runs. A segmentation model takes videos too, frame by frame, and with
+    `tile` pictures of any size. Raises at once where nothing is found or an option is wrong.
     """
+    from swinkit.prediction import answer_files, set_up
+
     config = PredictConfig.checked(options)
     device = pick_device(config.device)
     task = model if isinstance(model, Task) else _load(model)
-    task.set_test_limits(**config.model_dump(include={"topk", "clips"} & config.model_fields_set))
-    files = find_inputs(paths, task.medium)
-    if config.stream and task.medium is not CLIPS:
-        raise ConfigError("stream is for videos, and the model takes images.")
+    files = find_inputs(paths, set_up(task, config))
     names = Names(Path(out), files) if out is not None else None
-    walk = _stream if config.stream else _predict
-    return walk(task.to(device), files, config, names)
+    return answer_files(task.to(device), files, config, names)
 
 
 def _load(source: str | Path) -> Task:
@@ -218,39 +229,6 @@ def _load(source: str | Path) -> Task:
     return model
 
 
-def _predict(task: Task, files: list[Path], config: PredictConfig, names: Names | None) -> Iterator[Result]:
-    dataset = task.dataset(files, clips=task.clips)
-    size = pick_batch_size(config.batch_size, shape=task.preprocessing.shape, device=task.device)
-    workers = pick_workers(
-        config.workers, images=len(files), device=task.device, shape=task.preprocessing.shape
-    )
-    remaining = iter(files)
-    for batch in in_order(dataset, batch_size=size, workers=workers):
-        answers = {result.path: result for result in task.answer(batch)} if len(batch) else {}
-        errors = iter(batch.unreadable)
-        for path in islice(remaining, len(batch) + len(batch.unreadable)):
-            result = answers.get(str(path)) or Failure(str(path), next(errors))
-            if names is not None:
-                annotate(result, names, task.medium)
-            yield result
-
-
-def _stream(task: Task, files: list[Path], config: PredictConfig, names: Names | None) -> Iterator[Result]:
-    """Timelines, one after the other."""
-    from swinkit.streaming import stream_video
-
-    for path in files:
-        with progress_bar(console(), enabled=config.progress) as bar:
-            step = bar.add_task(path.name, total=None, speed="")
-            try:
-                result: Result = stream_video(
-                    task, path, hop=config.hop, names=names, advance=partial(bar.update, step)
-                )
-            except InputError as error:
-                result = Failure(str(path), str(error))
-        yield result
-
-
 def outline_training(data: str | Path | None, **options: Any) -> Outline:
     """What `train` would do with the same options: groups, batches, schedule. Writes nothing."""
     from swinkit.training import outline_run
@@ -258,7 +236,7 @@ def outline_training(data: str | Path | None, **options: Any) -> Outline:
     return outline_run(_train_config(data, options))
 
 
-def _pick_split(data: ClassData, wanted: str | None) -> str:
+def _pick_split(data: Data, wanted: str | None) -> str:
     """The part to evaluate: as wanted, else val, else test, else all there is."""
     order = (wanted,) if wanted else ("val", "test", "train")
     for split in order:

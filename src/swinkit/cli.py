@@ -15,7 +15,7 @@ from swinkit.errors import ConfigError, InterruptedRunError, SwinkitError
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
 VERBS = {
-    "train": "Train a Swin on class folders; ends with its accuracy, pictures, and a file that predicts.",
+    "train": "Train on classes, clips or masks; ends with its accuracy, pictures, and a file that predicts.",
     "evaluate": "Measure a model on a data set; evaluation.json and pictures go to the run folder or --out.",
     "predict": "Name what pictures show; exit code 1 where one of them could not be read.",
     "models": "List architectures with size and cost, and published weights with figure and licence.",
@@ -48,6 +48,15 @@ data.command(
     help="Write tar files of many pictures each (WebDataset), where small files are slow to read.",
 )
 app.command(data)
+compare = App(
+    name="compare", help="Models beside those that they are published with.", help_format="plaintext"
+)
+compare.command(
+    "swinkit.verbs:compare_segmentation",
+    name="segmentation",
+    help="The published ADE20K table: parameters, MACs and images a second of every row at 512².",
+)
+app.command(compare)
 app.register_install_completion_command(add_to_startup=False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
@@ -27,12 +27,31 @@ class Clips(Settings):
     fps: float | None = Field(default=None, gt=0, description="Rate at which stride counts.")
 
 
+class Dense(Settings):
+    """To what size a picture is brought for a model that answers every pixel; its shape is kept, all of it.
+
+    It becomes as large as fits: its long side within `long`, its short one within `short`. None: it stays.
+    """
+
+    short: int | None = Field(default=None, ge=1)
+    long: int | None = Field(default=None, ge=1)
+
+    @property
+    def stated(self) -> tuple[int, int] | None:
+        """(long side, short side); None where pictures stay as they are."""
+        return None if self.short is None else (self.long or 2**31, self.short)
+
+    def limits(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(long side, short side) for a picture of that size."""
+        return self.stated or (max(size), min(size))
+
+
 class Preprocessing(Settings):
     """How an image or a video becomes the input of a model; it travels with the weights.
 
     The short side is resized to round(size / crop) pixels, then the central square of `size` is cut out.
     `mean` and `std` hold for pixels in 0..1, one number a channel; ImageNet's, or their mean for grey. `clip`
-    is for videos.
+    is for videos. With `dense` nothing is cut, and `size` is that of the crops of training.
     """
 
     size: int = Field(ge=1)
@@ -42,6 +61,7 @@ class Preprocessing(Settings):
     std: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[1])
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     clip: Clips | None = None
+    dense: Dense | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -95,6 +115,15 @@ class Augmentation(Settings):
     label_smoothing: float = Field(
         default=0.1, ge=0, lt=1, description="Share of the target that is spread over all classes."
     )
+    resize: tuple[float, float] = Field(
+        default=(0.5, 2.0), description="With masks: smallest and largest factor before a crop is cut."
+    )
+    largest_class: float = Field(
+        default=0.75, gt=0, le=1, description="With masks: share of a crop that no class shall reach."
+    )
+    distortion: bool = Field(
+        default=True, description="With masks: vary brightness, contrast, saturation and hue."
+    )
 
     @field_validator("randaugment")
     @classmethod
@@ -113,6 +142,8 @@ class Augmentation(Settings):
             )
         if not 0 < self.crop_ratio[0] <= self.crop_ratio[1]:
             raise ValueError(f"crop_ratio is {self.crop_ratio}; give two numbers above 0, the smaller first")
+        if not 0 < self.resize[0] <= self.resize[1]:
+            raise ValueError(f"resize is {self.resize}; give two numbers above 0, the smaller first")
         return self
 
     def shift_for(self, size: int) -> int:
@@ -139,7 +170,43 @@ class Compute(Settings):
     progress: bool = Field(default=True, description="Show progress on screen (stderr).")
 
 
-class PredictConfig(Compute):
+class Views(Compute):
+    """How a picture is answered whose every pixel is, in prediction and evaluation."""
+
+    flip: bool = Field(default=False, description="Answer each picture and its mirror image; mean of both.")
+    scales: tuple[float, ...] = Field(
+        default=(1.0,),
+        min_length=1,
+        description="Segmentation: sizes at which to answer, times the usual one; mean of all.",
+    )
+    slide: int | None = Field(
+        default=None,
+        ge=1,
+        description="Segmentation: answer by windows of this side that slide over the resized picture.",
+    )
+    stride: int | None = Field(
+        default=None, ge=1, description="Step of the windows of slide or tile; by default two thirds."
+    )
+
+    @field_validator("scales")
+    @classmethod
+    def _positive(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
+        if min(scales) <= 0:
+            raise ValueError("give numbers above 0")
+        return scales
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What they say to a model whose every answer is a map."""
+        return {"scales": self.scales, "slide": self.slide or 0, "stride": self.stride}
+
+    @property
+    def are_usual(self) -> bool:
+        """Whether nothing is said that only such a model understands."""
+        return self.limits == {"scales": (1.0,), "slide": 0, "stride": None}
+
+
+class PredictConfig(Views):
     """Options of predict."""
 
     topk: int = Field(default=5, ge=1, description="Classes shown for an input.")
@@ -157,8 +224,21 @@ class PredictConfig(Compute):
         description="Seconds from one window of --stream to the next; by default half a window.",
     )
 
+    save: tuple[Literal["overlay", "colour", "index", "geojson"], ...] = Field(
+        default=("overlay",), description="Segmentation: what is written of each picture."
+    )
+    tile: int | None = Field(
+        default=None,
+        ge=1,
+        description="Segmentation: answer pictures of any size, not resized, by tiles of this side.",
+    )
+
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.tile is not None and (self.slide is not None or self.scales != (1.0,)):
+            raise ValueError("tile answers at the picture's own resolution; give no slide or scales with it")
+        if self.stride is not None and self.slide is None and self.tile is None:
+            raise ValueError("stride is the step of slide or tile; give one of them")
         if self.hop is not None and not self.stream:
             raise ValueError("hop is the step of stream; give both")
         if self.clips is not None and self.stream:
@@ -166,13 +246,24 @@ class PredictConfig(Compute):
         return self
 
 
-class EvaluateConfig(Compute):
+class Masks(Settings):
+    """What the values of masks mean, where the data do not say it, or otherwise than they do."""
+
+    label_map: str | None = Field(
+        default=None,
+        description="Masks: a description in YAML, or ade20k, cityscapes, coco-stuff, voc, camvid.",
+    )
+    ignore_index: tuple[NonNegativeInt, ...] = Field(
+        default=(), description="Masks: more values that count for nothing."
+    )
+
+
+class EvaluateConfig(Views, Masks):
     """Options of evaluate."""
 
     split: Literal["train", "val", "test"] | None = Field(
         default=None, description="Part of the data; by default val, else test, else all."
     )
-    flip: bool = Field(default=False, description="Answer each picture and its mirror image; mean of both.")
     clips: int | None = Field(
         default=None, ge=1, description="Clips spread over each video; mean of all; by default the model's."
     )
@@ -195,7 +286,7 @@ class EvaluateConfig(Compute):
         return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
-class TrainOptions(Compute):
+class TrainOptions(Compute, Masks):
     """Options of train."""
 
     model: str = Field(
@@ -204,8 +295,27 @@ class TrainOptions(Compute):
     recipe: str | None = Field(
         default=None, description="Published recipe or preset whose options hold where none are given."
     )
-    task: Literal["classify", "video"] | None = Field(
+    task: Literal["classify", "segment", "video"] | None = Field(
         default=None, description="What to train for; by default told by the model and the data."
+    )
+    head: str | None = Field(
+        default=None, description="Segmentation: upernet, ssformer, fcn, pspnet …; by default the model's."
+    )
+    channels: int | None = Field(default=None, ge=1, description="Segmentation: width of the head.")
+    auxiliary: int | None = Field(
+        default=None, ge=0, description="Segmentation: width of the auxiliary head; 0 for none."
+    )
+    loss: tuple[Literal["cross_entropy", "ohem", "focal", "dice"], ...] = Field(
+        default=("cross_entropy",), min_length=1, description="Segmentation: losses, which are summed."
+    )
+    average: Literal["all", "valid"] = Field(
+        default="all",
+        description="Segmentation: over all pixels, ignored ones too, as published; or labelled ones.",
+    )
+    short: int | None = Field(
+        default=None,
+        ge=0,
+        description="Segmentation: short side to which pictures are resized; by default img_size; 0: none.",
     )
     out: str | None = Field(default=None, description="Run folder; by default runs/MODEL-N.")
     epochs: int = Field(default=30, ge=1, description="Passes over the training images.")

@@ -6,12 +6,13 @@ import math
 from pathlib import Path
 
 from swinkit import api
+from swinkit.assembly import backbone_of, model_of
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, nearest
-from swinkit.models import backbone_of, model_of
 from swinkit.sources import open_named
 from swinkit.tasks.base import Task
+from swinkit.tasks.segment import Segmenter
 from swinkit.variants import VARIANTS
 from swinkit.weights.opening import Opened
 from swinkit.weights.store import LoadReport
@@ -46,7 +47,9 @@ def convert_file(source: str | Path, out: Path, *, to: str) -> LoadReport:
         labels = model.labels if isinstance(model, Task) else None
         net = model.backbone if isinstance(model, Task) else model
         maps = net.out_indices if net.norms == "each" else None
-        write_dialect(out, api.to_dialect(model, to), to, huggingface_config(net.config, labels, maps))
+        heads = model.settings() if isinstance(model, Segmenter) else None
+        extra = huggingface_config(net.config, labels, maps, heads)
+        write_dialect(out, api.to_dialect(model, to), to, extra)
     report = model.load_report
     assert isinstance(report, LoadReport)
     return report
@@ -57,7 +60,7 @@ def describe_file(source: str | Path) -> list[tuple[str, str]]:
     opened = open_named(source)
     config = opened.config
     size = config.input_size
-    tensors = opened.tensors.values()
+    tensors = [*opened.tensors.values(), *opened.dense.values()]
     rows = [
         ("file", opened.source),
         ("dialect", opened.dialect),
@@ -69,7 +72,7 @@ def describe_file(source: str | Path) -> list[tuple[str, str]]:
         ("fit", config.fit),
         ("absolute position", "yes" if config.absolute_position else "no"),
         ("classes", _classes(opened)),
-        ("parameters", f"{sum(math.prod(t.shape) for t in tensors) / 1e6:.2f} M in backbone and classifier"),
+        ("parameters", f"{sum(math.prod(t.shape) for t in tensors) / 1e6:.2f} M in backbone and head"),
     ]
     if opened.others:
         rows.append(("other tensors", f"{len(opened.others)}, such as {next(iter(opened.others))}"))
@@ -83,7 +86,12 @@ def describe_file(source: str | Path) -> list[tuple[str, str]]:
 def _what(opened: Opened) -> str:
     if opened.labels is None:
         return "a backbone whose maps have norms of their own" if opened.normed else "a backbone"
-    return {"classify": "an image classifier", "video": "a video classifier"}.get(opened.task, opened.task)
+    kinds = {
+        "classify": "an image classifier",
+        "video": "a video classifier",
+        "segment": f"a segmentation model ({opened.settings.get('head')})",
+    }
+    return kinds.get(opened.task, opened.task)
 
 
 def _variant(config: SwinConfig) -> str:

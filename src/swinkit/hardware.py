@@ -55,11 +55,17 @@ def _cpu_multiplies_bf16() -> bool:
 
 
 def pick_batch_size(
-    wanted: int | None, *, shape: tuple[int, ...], device: torch.device, images: int | None = None
+    wanted: int | None,
+    *,
+    shape: tuple[int, ...],
+    device: torch.device,
+    images: int | None = None,
+    dense: bool = False,
 ) -> int:
     """Inputs a step: a power of two by device and shape, (C, H, W) or (C, T, H, W).
 
-    With `images`, the length of a training epoch, one that leaves some updates in it.
+    With `images`, the length of a training epoch, one that leaves some updates in it; `dense` models answer
+    every pixel, which takes more memory, and two pictures at least for their batch norms.
     """
     if wanted is not None:
         return wanted
@@ -68,6 +74,8 @@ def pick_batch_size(
         fits = max(1, round(fits * 128**2 / (shape[1] / 2 * shape[2] * shape[3])))
     elif shape[-1] > 128:
         fits = max(8, int(fits * (128 / shape[-1]) ** 2))
+    if dense:
+        fits = max(2, fits // 4)
     if images is not None:
         fits = min(fits, max(8, images // 16))  # fewer than 16 updates an epoch learn slowly
     return 1 << (fits.bit_length() - 1)

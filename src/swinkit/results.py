@@ -19,9 +19,12 @@ from PIL import Image
 from swinkit.data.video import with_span
 from swinkit.errors import ConfigError, nearest
 from swinkit.explain.canvas import caption, legend
+from swinkit.explain.dense import overlaid
 from swinkit.files import write_text
 from swinkit.labels import Colour
 from swinkit.shapes import coco_rle, geojson
+
+STRIP = 2**24  # pixels that are counted at once
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,10 @@ class SegmentationMap(Result):
 
     def areas(self) -> dict[str, int]:
         """Pixels of each class that is there, the largest first."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.names)).tolist()
+        rows = max(1, STRIP // self.labels.shape[1])  # for the labels of a large picture lie in a file
+        parts = (self.labels[start : start + rows] for start in range(0, len(self.labels), rows))
+        each = (np.bincount(part.ravel(), minlength=len(self.names)) for part in parts)
+        counts = np.sum(list(each), axis=0).tolist()
         found = [(name, count) for name, count in zip(self.names, counts, strict=True) if count]
         return dict(sorted(found, key=lambda pair: -pair[1]))
 
@@ -139,9 +145,15 @@ class SegmentationMap(Result):
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """`path`, `size` and the classes with id, name, pixels and COCO's run lengths."""
+        """`path`, `size` and the classes with id, name, pixels, their share and COCO's run lengths."""
         classes = [
-            {"id": self.names.index(name), "name": name, "pixels": count, "rle": coco_rle(self.mask(name))}
+            {
+                "id": self.names.index(name),
+                "name": name,
+                "pixels": count,
+                "share": count / self.labels.size,
+                "rle": coco_rle(self.mask(name)),
+            }
             for name, count in self.areas().items()
         ]
         return {"path": self.path, "size": list(self.size), "classes": classes}
@@ -162,10 +174,30 @@ class SegmentationMap(Result):
 
     def draw(self, image: Image.Image, strength: float = 0.55) -> Image.Image:
         """The colours of the classes over the picture, and below it their names."""
-        colours = self.index_image().convert("RGB")
-        page = Image.blend(image.convert("RGB").resize(colours.size), colours, strength)
         shown = {name: self.colours[self.names.index(name)] for name in self.areas()}
-        return legend(page, shown)
+        return legend(overlaid(image, self.labels, self.colours, strength), shown)
+
+
+@dataclass(frozen=True)
+class SegmentedVideo(Result):
+    """What a video shows, frame by frame: mean share of the pixels of each class, the largest first."""
+
+    size: tuple[int, int]
+    frames: int
+    names: tuple[str, ...]
+    shares: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """`path`, `size`, the number of frames, and the classes with id, name and share."""
+        classes = [
+            {"id": self.names.index(name), "name": name, "share": share}
+            for name, share in self.shares.items()
+        ]
+        return {"path": self.path, "size": list(self.size), "frames": self.frames, "classes": classes}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Name and mean share of each class."""
+        return [(name, f"{share:.1%}") for name, share in self.shares.items()]
 
 
 @dataclass(frozen=True)
@@ -192,7 +224,8 @@ def write_json(results: Sequence[Result], path: Path) -> None:
 def write_csv(results: Sequence[Result], path: Path) -> None:
     """Write one row an answer, best first: path, rank, name, score, error.
 
-    A window of a video is its path with a stretch, `video.mp4#t=1.5,4`, which can be given to predict again.
+    Of a map of classes the score is the share of the pixels. A window of a video is its path with a stretch,
+    `video.mp4#t=1.5,4`, which can be given to predict again.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -204,7 +237,7 @@ def write_csv(results: Sequence[Result], path: Path) -> None:
             answers[with_span(result.path, moment["start"], moment["end"])] = moment["classes"]
         for place, classes in answers.items():
             for rank, row in enumerate(classes, start=1):
-                writer.writerow([place, rank, row["name"], row["score"], ""])
+                writer.writerow([place, rank, row["name"], row.get("score", row.get("share")), ""])
         if "error" in values:
             writer.writerow([result.path, "", "", "", values["error"]])
     write_text(path, text.getvalue())

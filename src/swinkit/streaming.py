@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from swinkit.config import Clips
+from swinkit.config import Clips, PredictConfig
 from swinkit.data.transforms import evaluation_transform
 from swinkit.data.video import open_footage
 from swinkit.errors import ClipError
@@ -42,12 +42,12 @@ class Sink(Protocol):
 def stream_video(
     task: Task,
     path: Path,
+    config: PredictConfig,
+    names: Names | None,
     *,
-    hop: float | None = None,
-    names: Names | None = None,
     advance: Advance = lambda *, completed, total: None,
 ) -> Timeline:
-    """Answer every window of a video; windows begin `hop` seconds apart, by default half a window.
+    """Answer every window of a video; windows begin `config.hop` seconds apart, by default half a window.
 
     With `names` a table and a film with the answers in it are written as it runs, so that whatever stops it
     leaves what was answered, and at the end a picture of the whole. Each frame is decoded once; damaged
@@ -60,7 +60,7 @@ def stream_video(
         footage = opened.enter_context(open_footage(path, rate=clip.fps))
         if footage.rate is None:
             raise ClipError(f"{path} is a folder of pictures without times: stream takes videos.")
-        windows = Windows(task, clip, footage.rate, hop)
+        windows = Windows(task, clip, footage.rate, config.hop)
         sinks: list[Sink] = []
         if names is not None:
             table, film, picture = names.free(path, ".csv", ".mp4", ".png")

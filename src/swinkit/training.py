@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from swinkit.assembly import LONG
 from swinkit.config import EvaluateConfig, Preprocessing, TrainConfig
 from swinkit.data.batching import check_headers
-from swinkit.data.media import CLIPS, Medium, medium_for
-from swinkit.data.opening import open_classes, save_split
-from swinkit.data.samples import ClassData
+from swinkit.data.dataset import Data, open_data, save_splits
+from swinkit.data.media import CLIPS
+from swinkit.data.pairs import MaskData
+from swinkit.data.samples import ClassData, Samples
 from swinkit.engine.evaluate import evaluate_split
 from swinkit.engine.faults import listed, too_many
 from swinkit.engine.launch import is_launcher, launch, node_rank
@@ -27,6 +28,7 @@ from swinkit.hardware import pick_device
 from swinkit.models import create, load, task_of
 from swinkit.progress import console, print_notes, remark, show_changes
 from swinkit.tasks.base import Task
+from swinkit.tasks.segment import Segmenter
 from swinkit.variants import VARIANTS
 
 HEADERS_READ = 200_000  # of a part; beyond, that would take longer than it saves
@@ -104,8 +106,8 @@ class _Ready(NamedTuple):
     """All that a run begins with: `data` are those `opened` without files that cannot be read."""
 
     config: TrainConfig
-    opened: ClassData
-    data: ClassData
+    opened: Data
+    data: Data
     model: Task
     plan: Plan
 
@@ -118,12 +120,13 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
     """Data, model and plan; nothing is written."""
     pick_device(config.device)  # a device that is not there shall not cost a scan of the data
     split_file = resumed.split_file if resumed else None
-    opened = open_classes(
+    opened = open_data(
         config.data,
+        task=_wanted_task(config),
+        masks=config,
         val_fraction=config.val_fraction,
         seed=config.seed,
         split_file=split_file,
-        medium=_wanted_medium(config),
     )
     if "model" not in config.model_fields_set and opened.medium is CLIPS:
         config = config.model_copy(update={"model": "swin3d_t"})
@@ -133,18 +136,19 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
     return _Ready(config, opened, data, model, prepare(model, len(data.splits["train"]), config))
 
 
-def _wanted_medium(config: TrainConfig) -> Medium | None:
-    """What the samples must be for the task that is stated, or that the model is for; None: as they are."""
+def _wanted_task(config: TrainConfig) -> str | None:
+    """The task that is stated, or that the model is for; None: that of the data, as classifiers learn any."""
     if config.task is None and "model" in config.model_fields_set:
-        return CLIPS if task_of(config.model) == "video" else None
-    return medium_for(config.task)
+        own = task_of(config.model)
+        return None if own == "classify" else own
+    return config.task
 
 
 def _open_folder(ready: _Ready, resumed: RunFolder | None) -> RunFolder:
     """The run folder, with the split and the notes; made last, so that a mistake leaves no litter."""
     folder = resumed or RunFolder.create(ready.config)
     if resumed is None:
-        save_split(ready.opened, folder.split_file)
+        save_splits(ready.opened, folder.split_file)
     else:
         remove_unfinished(folder.path)
     report = ready.model.load_report
@@ -157,7 +161,7 @@ def _open_folder(ready: _Ready, resumed: RunFolder | None) -> RunFolder:
     return folder
 
 
-def _final_figures(best: Task, data: ClassData, config: TrainConfig, folder: RunFolder) -> dict[str, float]:
+def _final_figures(best: Task, data: Data, config: TrainConfig, folder: RunFolder) -> dict[str, float]:
     """Figures of the best model on val and, as test_NAME, on test; pictures of the last of them."""
     options = EvaluateConfig(**config.model_dump(include={"device", "workers", "batch_size", "progress"}))
     figures: dict[str, float] = {}
@@ -175,27 +179,40 @@ def _final_figures(best: Task, data: ClassData, config: TrainConfig, folder: Run
     return figures
 
 
-def start_model(config: TrainConfig, data: ClassData) -> Task:
+def start_model(config: TrainConfig, data: Data) -> Task:
     """The model that training starts from: a variant with random weights, or a file.
 
-    For clips, weights of an image model are inflated.
+    For clips, weights of an image model are inflated; for masks, a classifier's get a dense head.
     """
-    given = _given(config, "img_size", "window", "in_chans", "drop_path")
+    given = _given(config, "img_size", "window", "in_chans", "drop_path", "head", "channels", "auxiliary")
+    task = "segment" if isinstance(data, MaskData) else "video" if data.medium is CLIPS else None
     if config.model in VARIANTS:
-        if data.medium is CLIPS and VARIANTS[config.model].task != "video":
+        if task == "video" and VARIANTS[config.model].task != task:
             raise ConfigError(
                 f"{data.root} holds clips, but {config.model} takes images: choose a video model such as "
                 "swin3d_t, or weights of an image model, which are inflated."
             )
         given = {"drop_path": 0.1, **given}
-        model = create(config.model, classes=data.classes, multi_label=data.multi, **given)
+        model = create(config.model, classes=data.classes, task=task, multi_label=data.multi, **given)
     else:
-        task = "video" if data.medium is CLIPS else None
-        model = load(config.model, task=task, classes=data.classes, multi_label=data.multi, **given)
+        several = None if task == "segment" else data.multi
+        model = load(config.model, task=task, classes=data.classes, multi_label=several, **given)
     model.preprocessing = _preprocessing(config, model.preprocessing)
+    if isinstance(data, MaskData):
+        model.labels = data.labels  # with their colours
+    if isinstance(model, Segmenter):
+        model.losses, model.average = config.loss, config.average
+    else:
+        names = [name for name in ("loss", "average", "short") if getattr(config, name) != _default(name)]
+        if names:
+            raise ConfigError(f"{' and '.join(names)}: for segmentation, and the data have no masks.")
     if config.class_weights == "balanced":
         model.weigh_classes(data.splits["train"].counts(len(data.classes)).tolist())
     return model
+
+
+def _default(name: str) -> Any:
+    return TrainConfig.model_fields[name].default
 
 
 def _preprocessing(config: TrainConfig, usual: Preprocessing) -> Preprocessing:
@@ -210,6 +227,8 @@ def _preprocessing(config: TrainConfig, usual: Preprocessing) -> Preprocessing:
     values = usual.model_dump() | _given(config, "mean", "std")
     if usual.clip is not None:
         values["clip"] |= clip
+    if usual.dense is not None and config.short is not None:
+        values["dense"] = {"short": config.short, "long": LONG * config.short} if config.short else {}
     return Preprocessing.checked(values)
 
 
@@ -218,7 +237,7 @@ def _given(config: TrainConfig, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(config, name)) is not None}
 
 
-def _readable(data: ClassData) -> ClassData:
+def _readable(data: Data) -> Data:
     """The data without files whose header cannot be read; these become notes.
 
     Raises DataError where none stays, or more are broken than a run may leave out. Of large data sets the
@@ -227,22 +246,18 @@ def _readable(data: ClassData) -> ClassData:
     if "train" not in data.splits:
         have = ", ".join(data.splits)
         raise DataError(f"{data.root} has no part train, only {have}: add a folder train of class folders.")
-    splits, notes = {}, list(data.notes)
+    splits: dict[str, Any] = {}
+    notes = list(data.notes)
     for split, samples in data.splits.items():
         if len(samples) > HEADERS_READ:
             splits[split] = samples
             continue
-        good, messages = check_headers(samples, data.medium)
+        good, messages = check_headers(samples, data.check)
         if not good:
             raise DataError(f"No {data.medium.noun} of {split} in {data.root} can be read: {messages[0]}")
         splits[split] = samples.chosen(good) if messages else samples
-        count = len(data.classes)
-        lost = (samples.counts(count) > 0) & (splits[split].counts(count) == 0)
-        if lost.any() and split == "train":
-            name = data.classes[int(lost.argmax())]
-            raise DataError(
-                f"No {data.medium.noun} of the class {name!r} in {data.root} can be read: {messages[0]}"
-            )
+        if isinstance(data, ClassData) and split == "train" and messages:
+            _check_classes(data, splits[split], messages[0])
         if split == "train" and too_many(len(messages), len(samples)):
             raise DataError(
                 f"{len(messages)} of {len(samples)} training {data.medium.noun}s cannot be read, more than "
@@ -253,4 +268,13 @@ def _readable(data: ClassData) -> ClassData:
         raise DataError(
             f"{data.root} leaves no {data.medium.noun} for validation: add some, or raise val_fraction."
         )
-    return replace(data, splits=splits, notes=tuple(notes))
+    return data.with_splits(splits, notes)
+
+
+def _check_classes(data: ClassData, left: Samples, reason: str) -> None:
+    """Refuse training where no file of a class is left."""
+    count = len(data.classes)
+    lost = (data.splits["train"].counts(count) > 0) & (left.counts(count) == 0)
+    if lost.any():
+        name = data.classes[int(lost.argmax())]
+        raise DataError(f"No {data.medium.noun} of the class {name!r} in {data.root} can be read: {reason}")

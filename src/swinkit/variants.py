@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from swinkit.core.config import SwinConfig
@@ -14,7 +14,8 @@ from swinkit.errors import ConfigError, nearest
 class Variant:
     """One architecture: the settings of its SwinConfig, and what it costs.
 
-    `macs` are multiply-adds by `torch.utils.flop_counter` (FLOPs / 2), head included.
+    `macs` are multiply-adds by `torch.utils.flop_counter` (FLOPs / 2), head included. `options` are the
+    task's own.
     """
 
     task: str
@@ -22,6 +23,7 @@ class Variant:
     classes: int
     params: int
     macs: int
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, **overrides: Any) -> SwinConfig:
         """The SwinConfig, with some settings replaced."""
@@ -41,9 +43,11 @@ _L = {"embed_dim": 192, "depths": (2, 2, 18, 2), "num_heads": (6, 12, 24, 48)}
 
 _224 = {"img_size": 224, "window": 7, "patch": 4, "fit": "pad"}
 _384 = {"img_size": 384, "window": 12, "patch": 4, "fit": "pad"}
+_512 = {"img_size": 512, "window": 7, "patch": 4, "fit": "pad_shift"}
 _CLIP = {"img_size": (32, 224, 224), "window": (8, 7, 7), "patch": (2, 4, 4), "fit": "clamp"}
 
 _NANO = {"embed_dim": 48, "depths": (2, 4, 2), "num_heads": (3, 6, 12), "init_std": None}
+_NANO4 = {"embed_dim": 48, "depths": (2, 2, 4, 2), "num_heads": (3, 6, 12, 24), "init_std": None}
 _PICO = {"embed_dim": 32, "depths": (2, 4), "num_heads": (2, 4), "init_std": None}
 
 VARIANTS: dict[str, Variant] = {
@@ -62,6 +66,21 @@ VARIANTS: dict[str, Variant] = {
     "swin3d_b_ssv2": Variant(
         "video", {**_B, **_CLIP, "window": (16, 7, 7)}, 174, 88_834_038, 320_355_874_816
     ),
+    "upernet_swin_t": Variant(
+        "segment", {**_T, **_512}, 150, 59_941_862, 236_385_394_560, {"head": "upernet"}
+    ),
+    "upernet_swin_s": Variant(
+        "segment", {**_S, **_512}, 150, 81_259_766, 259_748_848_512, {"head": "upernet"}
+    ),
+    "upernet_swin_b": Variant(
+        "segment", {**_B, **_512}, 150, 121_279_716, 297_499_441_664, {"head": "upernet"}
+    ),
+    "upernet_swin_l": Variant(
+        "segment", {**_L, **_512}, 150, 233_759_936, 404_265_760_512, {"head": "upernet"}
+    ),
+    "ssformer_swin_b": Variant(
+        "segment", {**_B, **_512}, 150, 87_539_790, 91_289_631_232, {"head": "ssformer"}
+    ),
     # our own, for small pictures and short clips on CPUs; no published weights
     "swin_nano": Variant(
         "classify",
@@ -72,6 +91,14 @@ VARIANTS: dict[str, Variant] = {
     ),
     "swin_pico": Variant(
         "classify", {**_PICO, "img_size": 28, "window": 7, "patch": 2, "fit": "pad"}, 10, 238_430, 17_386_624
+    ),
+    "upernet_swin_nano": Variant(
+        "segment",
+        {**_NANO4, "img_size": 256, "window": 8, "patch": 4, "fit": "pad_shift"},
+        11,
+        7_455_149,
+        3_192_004_608,
+        {"head": "upernet", "channels": 96, "auxiliary": 0},
     ),
     "swin3d_pico": Variant(
         "video",

@@ -17,17 +17,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swinkit.config import Clips, EvaluateConfig, PredictConfig, TrainOptions
+from swinkit.config import Clips, EvaluateConfig, Masks, PredictConfig, TrainOptions
 from swinkit.errors import ConfigError
 from swinkit.settings import merged, read_yaml
 
 if TYPE_CHECKING:
+    from swinkit.data.check_masks import MaskReport
     from swinkit.results import Result
 
 Options = Parameter(name="*")
 TaskName = Annotated[
-    Literal["classify", "video"] | None, Parameter(help="What it is for, where the files do not tell.")
+    Literal["classify", "segment", "video"] | None,
+    Parameter(help="What it is for, where the files do not tell."),
 ]
+FIGURES = {"map": "average precision", "miou": "IoU"}  # of each class, where that is what counts
 LONGEST = 100  # classes that are listed one by one
 # in a file or a pipe a row stays on its line
 screen = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
@@ -80,7 +83,7 @@ def evaluate(
     per_class = report.get("per_class", {})
     if len(per_class) <= LONGEST:
         rows = [(name, "" if share is None else f"{share:.2f} %") for name, share in per_class.items()]
-        figure = "average precision" if "map" in report["metrics"] else "top1"
+        figure = next((word for key, word in FIGURES.items() if key in report["metrics"]), "top1")
         screen.print(_table(("class", figure), rows))
     _print_figures(report["metrics"])
 
@@ -161,7 +164,7 @@ def models(
             screen.print(_table(head, shown, title=title))
     if not found:
         raise ConfigError(f"No model fits {' '.join(words or ())!r}: `swin models` without words lists all.")
-    _say("Parameters and MACs of published detectors and segmenters are those of their backbone.")
+    _say("Parameters and MACs of published detectors are those of their backbone.")
 
 
 def convert(
@@ -196,20 +199,26 @@ def data_check(
     task: TaskName = None,
     in_chans: Annotated[int, Parameter(help="Channels that the model will take.")] = 3,
     clip: Annotated[Clips, Options] = Clips(),  # noqa: B008, frozen
+    masks: Annotated[Masks, Options] = Masks(),  # noqa: B008, frozen
 ) -> int:
     from swinkit.api import check_data
+    from swinkit.data.check_masks import MaskReport
     from swinkit.explain.datasheet import draw_data
+    from swinkit.explain.masksheet import draw_masks
     from swinkit.files import write_text
 
-    report = check_data(source, task=task, in_chans=in_chans, clip=clip)
+    report = check_data(source, task=task, in_chans=in_chans, clip=clip, masks=masks)
     noun = report.data.medium.noun
     splits = list(report.counts)
     rows: list[tuple[object, ...]] = [
         (label, name, *(report.counts[split][label] for split in splits))
         for label, name in enumerate(report.data.classes)
     ]
-    rows.append(("", "all", *(sum(report.counts[split]) for split in splits)))
-    screen.print(_table(("id", "class", *splits), rows, title=f"{noun.capitalize()}s"))
+    if isinstance(report, MaskReport):
+        screen.print(_table(("id", "class", *splits, "pixels"), _with_pixels(rows, report), title="Images"))
+    else:
+        rows.append(("", "all", *(sum(report.counts[split]) for split in splits)))
+        screen.print(_table(("id", "class", *splits), rows, title=f"{noun.capitalize()}s"))
     screen.print(_table(("short side", f"{noun}s", ""), _size_rows(report.sizes), title="Sizes"))
     _say("Stored as " + ", ".join(f"{mode} ({count})" for mode, count in report.modes.items()))
     if report.lengths:
@@ -225,13 +234,29 @@ def data_check(
         listed = out.with_name(f"{out.stem}-problems.txt")
         write_text(listed, "".join(f"{problem.kind}: {problem.line()}\n" for problem in report.problems))
         _say(f"All of them: {listed}")
-    draw_data(report, out)
+    if isinstance(report, MaskReport):
+        draw_masks(report, out)
+    else:
+        draw_data(report, out)
     _say(f"Contact sheet: {out}")
     if fix_list is not None:
         write_text(fix_list, "".join(f"{path}\n" for path in report.to_drop()))
         _say(f"Files to drop: {fix_list} ({len(report.to_drop())})")
     _say("Broken: mend it before training." if report.broken else "Nothing is broken.")
     return int(report.broken)
+
+
+def _with_pixels(rows: list[tuple[object, ...]], report: MaskReport) -> list[tuple[object, ...]]:
+    """Rows of classes with their share of all pixels, and what the pictures hold besides."""
+    total = [sum(counts) for counts in zip(*report.pixels.values(), strict=True)]
+    shares = [f"{count / max(1, sum(total)):.2%}" for count in total]
+    images = [len(pairs) for pairs in report.data.splits.values()]
+    empty = [""] * len(images)
+    return [
+        *((*row, share) for row, share in zip(rows, shares, strict=False)),
+        ("", "ignored", *empty, shares[-1]),
+        ("", "all images", *images, ""),
+    ]
 
 
 def data_shard(
@@ -246,6 +271,35 @@ def data_shard(
 
     written = shard_data(source, out, task=task, size=size)
     _say(f"{len(written)} shards: {written[0]} …  (`swin train {out}` reads them in place)")
+
+
+def compare_segmentation(
+    rows: Annotated[list[str] | None, Parameter(help="Rows to compare; by default all.")] = None,
+    /,
+    *,
+    rounds: Annotated[int, Parameter(help="Times that each row is timed; 0: count only.")] = 3,
+    batch_size: Annotated[int, Parameter(help="Images at once.")] = 1,
+    device: Annotated[str, Parameter(help="cpu, cuda, cuda:N, mps, or auto.")] = "auto",
+    json: Annotated[Path | None, Parameter(help="File for the figures as JSON.")] = None,
+) -> None:
+    from swinkit.bench.segmentation import chosen, count, figures, measure
+    from swinkit.files import write_text
+    from swinkit.hardware import pick_device
+    from swinkit.progress import progress_bar
+
+    place = pick_device(device)
+    found = [count(name, row) for name, row in chosen(rows or ()).items()]
+    with progress_bar(messages) as bar:
+        step = bar.add_task("compare", total=rounds * len(found), speed="")
+        measure(found, place, rounds=rounds, batch_size=batch_size, advance=lambda: bar.advance(step))
+    head = ("model", "parameters", "published", "MACs", "published", "images/s", "mIoU, published")
+    screen.print(_table(head, [entry.cells() for entry in found], title="ADE20K, 512²"))
+    _say(
+        "MACs by torch.utils.flop_counter, FLOPs / 2; other counters leave out what attention multiplies. "
+        f"Images a second: batch {batch_size} on {place}, median of {rounds} rounds through all rows."
+    )
+    if json is not None:
+        write_text(json, figures(found))
 
 
 def _size_rows(sizes: Sequence[tuple[int, int]]) -> list[tuple[object, ...]]:

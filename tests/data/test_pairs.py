@@ -92,13 +92,17 @@ def test_colours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "does not say what the values of its masks mean: write dataset.yaml"),
         ("clases: [a]\n", "did you mean 'classes'"),
-        ("ignored: [255]\n", "needs classes, values and names"),
-        ("classes: {a: 0}\n", "needs classes, values and names"),
-        ("classes: [yes, no]\n", "has the class True, which is no name; write it in quotes"),
+        ("ignored: 255\n", "give a list of values, or of colours"),
+        ("ignored: [a]\n", "give red, green, blue"),
+        ("classes: {a: 0}\n", "give values and names, such as"),
+        ("classes: 3\n", "give values and names, such as"),
+        ("classes: [yes, no]\n", "write names in quotes: YAML reads one as True"),
         ("classes: [a, a]\n", "'a' stands twice"),
-        ("classes: [a, b]\ntrain: images\n", "needs `train: {images: FOLDER, masks: FOLDER}`"),
+        (
+            "classes: [a, b]\ntrain: images\n",
+            "train='images' does not fit: give {images: FOLDER, masks: FOLDER}",
+        ),
         ("classes: [a, b]\ntrain: {images: nowhere, masks: masks}\n", "There is no folder .*nowhere;"),
         ("classes: [a, b]\ntrain: {images: other, masks: masks}\n", "No picture in .*other has a mask"),
         ("classes: [a, b]\ncolours: {a: [0, 0, 0]}\n", "needs a colour for each class"),
@@ -106,13 +110,12 @@ def test_colours(tmp_path: Path) -> None:
         ("classes: [a, b]\ncolours: {a: [0, 0, 0], b: [0, 0, 0]}\n", "two classes the same colour"),
     ],
 )
-def test_descriptions_that_are_wrong(tmp_path: Path, text: str | None, said: str) -> None:
+def test_descriptions_that_are_wrong(tmp_path: Path, text: str, said: str) -> None:
     lay(tmp_path / "images", tmp_path / "masks")
     lay(tmp_path / "other", tmp_path / "unused")
     for picture in (tmp_path / "other").iterdir():
         picture.rename(picture.with_name(f"x{picture.name}"))
-    if text is not None:
-        (tmp_path / "dataset.yaml").write_text(text)
+    (tmp_path / "dataset.yaml").write_text(text)
     with pytest.raises((DataError, ConfigError), match=said):
         open_masks(tmp_path)
 

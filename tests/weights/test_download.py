@@ -248,10 +248,10 @@ def test_load_by_name(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_a_task_that_is_unknown_is_refused_before_the_download(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = replace(entry(server), task="segment")
-    monkeypatch.setitem(catalog.CATALOG, "tiny.ade20k", named)
-    with pytest.raises(WeightsError, match=r"tiny\.ade20k is a segmentation model .*swinkit\.backbone"):
-        swinkit.load("tiny.ade20k")
+    named = replace(entry(server), task="detect")
+    monkeypatch.setitem(catalog.CATALOG, "tiny.coco", named)
+    with pytest.raises(WeightsError, match=r"tiny\.coco is a detector .*swinkit\.backbone"):
+        swinkit.load("tiny.coco")
     assert server.asked == []
 
 
@@ -268,7 +268,8 @@ def test_the_catalogue_is_sound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("imagenet-1k", 1000), ("coco", 80), ("ade20k", 150), ("kinetics-400", 400)]
+    ("name", "count"),
+    [("imagenet-1k", 1000), ("coco", 80), ("coco-stuff", 171), ("ade20k", 150), ("kinetics-400", 400)],
 )
 def test_lists_of_names(name: str, count: int) -> None:
     names = class_names(name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from swinkit.config import Preprocessing
-from swinkit.data.media import Medium
 from swinkit.data.order import Draw, SeededBatches
 from swinkit.data.planes import Planes
 from swinkit.data.reading import Picture, read_channels
@@ -32,8 +31,9 @@ class Batch:
     """Images or clips as a model takes them, with what is needed to name and judge the answers.
 
     `images` (B, C, H, W), clips (B, C, T, H, W), with several views of each (B, V, …); `targets` (B,) int64,
-    (B, classes) of 1 and 0 where several may hold, or None; `sizes` the original (height, width) in pixels,
-    `paths` the files. `unreadable` holds one sentence for each file that was dropped from this batch.
+    (B, classes) of 1 and 0 where several may hold, (B, H, W) of masks, or None; `sizes` the original (height,
+    width) in pixels, `paths` the files. `unreadable` holds one sentence for each file that was dropped from
+    this batch. `others` are the images at other sizes, where they are to be answered so too.
     """
 
     images: Tensor
@@ -41,6 +41,7 @@ class Batch:
     sizes: tuple[tuple[int, int], ...]
     paths: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
+    others: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -57,74 +58,98 @@ class Batch:
 
 
 class Item(NamedTuple):
-    """One image or clip on its way into a batch; `size` is its original (height, width) in pixels."""
+    """One image or clip on its way into a batch; `size` is its original (height, width) in pixels.
+
+    The label of an image with a mask is the mask (H, W).
+    """
 
     image: Tensor
-    label: int | tuple[int, ...] | None
+    label: int | tuple[int, ...] | Tensor | None
     size: tuple[int, int]
     path: str
+    others: tuple[Tensor, ...] = ()
 
 
 class SampleDataset(Dataset[Item | InputError], ABC):
     """Samples, or bare paths for prediction, read and transformed one by one.
 
     An unreadable file gives its InputError as the item, so that one bad file never ends a run; `collate`
-    turns it into a message. `multi` is the number of classes where a sample may have several. `room` may be
-    set to the bytes of decoded samples that are kept for the next epoch, in each process that reads.
+    turns it into a message. `room` may be set to the bytes of decoded samples that are kept for the next
+    epoch, in each process that reads.
     """
 
     room = 0
 
-    def __init__(
-        self, samples: Sequence[Sample | Path], preprocessing: Preprocessing, *, multi: int | None = None
-    ) -> None:
-        self.samples, self.preprocessing, self.multi = samples, preprocessing, multi
+    def __init__(self, samples: Sequence[Any], preprocessing: Preprocessing) -> None:
+        self.samples, self.preprocessing = samples, preprocessing
 
     @abstractmethod
-    def read(self, place: int, path: Path) -> tuple[Tensor, tuple[int, int]]:
-        """The transformed sample and its original (height, width); InputError for one that cannot be read."""
+    def item(self, place: int) -> Item:
+        """The transformed sample; InputError for one that cannot be read."""
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, key: int | Draw) -> Item | InputError:
-        place = key.place if isinstance(key, Draw) else key
-        sample = self.samples[place]
-        path, label = (sample.path, sample.label) if isinstance(sample, Sample) else (sample, None)
         if not isinstance(key, Draw):
-            return self._item(place, path, label)
+            return self._item(key)
         # A seed for each item makes augmentation the same for any number of workers. The state is put back
         # because without workers this is the generator from which the model draws its dropout.
         state = torch.get_rng_state()
         torch.default_generator.manual_seed(key.seed)
         try:
-            return self._item(place, path, label)
+            return self._item(key.place)
         finally:
             torch.set_rng_state(state)
 
-    def _item(self, place: int, path: Path, label: int | tuple[int, ...] | None) -> Item | InputError:
+    def _item(self, place: int) -> Item | InputError:
         try:
-            tensor, size = self.read(place, path)
+            return self.item(place)
         except InputError as error:
             return error
-        return Item(tensor, label, size, str(path))
 
     def collate(self, items: Sequence[Item | InputError]) -> Batch:
         """Stack the readable items; with none of them, `images` is (0, C, size, size)."""
         read = [item for item in items if isinstance(item, Item)]
         return Batch(
             images=self.stack([item.image for item in read]),
-            targets=self._targets(read),
+            targets=self.targets(read),
             sizes=tuple(item.size for item in read),
             paths=tuple(item.path for item in read),
             unreadable=tuple(str(item) for item in items if isinstance(item, InputError)),
+            others=tuple(map(torch.stack, zip(*(item.others for item in read), strict=True))),
         )
 
     def stack(self, images: Sequence[Tensor]) -> Tensor:
         """Samples side by side."""
         return torch.stack(list(images)) if images else torch.empty(0, *self.preprocessing.shape)
 
-    def _targets(self, items: Sequence[Item]) -> Tensor | None:
+    @abstractmethod
+    def targets(self, items: Sequence[Item]) -> Tensor | None:
+        """What is to be answered; None for bare paths."""
+
+
+class ClassDataset(SampleDataset):
+    """Samples with a class; `multi` is the number of classes where a sample may have several."""
+
+    def __init__(
+        self, samples: Sequence[Sample | Path], preprocessing: Preprocessing, *, multi: int | None = None
+    ) -> None:
+        super().__init__(samples, preprocessing)
+        self.multi = multi
+
+    @abstractmethod
+    def read(self, place: int, path: Path) -> tuple[Tensor, tuple[int, int]]:
+        """The transformed sample and its original (height, width); InputError for one that cannot be read."""
+
+    def item(self, place: int) -> Item:
+        """As `SampleDataset`."""
+        sample = self.samples[place]
+        path, label = (sample.path, sample.label) if isinstance(sample, Sample) else (sample, None)
+        tensor, size = self.read(place, path)
+        return Item(tensor, label, size, str(path))
+
+    def targets(self, items: Sequence[Item]) -> Tensor | None:
         """Numbers of classes (B,), or with several classes an image 1 and 0 for each (B, classes)."""
         if not self.samples or not isinstance(self.samples[0], Sample):
             return None
@@ -132,12 +157,13 @@ class SampleDataset(Dataset[Item | InputError], ABC):
             return torch.tensor([item.label for item in items], dtype=torch.int64)
         targets = torch.zeros(len(items), self.multi)
         for row, item in zip(targets, items, strict=True):
+            assert not isinstance(item.label, Tensor)
             own = (item.label,) if isinstance(item.label, int) else item.label or ()
             row[list(own)] = 1
         return targets
 
 
-class ImageDataset(SampleDataset):
+class ImageDataset(ClassDataset):
     """Pictures; `at_least` is that of `read_image`: 2 · size is right for training."""
 
     def __init__(
@@ -154,7 +180,7 @@ class ImageDataset(SampleDataset):
         self._kept: dict[int, tuple[Picture, tuple[int, int]]] = {}
 
     def read(self, place: int, path: Path) -> tuple[Tensor, tuple[int, int]]:
-        """As `SampleDataset`."""
+        """As `ClassDataset`."""
         picture, size = self._kept.get(place) or self._read(place, path)
         return self.transform(picture), size
 
@@ -220,11 +246,11 @@ def in_order(dataset: SampleDataset, *, batch_size: int, workers: int) -> Resuma
     return make_loader(dataset, order, workers=workers)
 
 
-def check_headers(samples: Sequence[Sample], medium: Medium) -> tuple[list[int], list[str]]:
-    """Places of the samples whose header can be read, and one message for each other, in order."""
+def check_headers(samples: Sequence[Any], check: Callable[[Any], None]) -> tuple[list[int], list[str]]:
+    """Places of the samples that can be read by their headers, as `check` says; a message for each other."""
     readable: list[int] = []
     messages: list[str] = []
-    for place, message in enumerate(in_threads(partial(_header_error, medium), samples)):
+    for place, message in enumerate(in_threads(partial(_header_error, check), samples)):
         if message is None:
             readable.append(place)
         else:
@@ -232,9 +258,9 @@ def check_headers(samples: Sequence[Sample], medium: Medium) -> tuple[list[int],
     return readable, messages
 
 
-def _header_error(medium: Medium, sample: Sample) -> str | None:
+def _header_error(check: Callable[[Any], None], sample: Any) -> str | None:
     try:
-        medium.check(sample.path)
+        check(sample)
     except InputError as error:
         return str(error)
     return None

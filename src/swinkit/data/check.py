@@ -12,6 +12,7 @@ from statistics import median
 from typing import NamedTuple
 
 from swinkit.config import Clips
+from swinkit.data.dataset import Data
 from swinkit.data.media import CLIPS
 from swinkit.data.reading import read_channels, stored_mode
 from swinkit.data.samples import ClassData, Sample
@@ -64,7 +65,7 @@ class DataReport:
     `lengths` are the seconds of each clip that has any.
     """
 
-    data: ClassData
+    data: Data
     counts: dict[str, list[int]]
     sizes: tuple[tuple[int, int], ...]
     modes: dict[str, int]
@@ -126,13 +127,14 @@ def check_classes(
         for _, sample, found in sound
         for kind, text in found.faults
     )
+    copies = repeated([(split, s.path, s.labels, found) for split, s, found in sound], data.classes)
     odd = _odd_rates(sound) if clip is None or clip.fps is None else ()
     return DataReport(
         data,
         {split: samples.counts(len(data.classes)).tolist() for split, samples in data.splits.items()},
         tuple(found.size for _, _, found in sound),
         dict(Counter(found.mode for _, _, found in sound).most_common()),
-        (*unreadable, *_repeated(sound, data.classes), *faults, *odd),
+        (*unreadable, *copies, *faults, *odd),
         tuple(found.frames / found.rate for _, _, found in sound if found.rate),
     )
 
@@ -186,23 +188,27 @@ def _odd_rates(sound: list[tuple[str, Sample, Seen]]) -> Iterator[Problem]:
             yield Problem("other rate", sample.path, text, broken=False, drop=False)
 
 
-def _repeated(sound: list[tuple[str, Sample, Seen]], classes: tuple[str, ...]) -> Iterator[Problem]:
-    """Files with the same pixels: in two classes, in training and elsewhere, or twice in one place."""
-    groups: dict[bytes, list[tuple[str, Sample]]] = defaultdict(list)
-    for split, sample, found in sound:
-        groups[found.digest].append((split, sample))
+def repeated(
+    sound: list[tuple[str, Path, tuple[int, ...], Seen]], classes: tuple[str, ...]
+) -> Iterator[Problem]:
+    """Files with the same pixels: in two classes, in training and elsewhere, or twice in one place.
+
+    `sound` has split, path, classes and what was seen of each.
+    """
+    groups: dict[bytes, list[tuple[str, Path, tuple[int, ...]]]] = defaultdict(list)
+    for split, path, labels, found in sound:
+        groups[found.digest].append((split, path, labels))
     for group in groups.values():
-        kinds = sorted({sample.labels for _, sample in group})
+        kinds = sorted({labels for _, _, labels in group})
         if len(kinds) > 1:
             names = " and ".join(BETWEEN.join(classes[label] for label in labels) for labels in kinds)
-            for _, sample in group:
-                yield Problem("two classes", sample.path, f"the same pixels as {names}", broken=True)
+            for _, path, _ in group:
+                yield Problem("two classes", path, f"the same pixels as {names}", broken=True)
             continue
-        elsewhere = [sample.path for split, sample in group if split != "train"]
-        for number, (split, sample) in enumerate(group):
+        elsewhere = [path for split, path, _ in group if split != "train"]
+        first_split, first, first_labels = group[0]
+        for number, (split, path, labels) in enumerate(group):
             if split == "train" and elsewhere:
-                text = f"the same pixels as {elsewhere[0]}"
-                yield Problem("in two parts", sample.path, text, broken=True)
-            elif number and (split, sample.labels) == (group[0][0], group[0][1].labels):
-                text = f"the same pixels as {group[0][1].path}"
-                yield Problem("twice", sample.path, text, broken=False)
+                yield Problem("in two parts", path, f"the same pixels as {elsewhere[0]}", broken=True)
+            elif number and (split, labels) == (first_split, first_labels):
+                yield Problem("twice", path, f"the same pixels as {first}", broken=False)

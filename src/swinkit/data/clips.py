@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from swinkit.config import Preprocessing
-from swinkit.data.batching import SampleDataset
+from swinkit.data.batching import ClassDataset
 from swinkit.data.samples import Sample
 from swinkit.data.ticks import Ticks, draw_clip, spread_clips
 from swinkit.data.transforms import ImageTransform
 from swinkit.data.video import FEWEST, EndedEarlyError, Footage, open_footage
 
 
-class ClipDataset(SampleDataset):
+class ClipDataset(ClassDataset):
     """Clips of videos: drawn ones for training where `number` is None, else so many spread over each video.
 
     One drawn clip is (C, T, S, S); of several clips and crops each item has its views first, (V, C, T, S, S).
@@ -38,7 +38,7 @@ class ClipDataset(SampleDataset):
         self.transform, self.number, self.at_least = transform, number, at_least
 
     def read(self, place: int, path: Path) -> tuple[Tensor, tuple[int, int]]:
-        """As `SampleDataset`."""
+        """As `ClassDataset`."""
         try:
             return self._read(path, None)
         except EndedEarlyError as error:

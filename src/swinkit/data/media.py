@@ -41,13 +41,20 @@ def _clips_among(files: Sequence[Path], folder: Path) -> list[Path]:
     return videos + [place for place, has_pictures in others.items() if has_pictures and place not in taken]
 
 
+def _with_films(files: Sequence[Path]) -> list[Path]:
+    """Pictures, and videos that are to be answered frame by frame."""
+    pictures = pictures_among(files)
+    return pictures + [file for file in files if is_video(file) and not is_image(file)]
+
+
 PICTURES = Medium("image", lambda files, _: pictures_among(files), check_header, read_preview)
+FRAMES = Medium("image", lambda files, _: _with_films(files), check_header, read_preview)
 CLIPS = Medium("clip", _clips_among, check_clip, read_overview)
 
 
 def medium_for(task: str | None) -> Medium | None:
     """What a task takes; None for none. Raises ConfigError for one that is unknown."""
-    media = {None: None, "classify": PICTURES, "video": CLIPS}
+    media = {None: None, "classify": PICTURES, "segment": PICTURES, "video": CLIPS}
     if task not in media:
         raise ConfigError(f"task={task!r}: {nearest(str(task), [name for name in media if name])}")
     return media[task]

@@ -1,4 +1,4 @@
-"""A picture and its mask on their way to tensors: varied alike in training."""
+"""A picture and its mask on their way to tensors: shapes kept for evaluation, varied alike in training."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from swinkit.config import Augmentation, Preprocessing
+from swinkit.data.planes import Planes
+from swinkit.data.reading import Picture
 from swinkit.features import IGNORED
 
 Mask = NDArray[np.uint8]
@@ -26,17 +29,43 @@ def fitted(size: tuple[int, int], limits: tuple[float, float]) -> tuple[int, int
     return height, width
 
 
+def whole_picture(image: Picture, pre: Preprocessing, scale: float = 1.0) -> Tensor:
+    """The picture resized by `pre.dense`, times a factor, and normalised: float32 (C, H, W)."""
+    assert pre.dense is not None
+    limits = pre.dense.limits((image.height, image.width))
+    height, width = fitted((image.height, image.width), (scale * limits[0], scale * limits[1]))
+    if (width, height) != image.size:
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return normalised(image, pre.mean, pre.std)
+
+
+def training_pairs(pre: Preprocessing, augmentation: Augmentation) -> PairTransform:
+    """The training transform of a model: crops of `pre.size`."""
+    assert pre.dense is not None
+    side = pre.size
+    return PairTransform(
+        (side, side),
+        pre.dense.stated,
+        pre.mean,
+        pre.std,
+        ratios=augmentation.resize,
+        most=augmentation.largest_class,
+        flip=augmentation.hflip,
+        distort=augmentation.distortion and pre.channels == 3,
+    )
+
+
 @dataclass(frozen=True)
 class PairTransform:
     """Picture and mask for training: resized by a random factor, cut, mirrored, distorted in colour, padded.
 
-    `crop` is (height, width); `limits` (long side, short side) times a factor from `ratios` bound the picture
-    before it is cut. A crop in which a class has a share of `most` (below 1) or more is drawn anew. As in
-    mmseg's `datasets/pipelines/transforms.py`; draws from torch's global generator.
+    `crop` is (height, width); `limits` (long side, short side; None: the picture's own) times a factor from
+    `ratios` bound the picture before it is cut. A crop in which a class has a share of `most` (below 1) or
+    more is drawn anew. As in mmseg's `datasets/pipelines/transforms.py`; draws from torch's global generator.
     """
 
     crop: tuple[int, int]
-    limits: tuple[int, int]
+    limits: tuple[int, int] | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
     ratios: tuple[float, float] = (0.5, 2.0)
@@ -44,11 +73,12 @@ class PairTransform:
     flip: float = 0.5
     distort: bool = True
 
-    def __call__(self, image: Image.Image, mask: Mask) -> tuple[Tensor, Tensor]:
-        """RGB picture and class ids (H, W) -> (3, *crop) float32 and (*crop) int64; ignored where padded."""
+    def __call__(self, image: Picture, mask: Mask) -> tuple[Tensor, Tensor]:
+        """Picture and class ids (H, W) -> (C, *crop) float32 and (*crop) int64; ignored where padded."""
         low, high = self.ratios
         factor = low + (high - low) * torch.rand(()).item()
-        height, width = fitted(mask.shape[:2], (self.limits[0] * factor, self.limits[1] * factor))
+        limits = self.limits or (max(mask.shape), min(mask.shape))
+        height, width = fitted(mask.shape[:2], (limits[0] * factor, limits[1] * factor))
         image = image.resize((width, height), Image.Resampling.BILINEAR)
         mask = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
         rows, columns = self._draw(mask)
@@ -56,7 +86,7 @@ class PairTransform:
         mask = mask[rows, columns]
         if torch.rand(()).item() < self.flip:
             image, mask = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), mask[:, ::-1]
-        if self.distort:
+        if self.distort and not isinstance(image, Planes):
             image = distorted(image)
         return self._padded(image, mask)
 
@@ -74,16 +104,23 @@ class PairTransform:
                 break
         return rows, columns
 
-    def _padded(self, image: Image.Image, mask: Mask) -> tuple[Tensor, Tensor]:
+    def _padded(self, image: Picture, mask: Mask) -> tuple[Tensor, Tensor]:
         """Normalised and brought to the size of the crop: the mean, and ignored, to the right and below."""
-        mean, std = (np.array(numbers, np.float32) for numbers in (self.mean, self.std))
-        values = (np.asarray(image, np.float32) / np.float32(255) - mean) / std
         height, width = mask.shape
-        picture = torch.zeros(3, *self.crop)
+        picture = torch.zeros(len(self.mean), *self.crop)
         labels = torch.full(self.crop, IGNORED, dtype=torch.int64)
-        picture[:, :height, :width] = torch.from_numpy(values).permute(2, 0, 1)
+        picture[:, :height, :width] = normalised(image, self.mean, self.std)
         labels[:height, :width] = torch.from_numpy(mask.astype(np.int64))
         return picture, labels
+
+
+def normalised(image: Picture, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Values in 0..1 less the mean, over the deviation: float32 (C, H, W)."""
+    pixels = np.asarray(image, np.float32).reshape(image.height, image.width, len(mean)).transpose(2, 0, 1)
+    values = np.divide(pixels, np.float32(255), order="C")
+    values -= np.array(mean, np.float32)[:, None, None]
+    values /= np.array(std, np.float32)[:, None, None]
+    return torch.from_numpy(values)
 
 
 def distorted(image: Image.Image) -> Image.Image:

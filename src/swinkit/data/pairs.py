@@ -9,199 +9,249 @@ it:
     ignored: [255]                              # values that count for nothing
     colours: {sky: [128, 128, 128], …}          # instead of values, for masks in colours
 
-`train` and `val` may be left out where the folders are called so.
+Folders may be left out where they are called so, or lie as in a published data set (`layouts.py`); classes
+where a table of colours or such a data set tells them. Where nothing does, the values are the classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Self, overload
 
-from swinkit.data.finding import naturally, pictures_among, walk_files
+import numpy as np
+from numpy.typing import NDArray
+
+from swinkit.data.label_maps import (
+    Description,
+    Meaning,
+    as_model,
+    bare_meaning,
+    ignoring,
+    named_meaning,
+    read_description,
+)
+from swinkit.data.layouts import Layout, Pair, find_layout, in_folders
 from swinkit.data.masks import LabelMap
+from swinkit.data.media import PICTURES, Medium
+from swinkit.data.reading import check_header, read_labels
 from swinkit.data.samples import draw_key, some
-from swinkit.data.tables import SPLIT_NAMES
-from swinkit.errors import DataError, nearest
-from swinkit.labels import Colour, Labels
+from swinkit.data.tables import Row, read_table, write_table
+from swinkit.data.threads import in_threads
+from swinkit.errors import ConfigError, DataError, ImageError
+from swinkit.features import IGNORED
+from swinkit.labels import Labels
 from swinkit.settings import read_yaml
 
 DESCRIPTIONS = ("dataset.yaml", "config.yaml", "data.yaml")
-_IMAGES = ("images", "image", "img", "imgs", "JPEGImages")
-_MASKS = ("masks", "mask", "annotations", "labels", "SegmentationClass")
-_KEYS = ("train", "val", "test", "classes", "ignored", "colours")
+YAML = (".yaml", ".yml")
 
 
-class Pair(NamedTuple):
-    """A picture and its mask."""
+class Pairs(Sequence[Pair]):
+    """Pairs of one part, and what their masks' values mean."""
 
-    image: Path
-    mask: Path
+    def __init__(self, pairs: Iterable[Pair], label_map: LabelMap) -> None:
+        self._pairs, self.label_map = tuple(pairs), label_map
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    @overload
+    def __getitem__(self, place: int) -> Pair: ...
+    @overload
+    def __getitem__(self, place: slice) -> Pairs: ...
+    def __getitem__(self, place: int | slice) -> Pair | Pairs:
+        return Pairs(self._pairs[place], self.label_map) if isinstance(place, slice) else self._pairs[place]
+
+    def chosen(self, places: Iterable[int]) -> Pairs:
+        """Those at these places."""
+        return Pairs((self._pairs[place] for place in places), self.label_map)
+
+    def counts(self, classes: int) -> NDArray[np.int64]:
+        """How many pixels have each class; every mask is read, and one that cannot be counts for nothing."""
+        total = np.zeros(classes, np.int64)
+        for counts in in_threads(self._counts, self._pairs):
+            total += counts[:classes]
+        return total
+
+    def chances(self, classes: int) -> NDArray[np.float64]:
+        """Pictures hold many classes at once: ConfigError."""
+        raise ConfigError("sampling=balanced is for data of one class a picture; see class_weights.")
+
+    def archives(self) -> list[int]:
+        """None lie in tar files."""
+        return []
+
+    def _counts(self, pair: Pair) -> NDArray[np.int64]:
+        try:
+            return np.bincount(self.label_map.read(pair.mask).ravel(), minlength=IGNORED + 1)
+        except ImageError:
+            return np.zeros(IGNORED + 1, np.int64)
 
 
 @dataclass(frozen=True)
 class MaskData:
-    """Pictures with masks: names and colours of the classes, and what the masks' values mean."""
+    """Pictures with masks: names and colours of the classes, and the pairs of each split."""
 
     root: Path
     labels: Labels
-    label_map: LabelMap
-    splits: dict[str, tuple[Pair, ...]]
+    splits: dict[str, Pairs]
     notes: tuple[str, ...] = ()
+    medium: Medium = PICTURES
+    multi: bool = False
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names by id."""
+        return self.labels.names
+
+    def with_splits(self, splits: dict[str, Pairs], notes: Iterable[str]) -> Self:
+        """The same with other splits."""
+        return replace(self, splits=splits, notes=tuple(notes))
+
+    def check(self, pair: Pair) -> None:
+        """Read the headers of a picture and its mask; ImageError where that cannot be."""
+        check_header(pair.image)
+        check_header(pair.mask)
+
+    @property
+    def label_map(self) -> LabelMap:
+        """What the masks' values mean."""
+        return next(iter(self.splits.values())).label_map
 
 
-def open_masks(data: str | Path, *, val_fraction: float = 0.2, seed: int = 0) -> MaskData:
-    """Find the pairs of a data set, by its description; see above.
+def holds_masks(data: str | Path) -> bool:
+    """Whether a path names pictures with masks: by a description, or as folders."""
+    path = Path(data)
+    if path.suffix.lower() in YAML and path.is_file():
+        return True
+    if not path.is_dir():
+        return False
+    file = _description(path)
+    return (file is not None and _describes(file)) or find_layout(path) is not None
 
-    Where there is train but no val, `val_fraction` of train is drawn: the same pairs for the same seed,
-    wherever the data lies. Raises DataError for a description that is missing or wrong, and for folders
-    without pairs.
+
+def _describes(file: Path) -> bool:
+    """Whether a YAML file in a folder tells of masks, and not of something else."""
+    try:
+        stated = read_yaml(file)
+    except ConfigError:
+        return False
+    parts = (stated.get(part) for part in ("train", "val", "test"))
+    return "classes" in stated or any(isinstance(part, dict) and "masks" in part for part in parts)
+
+
+def open_masks(
+    data: str | Path,
+    *,
+    label_map: str | None = None,
+    ignored: Sequence[int] = (),
+    val_fraction: float = 0.2,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    split_file: Path | None = None,
+) -> MaskData:
+    """Find the pairs of a data set, and what their masks' values mean; see above.
+
+    `label_map` names that of a published data set or a description, which then holds instead of what the data
+    say; `ignored` are more values that count for nothing. `classes` are a model's, which then number what the
+    masks hold. Where there is train but no val, `val_fraction` of train is drawn: the same pairs for the same
+    seed, wherever the data lies; a `split_file` that exists decides instead. Raises ConfigError for a
+    description that is wrong, DataError for folders without pairs or values that nothing explains.
     """
     path = Path(data)
+    if not path.exists():
+        raise DataError(f"There is no folder or file {path}; check the path.")
     file = path if path.is_file() else _description(path)
-    stated = read_yaml(file)
-    unknown = [key for key in stated if key not in _KEYS]
-    if unknown:
-        raise DataError(f"{file} has the key {unknown[0]!r}: {nearest(unknown[0], _KEYS)}")
-    labels, label_map = _classes(stated, file)
-    notes: list[str] = []
-    splits = {
-        part: _pairs(images, masks, notes) for part, (images, masks) in _folders(stated, file, labels).items()
-    }
-    if val_fraction > 0 and "train" in splits and "val" not in splits:
-        splits["train"], splits["val"] = _drawn(splits["train"], file.parent, val_fraction, seed)
-    return MaskData(file.parent, labels, label_map, splits, tuple(notes))
-
-
-def _description(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise DataError(f"There is no folder or file {folder}; check the path.")
-    for name in DESCRIPTIONS:
-        if (folder / name).is_file():
-            return folder / name
-    raise DataError(
-        f"{folder} does not say what the values of its masks mean: write {DESCRIPTIONS[0]} with "
-        "`classes: {0: sky, 1: building}` and `ignored: [255]` into it."
-    )
-
-
-def _classes(stated: Mapping[str, Any], file: Path) -> tuple[Labels, LabelMap]:
-    """Names and colours of the classes, and the map of values to them, in the order of the description."""
-    given, ignored = stated.get("classes"), stated.get("ignored", [])
-    if isinstance(given, list):
-        given = dict(enumerate(given))
-    whole = isinstance(given, dict) and given and all(type(value) is int and value >= 0 for value in given)
-    if not isinstance(given, dict) or not whole or not isinstance(ignored, list):
+    stated = Description() if file is None else read_description(file)
+    root = path if path.is_dir() else path.parent
+    folders = stated.folders(root)
+    layout = in_folders(folders) if folders else find_layout(root)
+    if layout is None:
         raise DataError(
-            f"{file} needs classes, values and names such as {{0: sky, 1: road}}, and ignored, a list of "
-            "values."
+            f"{root} has no folders images and masks; say in dataset.yaml where they are: "
+            "`train: {images: FOLDER, masks: FOLDER}`."
         )
-    odd = [name for name in given.values() if not isinstance(name, str | int) or isinstance(name, bool)]
-    if odd:  # YAML takes a bare no, off or null for something else
-        raise DataError(f"{file} has the class {odd[0]!r}, which is no name; write it in quotes.")
-    kept = {value: str(name) for value, name in given.items() if value not in ignored}
-    labels = Labels.of(kept.values())
-    colours = stated.get("colours")
-    if colours is None:
-        return labels, LabelMap.listed(list(kept), ignored=ignored)
-    return _coloured(labels, colours, ignored, file)
+    meaning = named_meaning(label_map) if label_map else stated.meaning(root)
+    if meaning is None:
+        ignored = (*ignored, *(value for value in stated.ignored if isinstance(value, int)))
+        meaning = layout.meaning
+        if layout.like is not None:
+            layout.notes.append(
+                f"Masks are read as those of {layout.like}; dataset.yaml or label_map may say otherwise."
+            )
+    meaning = ignoring(meaning, ignored) if meaning else _bare(layout, ignored)
+    if classes is not None:
+        meaning = as_model(meaning, classes, root)
+    labels, values = meaning
+    if split_file is not None and split_file.exists():
+        layout.parts = _read_split(split_file, root)
+    elif val_fraction > 0 and "train" in layout.parts and "val" not in layout.parts:
+        train, val = _drawn(layout.parts["train"], root, val_fraction, seed)
+        layout.parts |= {"train": train, "val": val}
+    splits = {part: Pairs(pairs, values) for part, pairs in layout.parts.items() if pairs}
+    return MaskData(path, labels, splits, tuple(layout.notes))
 
 
-def _coloured(labels: Labels, stated: Any, ignored: list[Any], file: Path) -> tuple[Labels, LabelMap]:
-    """The same for masks in colours: each class has one, and is drawn in it; `ignored` may be colours."""
-    if not isinstance(stated, dict) or set(stated) != set(labels.names):
-        raise DataError(f"{file} needs a colour for each class, such as {{sky: [128, 128, 128]}}.")
-    table = tuple(_colour(stated[name], file) for name in labels.names)
-    nothing = tuple(_colour(value, file) for value in ignored if isinstance(value, list))
-    named = Labels(labels.names, table)
-    places = {colour: i for i, colour in enumerate(table)}
-    if len(places) < len(table):
-        raise DataError(f"{file} gives two classes the same colour; give each its own.")
-    return named, LabelMap(len(named), colours=places, ignored=nothing)
+def save_pairs(data: MaskData, path: Path) -> None:
+    """Write which pair is in which split as CSV: the picture as path, its mask as label, split.
+
+    `open_masks(data.root, split_file=path)` gives the same splits again.
+    """
+    root = data.root if data.root.is_dir() else data.root.parent
+    rows = (
+        Row(pair.image, (_relative(pair.mask, root),), split)
+        for split, pairs in data.splits.items()
+        for pair in pairs
+    )
+    write_table(rows, path, root, multi=False)
 
 
-def _colour(value: Any, file: Path) -> Colour:
-    if isinstance(value, list) and len(value) == 3 and all(type(v) is int and 0 <= v <= 255 for v in value):
-        return value[0], value[1], value[2]
-    raise DataError(f"{file} has {value!r} where a colour stands: give red, green, blue, 0 to 255.")
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _folders(stated: Mapping[str, Any], file: Path, labels: Labels) -> dict[str, tuple[Path, Path]]:
-    """The folders of pictures and masks of each part."""
-    root = file.parent
-    found: dict[str, tuple[Path, Path]] = {}
-    for part in ("train", "val", "test"):
-        if part not in stated:
-            continue
-        given = stated[part]
-        whole = isinstance(given, dict) and all(isinstance(folder, str) for folder in given.values())
-        if not whole or set(given) != {"images", "masks"}:
-            raise DataError(f"{file} needs `{part}: {{images: FOLDER, masks: FOLDER}}`.")
-        found[part] = root / given["images"], root / given["masks"]
-    if found:
-        return found
-    images, masks = (_first(root, names) for names in (_IMAGES, _MASKS))
-    if images is None or masks is None:
-        found = {
-            SPLIT_NAMES[part.name.lower()]: (own, other)
-            for part in _subfolders(root)
-            if part.name.lower() in SPLIT_NAMES
-            and (own := _first(part, _IMAGES)) is not None
-            and (other := _first(part, _MASKS)) is not None
-        }
-        if not found:
-            raise DataError(f"{root} has no folders images and masks; name them in {file.name}.")
-        return found
-    parts = [part for part in _subfolders(images) if part.name.lower() in SPLIT_NAMES]
-    if not parts:
-        return {"train": (images, masks)}
-    return {SPLIT_NAMES[part.name.lower()]: (part, masks / part.name) for part in parts}
+def _read_split(file: Path, root: Path) -> dict[str, list[Pair]]:
+    parts: dict[str, list[Pair]] = {}
+    for row in read_table(file, root, exact=True).rows:
+        parts.setdefault(row.split or "train", []).append(Pair(row.path, root / row.labels[0]))
+    return parts
 
 
-def _first(folder: Path, names: Iterable[str]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_dir()), None)
+def _description(folder: Path) -> Path | None:
+    return next((folder / name for name in DESCRIPTIONS if (folder / name).is_file()), None)
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir())
+def _bare(layout: Layout, ignored: Sequence[int]) -> Meaning:
+    """Values that nothing describes: read off the masks of training."""
+    pairs = layout.parts.get("train") or next(iter(layout.parts.values()))
+    values: set[int] = set()
+    for found in in_threads(_values, [pair.mask for pair in pairs]):
+        if isinstance(found, ImageError):
+            continue  # to be told where it is read
+        values |= found
+    if not values:
+        raise DataError(f"No mask can be read: {_values(pairs[0].mask)}")
+    left = tuple(ignored) or (IGNORED,)
+    meaning = bare_meaning(sorted(values), left)
+    layout.notes.append(
+        f"Nothing says what the masks' values mean: each of {some(map(str, meaning[1].values), 3)} is a "
+        f"class, {some(map(str, left))} counts for nothing; dataset.yaml, label_map and ignore_index say "
+        "otherwise."
+    )
+    return meaning
 
 
-def _pairs(images: Path, masks: Path, notes: list[str]) -> tuple[Pair, ...]:
-    """Pictures and masks of the same name, but for the suffix and an ending such as `_mask`."""
-    for folder in (images, masks):
-        if not folder.is_dir():
-            raise DataError(f"There is no folder {folder}; check the path.")
-    pictures = naturally(pictures_among(walk_files(images)))
-    by_name = {_name(path, masks): path for path in pictures_among(walk_files(masks))}
-    shortened = {name.rpartition("_")[0]: path for name, path in by_name.items()}
-    pairs, alone = [], []
-    for picture in pictures:
-        name = _name(picture, images)
-        mask = by_name.get(name) or shortened.get(name)
-        if mask is None:
-            alone.append(picture.name)
-        else:
-            pairs.append(Pair(picture, mask))
-    if not pairs:
-        raise DataError(f"No picture in {images} has a mask of its name in {masks}; check both.")
-    if alone:
-        notes.append(
-            f"{len(alone)} of {len(pictures)} pictures in {images} have no mask and were left out: "
-            f"{some(alone, 3)}."
-        )
-    return tuple(pairs)
+def _values(mask: Path) -> set[int] | ImageError:
+    try:
+        return set(np.unique(read_labels(mask)).tolist())
+    except ImageError as error:
+        return error
 
 
-def _name(path: Path, root: Path) -> str:
-    return path.relative_to(root).with_suffix("").as_posix()
-
-
-def _drawn(
-    pairs: tuple[Pair, ...], root: Path, fraction: float, seed: int
-) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+def _drawn(pairs: list[Pair], root: Path, fraction: float, seed: int) -> tuple[list[Pair], list[Pair]]:
     """Those that stay, and those for validation: the ones with the smallest hashes of their names."""
     count = min(max(1, round(len(pairs) * fraction)), len(pairs) - 1)
-
     chosen = set(sorted(pairs, key=lambda pair: draw_key(pair.image, root, seed))[:count])
-    return tuple(p for p in pairs if p not in chosen), tuple(p for p in pairs if p in chosen)
+    return [p for p in pairs if p not in chosen], [p for p in pairs if p in chosen]

@@ -78,7 +78,7 @@ def read_sized(
         with open_file(path) as file:
             array = _read_array(file, path)
             if array is not None:
-                return _from_array(array, path, mode), array.shape[:2]
+                return from_array(array, path, mode), array.shape[:2]
             image = _open(file, path)
             width, height = image.size
             _limit_size(image, path, at_least)
@@ -86,7 +86,7 @@ def read_sized(
             image.load()
             pixels = clean(image, mode=mode)
     except Exception as error:
-        raise _explain(path, error) from error
+        raise explain(path, error) from error
     return pixels, (width, height) if turned else (height, width)
 
 
@@ -105,7 +105,7 @@ def read_channels(
         with open_file(path) as file:
             array = _stored_array(file, path, channels)
     except Exception as error:
-        raise _explain(path, error) from error
+        raise explain(path, error) from error
     if array.shape[2] != channels:
         raise ImageError(f"{path} has {array.shape[2]} channels, but {channels} are wanted; see --in-chans.")
     return Planes.of(array), array.shape[:2]
@@ -127,7 +127,7 @@ def read_labels(path: str | Path, *, colours: bool = False) -> NDArray[Any]:
                 _limit_size(image, path, None)
                 stored = np.asarray(image.convert("RGB") if colours else image)
     except Exception as error:
-        raise _explain(path, error) from error
+        raise explain(path, error) from error
     channels = 1 if stored.ndim == 2 else stored.shape[2]
     if channels != (3 if colours else 1):
         kind = "a picture in colours" if channels > 1 else "of one channel"
@@ -170,7 +170,7 @@ def check_header(path: str | Path) -> None:
             elif not _is_rare_tiff(file, path):
                 _limit_size(_open(file, path), path, None)
     except Exception as error:
-        raise _explain(path, error) from error
+        raise explain(path, error) from error
 
 
 def stored_mode(path: str | Path) -> str:
@@ -187,7 +187,7 @@ def stored_mode(path: str | Path) -> str:
             with _open(file, path) as image:
                 return image.mode
     except Exception as error:
-        raise _explain(path, error) from error
+        raise explain(path, error) from error
 
 
 def _is_rare_tiff(file: IO[bytes], path: Path) -> bool:
@@ -233,7 +233,7 @@ def _stored_array(file: IO[bytes], path: Path, channels: int = 3) -> NDArray[Any
     return array if array.ndim == 3 else array[..., None]
 
 
-def _from_array(array: NDArray[Any], path: Path, mode: Mode) -> Image.Image:
+def from_array(array: NDArray[Any], path: Path, mode: Mode) -> Image.Image:
     """An array as 8-bit RGB or grey, by the rules of `read_image`; ImageError where it has other channels."""
     if array.shape[2] not in (1, 3):
         raise ImageError(f"{path} has {array.shape[2]} channels, not 1 or 3; see --in-chans.")
@@ -308,7 +308,7 @@ def _to_mode(image: Image.Image, mode: Mode) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _explain(path: Path, error: Exception) -> ImageError:
+def explain(path: Path, error: Exception) -> ImageError:
     """Put whatever went wrong with a file into one sentence."""
     if isinstance(error, ImageError):
         return error

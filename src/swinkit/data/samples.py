@@ -6,10 +6,10 @@ import hashlib
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +128,14 @@ class ClassData:
     splits: dict[str, Samples]
     notes: tuple[str, ...]
     multi: bool = False
+
+    def with_splits(self, splits: dict[str, Samples], notes: Iterable[str]) -> Self:
+        """The same with other splits."""
+        return replace(self, splits=splits, notes=tuple(notes))
+
+    def check(self, sample: Sample) -> None:
+        """Read the header of a sample; InputError where that cannot be."""
+        self.medium.check(sample.path)
 
 
 class Entry(NamedTuple):

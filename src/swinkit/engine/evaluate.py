@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor
 
 from swinkit.config import EvaluateConfig
 from swinkit.data.batching import in_order
@@ -53,10 +52,20 @@ def run_metric(
     Raises DataError where no file could be read.
     """
     device = pick_device(config.device)
-    size = pick_batch_size(config.batch_size, shape=task.preprocessing.shape, device=device)
+    task.set_views(config)
+    size = (
+        1
+        if task.ragged
+        else pick_batch_size(config.batch_size, shape=task.preprocessing.shape, device=device)
+    )
     workers = pick_workers(config.workers, images=len(samples), device=device, shape=task.preprocessing.shape)
     several = config.real is not None
-    pictures = task.dataset(samples, clips=config.clips or task.clips, crops=config.crops, several=several)
+    pictures = task.dataset(
+        samples,
+        clips=config.clips or task.clips,
+        crops=config.crops,
+        several=several,
+    )
     loader = in_order(pictures, batch_size=size, workers=workers)
     metric, unreadable, seen = task.metric(several=several), [], 0
     task.to(device).eval()
@@ -64,17 +73,10 @@ def run_metric(
         step = bar.add_task("evaluate", total=len(samples), speed="")
         for batch in loader:
             if len(batch):
-                images = batch.images.to(device, task.dtype)
-                metric.update(task(with_mirror_images(images, task) if config.flip else images), batch)
+                metric.update(task.respond(batch, flip=config.flip), batch)
             seen += len(batch)
             unreadable += batch.unreadable
             bar.update(step, advance=len(batch) + len(batch.unreadable))
     if not seen:
         raise DataError(f"None of the {len(samples)} {task.medium.noun}s could be read: {unreadable[0]}")
     return metric, unreadable
-
-
-def with_mirror_images(images: Tensor, task: Task) -> Tensor:
-    """Views (B, V, …) of inputs, or of their views, and of what they show in a mirror."""
-    views = images if images.ndim > len(task.preprocessing.shape) + 1 else images.unsqueeze(1)
-    return torch.cat([views, views.flip(-1)], dim=1)

@@ -79,7 +79,8 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
     world = devices_of(config) * config.num_nodes
     own = math.ceil(images / world)  # of an epoch
     shape = task.preprocessing.shape
-    batch_size = min(pick_batch_size(config.batch_size, images=own, shape=shape, device=device), own)
+    most = pick_batch_size(config.batch_size, images=own, shape=shape, device=device, dense=task.ragged)
+    batch_size = min(most, own)
     accumulate = config.accumulate
     if config.global_batch is not None:
         batch_size, accumulate = share_batch(
@@ -240,6 +241,7 @@ def make_trainer(config: TrainConfig, chosen: Plan, run: RunFolder, callbacks: l
         # named, or Lightning would take a batch system's processes for its own
         plugins=[TorchElasticEnvironment() if own_place() else LightningEnvironment()],
         use_distributed_sampler=False,
+        sync_batchnorm=place.world > 1 and chosen.device.type == "cuda",
         precision=chosen.precision,  # type: ignore[arg-type]
         max_epochs=config.epochs,
         gradient_clip_val=config.clip or None,
@@ -286,7 +288,9 @@ def loaders(
     )
     training = make_loader(images, order, workers=chosen.workers)
     others = task.dataset(splits["val"])
-    each_once = SeededBatches(len(others), batches.batch_size, shuffle=False, seed=config.seed, share=share)
+    each_once = SeededBatches(
+        len(others), 1 if task.ragged else batches.batch_size, shuffle=False, seed=config.seed, share=share
+    )
     validation = make_loader(others, each_once, workers=min(chosen.workers, 2))
     return training, validation
 
@@ -296,7 +300,8 @@ def check_loaded(task: Task) -> None:
     report = task.load_report
     if report is None:
         return
-    names = [name for name, _ in task.named_parameters() if name.startswith("backbone.")]
+    own = (name for name, _ in task.named_parameters() if name.startswith("backbone."))
+    names = [name for name in own if name not in report.initialised]  # the norms of a dense backbone
     share = len(set(report.loaded) & set(names)) / len(names)
     if share < 0.99:
         raise RunError(

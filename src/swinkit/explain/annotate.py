@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from swinkit.data.media import Medium
 from swinkit.data.video import stretch_of
 from swinkit.explain.canvas import MADE_BY, save_image
 from swinkit.explain.timeline import COLUMNS
-from swinkit.files import make_folder
-from swinkit.results import Classes, Result
+from swinkit.files import make_folder, write_text
+from swinkit.results import Classes, Result, SegmentationMap
 
+SUFFIXES = {"overlay": ".png", "colour": "_colour.png", "index": "_index.png", "geojson": ".geojson"}
 _MARKS = (MADE_BY.encode(), ",".join(COLUMNS).encode())
 
 
@@ -52,11 +58,39 @@ def _is_ours(path: Path) -> bool:
     return any(mark in beginning for mark in _MARKS)
 
 
-def annotate(result: Result, names: Names, medium: Medium) -> Path | None:
-    """Draw one result as PNG; a failure has no picture and gives None."""
-    if not isinstance(result, Classes):
-        return None
-    picture = result.draw(medium.overview(result.path))
-    (target,) = names.free(result.path, ".png")
-    save_image(picture, target)
-    return target
+def annotate(result: Result, names: Names, medium: Medium, save: Sequence[str] = ()) -> None:
+    """Draw one result as PNG, or a map of classes as `save` says; a failure has no picture."""
+    if isinstance(result, SegmentationMap):
+        write_map(result, names, save, medium.overview(result.path))
+    elif isinstance(result, Classes):
+        (target,) = names.free(result.path, ".png")
+        save_image(result.draw(medium.overview(result.path)), target)
+
+
+def write_map(
+    result: SegmentationMap,
+    names: Names,
+    save: Sequence[str],
+    picture: Image.Image,
+    *,
+    index: Path | None = None,
+) -> None:
+    """Write a map of classes as overlay, colour, index (PNGs) and geojson; of a large one smaller pictures.
+
+    `index` is the file where its class ids are already.
+    """
+    wanted = {
+        kind: SUFFIXES[kind] for kind in SUFFIXES if kind in save and (kind != "index" or index is None)
+    }
+    places = dict(zip(wanted, names.free(result.path, *wanted.values()), strict=True))
+    factor = 1 if index is None else -(-max(result.size) // max(picture.size))
+    small = replace(result, labels=np.ascontiguousarray(result.labels[::factor, ::factor]))
+    if "overlay" in places:
+        save_image(small.draw(picture), places["overlay"])
+    if "colour" in places:
+        save_image(small.index_image().convert("RGB"), places["colour"])
+    if "index" in places:
+        save_image(result.index_image(), places["index"])
+    if "geojson" in places:
+        text = json.dumps({"creator": MADE_BY, **result.to_geojson()}, ensure_ascii=False)
+        write_text(places["geojson"], text + "\n")

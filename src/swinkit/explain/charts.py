@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from swinkit.explain.canvas import save_figure
 
 
-def draw_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
-    """Counts by truth (rows) and prediction (columns), coloured by the share of the row."""
+def draw_confusion(
+    matrix: NDArray[np.int64], names: Sequence[str], path: Path, *, counts: bool = True
+) -> None:
+    """By truth (rows) and prediction (columns), coloured by the share of the row; its counts, or per cent."""
     from matplotlib.figure import Figure  # without pyplot: no window system, safe in threads
 
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
@@ -30,7 +32,8 @@ def draw_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: Path) 
     if len(names) <= 20:
         for (row, column), count in np.ndenumerate(matrix):
             ink = "white" if share[row, column] > 0.5 else "black"
-            axes.text(column, row, str(count) if count else "·", ha="center", va="center", color=ink, size=8)
+            text = str(count) if counts else f"{100 * share[row, column]:.0f}"
+            axes.text(column, row, text if count else "·", ha="center", va="center", color=ink, size=8)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks
         save_figure(figure, path, dpi=110)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from swinkit.data.check import DataReport
+from swinkit.data.samples import ClassData
 from swinkit.explain.sheets import COLUMNS, Tile, draw_sheet
 
 PROBLEMS, CLASSES = 24, 40  # tiles of problems; classes that are shown
@@ -13,6 +14,7 @@ PROBLEMS, CLASSES = 24, 40  # tiles of problems; classes that are shown
 
 def draw_data(report: DataReport, path: Path) -> None:
     """Draw up to 24 files with problems, and six pictures of each of up to 40 classes, as PNG."""
+    assert isinstance(report.data, ClassData)
     problems = [
         Tile(str(problem.path), [problem.kind, problem.path.name], right=False)
         for problem in report.problems[:PROBLEMS]

@@ -18,19 +18,13 @@ if TYPE_CHECKING:
 LARGEST = 480  # pixels of the short side: frames wait in memory for the answer of the window around them
 
 
-class Film:
-    """An mp4 of the frames, each with the answer of the window whose middle is nearest.
+class FilmFile:
+    """An mp4 of pictures, written as it goes, so that it can be played whatever stops it."""
 
-    It is written as it goes, so that it can be played whatever stops it.
-    """
-
-    def __init__(self, path: Path, rate: float, hop: float) -> None:
+    def __init__(self, path: Path, rate: float) -> None:
         import av
 
-        self._path, self._hop = path, hop
         self._rate = Fraction(rate).limit_denominator(1001)
-        self._waiting: deque[tuple[float, Image.Image]] = deque()
-        self._last: Moment | None = None
         self._stream: Any = None
         try:
             # in fragments, each whole by itself
@@ -39,10 +33,40 @@ class Film:
         except OSError as error:
             raise RunError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
 
+    def add(self, image: Image.Image) -> None:
+        """Write the next picture; the first one tells the size."""
+        import av
+
+        if self._stream is None:
+            self._stream = self._container.add_stream("libx264", rate=self._rate)
+            # even sides, for colours are stored at half the resolution
+            self._stream.width, self._stream.height = (max(2, side // 2 * 2) for side in image.size)
+            self._stream.pix_fmt = "yuv420p"
+            self._stream.options = {"crf": "23", "preset": "veryfast"}
+        if image.size != (self._stream.width, self._stream.height):  # the video may change its size too
+            image = image.resize((self._stream.width, self._stream.height))
+        self._container.mux(self._stream.encode(av.VideoFrame.from_image(image)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+class Film:
+    """A film of the frames, each with the answer of the window whose middle is nearest."""
+
+    def __init__(self, path: Path, rate: float, hop: float) -> None:
+        self._file, self._hop = FilmFile(path, rate), hop
+        self._waiting: deque[tuple[float, Image.Image]] = deque()
+        self._last: Moment | None = None
+
     def saw(self, time: float, image: Image.Image) -> None:
         """Keep a frame until its answer is there."""
         scale = min(1.0, LARGEST / min(image.size))
-        # even sides, for colours are stored at half the resolution
         width, height = (max(2, round(side * scale) // 2 * 2) for side in image.size)
         self._waiting.append((time, image.resize((width, height), Image.Resampling.BILINEAR)))
 
@@ -54,17 +78,8 @@ class Film:
         self._last = moment
 
     def _write(self, image: Image.Image, moment: Moment) -> None:
-        import av
-
-        if self._stream is None:
-            self._stream = self._container.add_stream("libx264", rate=self._rate)
-            self._stream.width, self._stream.height = image.size
-            self._stream.pix_fmt = "yuv420p"
-            self._stream.options = {"crf": "23", "preset": "veryfast"}
-        elif image.size != (self._stream.width, self._stream.height):  # the video changes its size
-            image = image.resize((self._stream.width, self._stream.height))
         _label(image, f"{moment.names[0]}  {moment.scores[0]:.0%}")
-        self._container.mux(self._stream.encode(av.VideoFrame.from_image(image)))
+        self._file.add(image)
 
     def __enter__(self) -> Self:
         return self
@@ -73,9 +88,7 @@ class Film:
         if self._last is not None:
             while self._waiting:
                 self._write(self._waiting.popleft()[1], self._last)
-        if self._stream is not None:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
+        self._file.__exit__()
 
 
 def _label(image: Image.Image, text: str) -> None:

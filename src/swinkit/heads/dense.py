@@ -11,6 +11,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+STRIP = 2**26  # numbers of a strip of resized logits
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """torch's, which in training takes its known statistics for what has one value a channel: no variance."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        if self.training and x.numel() == x.shape[1]:
+            assert self.running_mean is not None
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, eps=self.eps
+            )
+        return super().forward(x)
+
 
 class ConvNorm(nn.Module):
     """Convolution without bias, batch norm, ReLU: (B, C, H, W) -> (B, C', H, W); mmcv's `ConvModule`."""
@@ -30,7 +45,7 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv2d(
             inputs, outputs, kernel, padding=padding, dilation=dilation, groups=groups, bias=False
         )
-        self.bn = nn.BatchNorm2d(outputs)
+        self.bn = BatchNorm(outputs)
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,3 +99,28 @@ class DenseHead(nn.Module):
 def resize(x: Tensor, like: Tensor, *, corners: bool = False) -> Tensor:
     """Bilinear, to the size of another map; `corners` keeps the corner pixels on each other."""
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=corners)
+
+
+def likeliest(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """The likeliest class of each pixel after resizing: (K, h, w) -> (H, W) uint8.
+
+    As argmax of `F.interpolate` (bilinear, corners not aligned), but by strips of rows: the logits at the
+    full size, some GB of a photograph, are never there at once.
+    """
+    classes, low, width = logits.shape
+    high, wide = size
+    if (low, width) == size:
+        return logits.argmax(0).to(torch.uint8)
+    place = ((torch.arange(high, device=logits.device) + 0.5) * (low / high) - 0.5).clamp(0, low - 1)
+    above = place.long()
+    below = (above + 1).clamp_max(low - 1)
+    part = (place - above).to(logits.dtype)[:, None]
+    strip = max(1, STRIP // (classes * wide))
+    rows = []
+    for start in range(0, high, strip):
+        own = slice(start, start + strip)
+        upper, lower = logits[:, above[own]], logits[:, below[own]]
+        mixed = torch.lerp(upper, lower, part[own])
+        shown = F.interpolate(mixed[None], (mixed.shape[1], wide), mode="bilinear", align_corners=False)
+        rows.append(shown[0].argmax(0).to(torch.uint8))
+    return torch.cat(rows)

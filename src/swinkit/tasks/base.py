@@ -15,10 +15,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from swinkit._version import __version__
-from swinkit.config import Augmentation, Preprocessing
+from swinkit.config import Augmentation, Preprocessing, Views
 from swinkit.core.backbone import SwinBackbone
+from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch, SampleDataset
 from swinkit.data.media import PICTURES, Medium
+from swinkit.errors import ConfigError
 from swinkit.labels import Labels
 from swinkit.results import Result
 from swinkit.weights.store import RECOMPUTED, LoadReport, canonical_names, write_file
@@ -36,7 +38,7 @@ class Metric(Protocol):
     """Collects raw outputs over a data set and sums them up."""
 
     def update(self, raw: Tensor, batch: Batch) -> None:
-        """Count a batch in."""
+        """Count a batch in, whose outputs are these."""
 
     def compute(self) -> dict[str, float]:
         """All figures, as plain floats."""
@@ -64,6 +66,13 @@ class Task(nn.Module, ABC):
     medium: ClassVar[Medium] = PICTURES  # what an input is
     clips: int = 1  # of each video, spread over it, that answer for it
     decays_biases: ClassVar[bool] = False  # whether published recipes decay biases too
+    films: ClassVar[bool] = False  # whether a video is answered frame by frame
+    options: ClassVar[
+        dict[str, tuple[type, ...]]
+    ] = {}  # what the constructor takes besides, and of what type
+    usual: ClassVar[dict[str, Any]] = {}  # those that published models have
+    class_layers: ClassVar[tuple[str, ...]] = ()  # beginnings of the names of what depends on the classes
+    ragged: ClassVar[bool] = False  # whether inputs keep their shapes, and so are answered one by one
 
     backbone: SwinBackbone
     labels: Labels
@@ -71,6 +80,12 @@ class Task(nn.Module, ABC):
     lineage: list[dict[str, Any]]  # how these weights came to be, oldest first
     licence: str
     load_report: LoadReport | None
+
+    @abstractmethod
+    def __init__(
+        self, config: SwinConfig, labels: Labels, preprocessing: Preprocessing, **options: Any
+    ) -> None:
+        super().__init__()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -116,6 +131,10 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
         """Files or PIL images to one normalised batch; an unreadable one raises InputError."""
+
+    @abstractmethod
+    def respond(self, batch: Batch, *, flip: bool = False) -> Tensor:
+        """Outputs of `forward` for all views of a batch, with `flip` of mirror images too: the mean."""
 
     @abstractmethod
     def postprocess(self, raw: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Result]:
@@ -166,6 +185,15 @@ class Task(nn.Module, ABC):
     def set_test_limits(self, **limits: Any) -> None:
         """Limit what `postprocess` gives back."""
 
+    def set_views(self, views: Views) -> None:
+        """Answer as options of predict and evaluate say; ConfigError for those that are not for this task."""
+        if self.ragged:
+            self.set_test_limits(**views.limits)
+        elif not views.are_usual:
+            raise ConfigError(
+                "scales, slide and stride are for segmentation: the model answers with classes."
+            )
+
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """What the task itself adds to a saved file, plain; the constructor takes it back."""
@@ -173,15 +201,15 @@ class Task(nn.Module, ABC):
     def predict(self, images: InputLike | Iterable[InputLike], *, batch_size: int = 32) -> list[Result]:
         """Results for files, PIL images, or arrays of frames, one each."""
         inputs = listed(images)
+        batch_size = 1 if self.ragged else batch_size
         results: list[Result] = []
         for start in range(0, len(inputs), batch_size):
             results += self.answer(self.preprocess(inputs[start : start + batch_size]))
         return results
 
     @torch.inference_mode()
-    def answer(self, batch: Batch) -> list[Result]:
+    def answer(self, batch: Batch, *, flip: bool = False) -> list[Result]:
         """Run one batch in evaluation mode; the results carry the paths of the batch."""
         self.eval()
-        raw = self(batch.images.to(self.device, self.dtype))
-        results = self.postprocess(raw, batch.sizes)
+        results = self.postprocess(self.respond(batch, flip=flip), batch.sizes)
         return [replace(result, path=path) for result, path in zip(results, batch.paths, strict=True)]

@@ -33,6 +33,8 @@ class Classifier(Task):
     """
 
     name: ClassVar[str] = "classify"
+    options: ClassVar[dict[str, tuple[type, ...]]] = {"head_drop": (int, float), "multi_label": (bool,)}
+    class_layers: ClassVar[tuple[str, ...]] = ("head.weight", "head.bias")
     most_crops: ClassVar[tuple[str, int]] = ("picture", 5)  # of what, and how many
 
     def __init__(
@@ -44,7 +46,7 @@ class Classifier(Task):
         head_drop: float = 0.0,
         multi_label: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(config, labels, preprocessing)
         self.labels, self.preprocessing, self.multi_label = labels, preprocessing, multi_label
         self.class_weights: Tensor | None = None
         self.lineage, self.licence, self.load_report = [], "", None
@@ -75,6 +77,15 @@ class Classifier(Task):
         if self._has_views(images):
             return torch.stack([self.embed(view) for view in images.unbind(1)]).mean(0)
         return self.head.pool(self.backbone(images)[-1])
+
+    def respond(self, batch: Batch, *, flip: bool = False) -> Tensor:
+        """Logits of a batch, over all of its views; with `flip` of their mirror images too."""
+        images = batch.images.to(self.device, self.dtype)
+        if flip:
+            views = images if self._has_views(images) else images.unsqueeze(1)
+            images = torch.cat([views, views.flip(-1)], dim=1)
+        logits: Tensor = self(images)
+        return logits
 
     def _has_views(self, x: Tensor) -> bool:
         """Whether there is an axis of views after that of the batch."""

@@ -31,6 +31,7 @@ class VideoClassifier(Classifier):
     """
 
     name: ClassVar[str] = "video"
+    usual: ClassVar[dict[str, Any]] = {"head_drop": 0.5}
     medium: ClassVar[Medium] = CLIPS
     decays_biases: ClassVar[bool] = True
     most_crops = ("video", 3)  # along the long side

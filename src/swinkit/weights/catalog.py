@@ -17,7 +17,7 @@ _MIT, _APACHE = "MIT", "Apache-2.0"  # of the repositories that released them
 class Published:
     """One published file.
 
-    `classes` counts those of the image or video classifier, 0 where another head stands on the backbone.
+    `classes` counts those of the model's head, 0 where a detector's stands on the backbone.
     `labels` names a list of `swinkit.data.names`, None where classes have ids only. `metric` is the
     published figure, its name first; preprocessing follows from the variant's input size.
     """
@@ -46,8 +46,8 @@ def _classifier(variant: str, file: str, trained_on: str, top1: float | None) ->
 
 
 def _dense(task: str, variant: str, file: str, metric: tuple[str, float]) -> Published:
-    trained_on, labels = {"detect": ("COCO", "coco"), "segment": ("ADE20K", "ade20k")}[task]
-    return Published(task, f"{_RELEASES}/{file}.pth", trained_on, metric, variant, 0, labels, _APACHE)
+    trained_on, labels, classes = {"detect": ("COCO", "coco", 0), "segment": ("ADE20K", "ade20k", 150)}[task]
+    return Published(task, f"{_RELEASES}/{file}.pth", trained_on, metric, variant, classes, labels, _APACHE)
 
 
 def _video(variant: str, file: str, trained_on: str, top1: float, classes: int = 400) -> Published:
@@ -103,13 +103,13 @@ CATALOG: dict[str, Published] = {
         "detect", "swin_b", "v1.0.2/cascade_mask_rcnn_swin_base_patch4_window7", ("box AP", 51.9)
     ),
     "upernet_swin_t.ade20k": _dense(
-        "segment", "swin_t", "v1.0.1/upernet_swin_tiny_patch4_window7_512x512", ("mIoU", 44.51)
+        "segment", "upernet_swin_t", "v1.0.1/upernet_swin_tiny_patch4_window7_512x512", ("mIoU", 44.51)
     ),
     "upernet_swin_s.ade20k": _dense(
-        "segment", "swin_s", "v1.0.1/upernet_swin_small_patch4_window7_512x512", ("mIoU", 47.64)
+        "segment", "upernet_swin_s", "v1.0.1/upernet_swin_small_patch4_window7_512x512", ("mIoU", 47.64)
     ),
     "upernet_swin_b.ade20k": _dense(
-        "segment", "swin_b", "v1.0.1/upernet_swin_base_patch4_window7_512x512", ("mIoU", 48.13)
+        "segment", "upernet_swin_b", "v1.0.1/upernet_swin_base_patch4_window7_512x512", ("mIoU", 48.13)
     ),
     "swin3d_t.k400": _video("swin3d_t", "swin_tiny_patch244_window877_kinetics400_1k", "Kinetics-400", 78.8),
     "swin3d_s.k400": _video("swin3d_s", "swin_small_patch244_window877_kinetics400_1k", "Kinetics-400", 80.6),

@@ -181,7 +181,16 @@ def _peel(content: Any, source: str) -> Checkpoint:
     tensors = {name: value.detach() for name, value in mapping.items() if isinstance(value, Tensor)}
     others = [f"{'.'.join(other)}.* ({_count(m)} tensors)" for other, m in whole if other != keys]
     dropped = (*others, *_foreign(content, ()))
-    return Checkpoint(source, _separate(tensors), ".".join(keys), dropped)
+    return Checkpoint(source, _separate(tensors), ".".join(keys), dropped, config=_classes(content))
+
+
+def _classes(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Class names that OpenMMLab's files hold beside their tensors, as `label_names`."""
+    meta = content.get("meta")
+    inner = meta.get("dataset_meta", meta) if isinstance(meta, Mapping) else {}
+    names = (inner.get("CLASSES") or inner.get("classes")) if isinstance(inner, Mapping) else None
+    plain = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    return {"label_names": list(names)} if plain and names else {}
 
 
 def _needs_code(source: str, what: str) -> WeightsError:

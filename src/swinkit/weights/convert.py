@@ -66,8 +66,7 @@ class Converted:
     @property
     def normed(self) -> tuple[int, ...]:
         """The stages whose map has its own norm, as in backbones for detection and segmentation."""
-        matches = (re.match(r"norm(\d)\.weight", name) for name in self.tensors)
-        return tuple(sorted(int(match[1]) for match in matches if match))
+        return normed_stages(self.tensors)
 
     @property
     def classes(self) -> int | None:
@@ -78,6 +77,12 @@ class Converted:
     def other_head(self) -> str | None:
         """What model the other tensors make of it, if they are known."""
         return _other_head(self.others)
+
+
+def normed_stages(names: Iterable[str]) -> tuple[int, ...]:
+    """The stages whose map has its own norm among these tensors."""
+    matches = (re.match(r"norm(\d)\.weight", name) for name in names)
+    return tuple(sorted(int(match[1]) for match in matches if match))
 
 
 def convert(checkpoint: Checkpoint) -> Converted:

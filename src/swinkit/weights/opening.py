@@ -16,7 +16,8 @@ from swinkit.errors import ConfigError, WeightsError
 from swinkit.labels import Labels
 from swinkit.weights.companions import check_settings, class_labels, preprocessing, trained_size
 from swinkit.weights.containers import Checkpoint, read_checkpoint
-from swinkit.weights.convert import check_numbers, convert
+from swinkit.weights.convert import check_numbers, convert, normed_stages
+from swinkit.weights.dense_heads import HEADS, infer_head, our_names
 from swinkit.weights.infer import infer_config
 from swinkit.weights.store import FORMAT, HEADER, HEADER_KEY
 
@@ -25,9 +26,9 @@ from swinkit.weights.store import FORMAT, HEADER, HEADER_KEY
 class Opened:
     """Tensors under Microsoft's names, and the model that they make.
 
-    `others` belong to neither backbone nor classifier; `other_head` says what model they make of it, if
-    known. `numbered` marks classes that have no names; `labels` is None without a classifier. `normed` are
-    the stages whose map has its own norm.
+    `dense` are those of dense heads. `others` belong to none of these; `other_head` says what model they make
+    of it, if known. `numbered` marks classes that have no names; `labels` is None without a classifier.
+    `normed` are the stages whose map has its own norm.
     """
 
     source: str
@@ -38,6 +39,7 @@ class Opened:
     labels: Labels | None
     numbered: bool = False
     normed: tuple[int, ...] = ()
+    dense: dict[str, Tensor] = field(default_factory=dict)
     others: dict[str, Tensor] = field(default_factory=dict)
     other_head: str | None = None
     preprocessing: Preprocessing | None = None
@@ -69,8 +71,10 @@ def _open_ours(checkpoint: Checkpoint) -> Opened:
             "swinkit",
             str(header["task"]),
             SwinConfig.from_dict(header["config"]),
-            checkpoint.tensors,
+            {name: t for name, t in checkpoint.tensors.items() if not name.startswith(HEADS)},
             Labels.from_list(header["labels"]),
+            normed=normed_stages(checkpoint.tensors),
+            dense={name: t for name, t in checkpoint.tensors.items() if name.startswith(HEADS)},
             preprocessing=Preprocessing.checked(header["preprocessing"]),
             settings=dict(header["settings"]),
             lineage=tuple(header["lineage"]),
@@ -105,19 +109,26 @@ def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
     if trained is not None and config.rank == 2 and not config.absolute_position:
         config = replace(config, img_size=trained)
     check_settings(checkpoint, config)
-    names = class_labels(checkpoint.config, given.classes)
+    heads = our_names({name: t for name, t in given.others.items() if name.startswith(HEADS)})
+    found = infer_head(heads) if given.normed else None
+    if found is not None:
+        check_numbers(heads, checkpoint.source)
+    settings, classes = found or ({}, given.classes)
+    names = class_labels(checkpoint.config, classes)
     lineage = {"file": checkpoint.source, "dialect": given.dialect.name}
     return Opened(
         checkpoint.source,
         given.dialect.name,
-        "video" if config.rank == 3 else "classify",
+        "segment" if found else "video" if config.rank == 3 else "classify",
         config,
         given.tensors,
-        None if given.classes is None else Labels.of(names or map(str, range(given.classes))),
+        None if classes is None else Labels.of(names or map(str, range(classes))),
         numbered=names is None,
         normed=given.normed,
-        others=given.others,
-        other_head=given.other_head(),
+        dense=heads if found else {},
+        others={n: t for n, t in given.others.items() if not (found and n.startswith(HEADS))},
+        other_head=None if found else given.other_head(),
+        settings=settings,
         preprocessing=preprocessing(checkpoint, config),
         lineage=(lineage,),
         converted=given.converted,

@@ -20,6 +20,7 @@ FORMAT = 1
 HEADER = ("task", "config", "labels", "preprocessing", "settings", "licence", "lineage")
 Model = TypeVar("Model", bound=nn.Module)
 RECOMPUTED = ("relative_position_index", "attn_mask")  # stand in foreign files; ours come from the size
+COUNTERS = "num_batches_tracked"  # of batch norms; nothing depends on them, and few files keep them
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,13 @@ def adopt(
     usable = {name: tensor for name, tensor in tensors.items() if name not in dropped}
     fitting = {name: t for name, t in usable.items() if name in own and own[name].shape == t.shape}
     absent = [name for name in own if name not in fitting]
-    missing = [name for name in absent if not name.startswith(renew or ("\0",))]
+    told = [name for name in absent if not name.endswith(COUNTERS)]
+    missing = [name for name in told if not name.startswith(renew or ("\0",))]
     report = LoadReport(
         source,
         loaded=tuple(fitting),
         dropped=tuple(dropped),
-        initialised=tuple(name for name in absent if name not in missing),
+        initialised=tuple(name for name in told if name not in missing),
         missing=tuple(missing),
         unexpected=tuple(name for name in usable if name not in fitting),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from swinkit.errors import ConfigError, nearest
 from swinkit.files import make_folder, write_atomically, write_text
 from swinkit.labels import Labels
 from swinkit.weights.convert import INDEX
+from swinkit.weights.dense_heads import HEADS, check_head, huggingface_heads, infer_head, their_names
 from swinkit.weights.dialects import (
     HUGGINGFACE,
     MICROSOFT,
@@ -93,13 +94,21 @@ TARGETS = {
 def spell(
     tensors: dict[str, Tensor], config: SwinConfig, name: str, *, dense: bool = False
 ) -> dict[str, Tensor]:
-    """Tensors under Microsoft's names, a backbone's and perhaps `head`'s, under those of another dialect.
+    """Tensors under Microsoft's names, a backbone's and perhaps heads', under those of another dialect.
 
     `dense` says that each map has its own norm. Raises ConfigError for an unknown dialect, or a model that
     its code cannot build. On the CPU the tensors are the model's own, as in a `state_dict`.
     """
     target = find_target(name)
     _check(target, name, config, dense=dense)
+    heads = {name: tensor.detach().cpu() for name, tensor in tensors.items() if name.startswith(HEADS)}
+    if heads:
+        found = infer_head(heads)
+        check_head(name, found[0] if found else {}, config.stages)
+        body = {name: tensor for name, tensor in tensors.items() if name not in heads}
+        theirs = spell(body, config, name, dense=dense)
+        beside = their_names(heads) if name == "huggingface" else heads
+        return {f"backbone.{name}": tensor for name, tensor in theirs.items()} | beside
     if name == "huggingface" and not dense and "norm.weight" not in tensors:
         raise ConfigError("A backbone without a final norm cannot be written for transformers: it has one.")
     dialect = TORCHVISION_3D if name == "torchvision" and config.rank == 3 else target.dialect
@@ -148,14 +157,21 @@ def write_dialect(path: Path, tensors: dict[str, Tensor], name: str, extra: dict
 
 
 def huggingface_config(
-    config: SwinConfig, labels: Labels | None, maps: tuple[int, ...] | None = None
+    config: SwinConfig,
+    labels: Labels | None,
+    maps: tuple[int, ...] | None = None,
+    heads: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """config.json with which transformers builds the same model.
 
-    A classifier has `labels`; a backbone whose maps have norms the stages of these, `maps`.
+    A classifier has `labels`; a backbone whose maps have norms the stages of these, `maps`; a segmentation
+    model both, and the settings of its `heads`.
     """
+    if heads is not None and labels is not None:
+        inner = huggingface_config(config, None, maps)
+        named = {key: inner.pop(key) for key in ("id2label", "label2id")} | _named(labels)
+        return {**huggingface_heads(heads, config.dim(0)), "backbone_config": inner, **named}
     size = config.input_size or (224, 224)
-    names = {} if labels is None else dict(enumerate(labels.names))
     kind = "SwinForImageClassification" if labels else "SwinModel" if maps is None else "SwinBackbone"
     chosen = {} if maps is None else {"out_features": [f"stage{stage + 1}" for stage in maps]}
     return {
@@ -175,6 +191,13 @@ def huggingface_config(
         "drop_path_rate": config.drop_path,
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-5,
+        **_named(labels),
+    }
+
+
+def _named(labels: Labels | None) -> dict[str, Any]:
+    names = {} if labels is None else dict(enumerate(labels.names))
+    return {
         "id2label": {str(i): label for i, label in names.items()},
         "label2id": {label: i for i, label in names.items()},
     }

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from swinkit.errors import ConfigError, nearest
 
-LISTS = ("imagenet-1k", "coco", "ade20k", "kinetics-400")
+LISTS = ("imagenet-1k", "coco", "coco-stuff", "ade20k", "kinetics-400")
 
 
 def class_names(name: str) -> list[str]:

@@ -1,0 +1,330 @@
+"""From an opened weights file to a model: its architecture and head, perhaps changed, around its tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from torch import Tensor
+
+from swinkit.config import Clips, Dense, Preprocessing
+from swinkit.core.backbone import Norms, SwinBackbone
+from swinkit.core.config import SwinConfig
+from swinkit.data.names import class_names
+from swinkit.errors import ConfigError, WeightsError
+from swinkit.labels import Labels
+from swinkit.tasks.base import Task
+from swinkit.tasks.classify import Classifier
+from swinkit.tasks.segment import Segmenter
+from swinkit.tasks.video import VideoClassifier
+from swinkit.weights.opening import Opened
+from swinkit.weights.resize import adapt
+from swinkit.weights.store import LoadReport, adopt, canonical_names
+
+TASKS: dict[str, type[Task]] = {"classify": Classifier, "segment": Segmenter, "video": VideoClassifier}
+CROP = 512  # side of a segmentation model's crops where nothing says it, as published
+LONG = 4  # times the short side: the most that the long one may have
+
+
+def model_of(
+    opened: Opened,
+    *,
+    task: str | None = None,
+    num_classes: int | None = None,
+    classes: Sequence[str] | None = None,
+    img_size: int | Sequence[int] | None = None,
+    strict: bool = True,
+    **settings: Any,
+) -> Task:
+    """The model of an opened file, with the changes that `load` describes."""
+    task = chosen_task(opened, task)
+    kind = TASKS[task]
+    given, settings = options_of(kind, settings)
+    options = {**kind.usual, **(_stored_options(opened) if opened.task == task else {}), **given}
+    if img_size is not None:
+        settings["img_size"] = img_size
+    config = retarget(opened.config.to_dict(), task, settings, source=opened.task)
+    labels, other_classes = _choose_labels(opened, num_classes, classes)
+    tensors, resized = adapt(opened.tensors, opened.config, config)
+    tensors, renew, left = _arranged(opened, tensors, kind, options, other_classes)
+    model, report = adopt(
+        lambda: kind(config, labels, _preprocessing(opened, config, task, img_size), **options),
+        canonical_names(tensors),
+        source=opened.source,
+        renew=renew,
+        strict=strict,
+    )
+    model.load_report = _finish(replace(report, dropped=(*report.dropped, *left)), opened, resized)
+    model.lineage, model.licence = list(opened.lineage), opened.licence
+    return model.eval()
+
+
+def options_of(kind: type[Task], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of what a user gives, the task's own options and the backbone's settings; ConfigError for a wrong type.
+
+    None stands for what is not given.
+    """
+    given = {name: value for name, value in settings.items() if name in kind.options and value is not None}
+    for name, value in given.items():
+        if type(value) not in kind.options[name]:
+            wanted = " or ".join(one.__name__ for one in kind.options[name])
+            raise ConfigError(f"{name}={value!r}: give {wanted}.")
+    others = {
+        name: value
+        for name, value in settings.items()
+        if name not in kind.options and not (value is None and any(name in t.options for t in TASKS.values()))
+    }
+    for name in others:
+        owners = [task for task, other in TASKS.items() if name in other.options]
+        if owners:
+            raise ConfigError(f"{name} is for {' and '.join(owners)}, and this model is for {kind.name}.")
+    return given, others
+
+
+def _arranged(
+    opened: Opened, tensors: dict[str, Tensor], kind: type[Task], options: dict[str, Any], other_classes: bool
+) -> tuple[dict[str, Tensor], tuple[str, ...], list[str]]:
+    """The tensors that a model of this kind takes, beginnings of the names that start fresh, what is left."""
+    if kind is Segmenter:
+        return _for_segmenter(opened, tensors, options, other_classes)
+    tensors, left = _for_classifier(tensors, opened.config.stages)
+    if opened.task == "segment":
+        left += opened.dense
+    else:
+        tensors |= opened.dense  # of nobody's: to be reported
+    if opened.other_head is None:
+        tensors |= opened.others  # so are these
+    else:
+        left += opened.others
+    return tensors, Classifier.class_layers if other_classes else (), left
+
+
+def _for_segmenter(
+    opened: Opened, tensors: dict[str, Tensor], options: dict[str, Any], other_classes: bool
+) -> tuple[dict[str, Tensor], tuple[str, ...], list[str]]:
+    """Backbone with the norms of its maps, and the head where it is of the kind that is wanted."""
+    body = {n: t for n, t in tensors.items() if not n.startswith(("head.", "norm."))}
+    left = [name for name in tensors if name not in body] + list(opened.others)
+    norms = tuple(f"backbone.norm{i}." for i in range(opened.config.stages) if i not in opened.normed)
+    known = opened.settings if opened.task == "segment" else {}
+    if any(known.get(name) != options.get(name, known.get(name)) for name in ("head", "channels")):
+        known = {}
+    if not known:
+        return body, (*norms, "decode_head.", "auxiliary_head."), [*left, *opened.dense]
+    auxiliary = options.get("auxiliary", known.get("auxiliary"))
+    heads = dict(opened.dense)
+    if auxiliary != known.get("auxiliary"):
+        heads = {name: tensor for name, tensor in heads.items() if not name.startswith("auxiliary_head.")}
+        norms += ("auxiliary_head.",)
+    left += [name for name in opened.dense if name not in heads]
+    return body | heads, norms + (Segmenter.class_layers if other_classes else ()), left
+
+
+def backbone_of(
+    opened: Opened,
+    norms: Norms,
+    *,
+    out_indices: Sequence[int] | None = None,
+    strict: bool = True,
+    **settings: Any,
+) -> SwinBackbone:
+    """The backbone of an opened file; with `norms="each"` those of its maps, fresh where it has none.
+
+    `out_indices` are by default the stages that have norms, where some have, else all.
+    """
+    config = retarget(opened.config.to_dict(), opened.task, settings, source=opened.task)
+    if out_indices is None and norms == "each":
+        out_indices = opened.normed or None
+    if norms == "each" and opened.normed:
+        wanted = [f"norm{i}." for i in out_indices or ()]
+    else:
+        wanted = ["norm."] if norms == "final" else []
+    tensors, resized = adapt(opened.tensors, opened.config, config)
+    body = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.startswith(("head.", "norm")) or name.startswith(tuple(wanted))
+    }
+    left = (*(name for name in tensors if name not in body), *opened.dense, *opened.others)
+    net, report = adopt(
+        lambda: SwinBackbone(config, out_indices=out_indices, norms=norms),
+        body,
+        source=opened.source,
+        renew=() if wanted else ("norm0.", "norm1.", "norm2.", "norm3."),
+        strict=strict,
+    )
+    net.load_report = _finish(replace(report, dropped=(*report.dropped, *left)), opened, resized)
+    return net.eval()
+
+
+def retarget(values: Mapping[str, Any], task: str, settings: Mapping[str, Any], *, source: str) -> SwinConfig:
+    """The architecture with other settings; for another task than that of its `source` with its usual ones.
+
+    For `task="video"` an image's becomes a clip's: an inflated model has Video Swin's patch depth 2 and
+    window depth 8 unless `window` says otherwise. For "segment" it takes crops, and all windows shift.
+    """
+    values = dict(values)
+    config = SwinConfig.from_dict(values)
+    if task == "video" and config.rank == 2:
+        size = config.input_size
+        values |= {
+            "patch": (2, *config.patch_size),
+            "window": tuple((8, *window) for window in config.windows),
+            "img_size": None if size is None else (32, *size),
+            "fit": "clamp",
+        }
+        if config.absolute_position:
+            raise ConfigError("A model with absolute position cannot be inflated to video: train one anew.")
+    elif task == "segment" and source != task:
+        if config.rank == 3:
+            raise ConfigError("A segmentation model takes images, and this one videos.")
+        values |= {"img_size": CROP, "fit": "pad_shift"}
+    return SwinConfig.from_dict(values | with_depth(values, settings))
+
+
+def with_depth(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which, for video, a side alone keeps the depth in time that was there before."""
+    changed = dict(settings)
+    patch = settings.get("patch", values["patch"])
+    if isinstance(patch, Sequence) and len(patch) == 3:
+        if isinstance(settings.get("img_size"), int):
+            frames = (values["img_size"] or (32,))[0]
+            changed["img_size"] = (frames, settings["img_size"], settings["img_size"])
+        if isinstance(settings.get("window"), int):
+            first = values["window"][0]
+            depth = first if isinstance(first, int) else first[0]
+            changed["window"] = (depth, settings["window"], settings["window"])
+    return changed
+
+
+def chosen_task(opened: Opened, wanted: str | None) -> str:
+    """The task to build for; ConfigError for one that is unknown or not of this model."""
+    if wanted is None:
+        if opened.other_head is not None:
+            raise WeightsError(only_a_backbone(opened.source, opened.other_head))
+        if opened.task not in TASKS:
+            raise WeightsError(
+                f"{opened.source} holds a model for the task {opened.task!r}, unknown to this swinkit."
+            )
+        return opened.task
+    if wanted == "classify" and opened.config.rank == 3:
+        raise ConfigError(f"{opened.source} is a video model: leave task out, or say task='video'.")
+    return wanted
+
+
+def only_a_backbone(source: str, what: str) -> str:
+    """What to tell of a file whose head is unknown."""
+    return (
+        f"{source} is {what} with a Swin inside, a task unknown to this swinkit: take its backbone by "
+        "swinkit.backbone, or start a classifier with task='classify' and num_classes."
+    )
+
+
+def _choose_labels(
+    opened: Opened, num_classes: int | None, classes: Sequence[str] | None
+) -> tuple[Labels, bool]:
+    """The classes of the model, and whether its head must start fresh for them."""
+    stored = opened.labels
+    if classes is None and num_classes is None:
+        if stored is None:
+            raise WeightsError(
+                f"{opened.source} holds a backbone without a classifier: give num_classes for a fresh head, "
+                "or take it by swinkit.backbone."
+            )
+        return stored, False
+    if stored is not None and classes is None and num_classes == len(stored):
+        return stored, False
+    labels = labels_of(num_classes, classes)
+    if stored is None:
+        return labels, True
+    # a foreign file numbers its classes: to name as many is no change
+    same = len(labels) == len(stored) if opened.numbered else labels.names == stored.names
+    return labels, not same
+
+
+def _for_classifier(tensors: dict[str, Tensor], stages: int) -> tuple[dict[str, Tensor], list[str]]:
+    """Of a dense backbone's norms the last becomes the final one; the others' names are given back."""
+    last = f"norm{stages - 1}."
+    spare = r"norm\d?\." if any(name.startswith(last) for name in tensors) else r"norm\d\."
+    left = [name for name in tensors if re.match(spare, name) and not name.startswith(last)]
+    kept = {name: tensor for name, tensor in tensors.items() if name not in left}
+    return {re.sub(r"^norm\d\.", "norm.", name): tensor for name, tensor in kept.items()}, left
+
+
+def _stored_options(opened: Opened) -> dict[str, Any]:
+    """Settings that a file holds for its task; WeightsError for others than it has."""
+    kinds = TASKS[opened.task].options
+    if not all(type(value) in kinds.get(name, ()) for name, value in opened.settings.items()):
+        raise WeightsError(
+            f"{opened.source} has a damaged header: its task has no settings {dict(opened.settings)}."
+        )
+    return dict(opened.settings)
+
+
+def preprocessing_for(config: SwinConfig, task: str) -> Preprocessing:
+    """The usual preprocessing at a backbone's size; of videos as in Video Swin's test pipeline."""
+    size = config.input_size
+    side = min(size[-2:]) if size else 224
+    if task == "segment":
+        side = min(size) if size else CROP
+        dense = Dense(short=side, long=LONG * side)
+        return Preprocessing(
+            size=side, channels=config.in_chans, crop=1.0, interpolation="bilinear", dense=dense
+        )
+    if config.rank == 2:
+        return Preprocessing(size=side, channels=config.in_chans)
+    # the one published model with windows so deep is that of Something-Something
+    sampling: Literal["dense", "uniform"] = "uniform" if config.windows[0][0] >= 16 else "dense"
+    clip = Clips(frames=size[0] if size else 32, sampling=sampling)
+    return Preprocessing(size=side, channels=config.in_chans, crop=1.0, interpolation="bilinear", clip=clip)
+
+
+def _preprocessing(
+    opened: Opened, config: SwinConfig, task: str, img_size: int | Sequence[int] | None
+) -> Preprocessing:
+    """The file's own preprocessing, at another size or for other channels where asked for."""
+    stored, usual = opened.preprocessing, preprocessing_for(config, task)
+    if stored is None or config.in_chans != stored.channels:
+        return usual
+    if (stored.clip is None) != (usual.clip is None) or (stored.dense is None) != (usual.dense is None):
+        return usual.model_copy(update={"mean": stored.mean, "std": stored.std})  # of another task
+    if img_size is None:
+        return stored
+    if stored.dense is not None:
+        dense = usual.dense if stored.dense.short is not None else stored.dense
+        return stored.model_copy(update={"size": usual.size, "dense": dense})
+    if usual.clip is None or stored.clip is None:
+        return Preprocessing.checked({**stored.model_dump(exclude={"crop"}), "size": usual.size})
+    frames = stored.clip.frames if isinstance(img_size, int) else usual.clip.frames
+    clip = stored.clip.model_copy(update={"frames": frames})
+    return stored.model_copy(update={"size": usual.size, "clip": clip})
+
+
+def _finish(report: LoadReport, opened: Opened, resized: list[str]) -> LoadReport:
+    """Add what happened before the tensors reached the model."""
+    ours = {name.removeprefix("backbone."): name for name in report.loaded}
+    return replace(
+        report,
+        converted=tuple(ours[name] for name in opened.converted if name in ours),
+        resized=tuple(ours[name] for name in resized if name in ours),
+        dropped=(*report.dropped, *opened.dropped),
+    )
+
+
+def labels_of(count: int | None, names: Sequence[str] | None) -> Labels:
+    """Named classes, or numbered ones; ConfigError where there are none or the two disagree."""
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool)):
+        raise ConfigError(f"num_classes={count!r}: give a whole number.")
+    if isinstance(names, str):
+        names = class_names(names)
+    if names is not None and (not isinstance(names, Sequence) or not all(isinstance(n, str) for n in names)):
+        raise ConfigError(f"classes={names!r}: give a list of names, or the name of a list.")
+    if names is None:
+        names = [str(i) for i in range(count or 0)]
+    if count not in (None, len(names)):
+        raise ConfigError(f"num_classes={count}, but {len(names)} classes are named.")
+    if not names:
+        raise ConfigError(f"num_classes={len(names)}: a classifier needs at least one class.")
+    return Labels.of(names)

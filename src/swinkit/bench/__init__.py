@@ -1,0 +1,1 @@
+"""What `swin compare` runs: models beside those that they are published with."""

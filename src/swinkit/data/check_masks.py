@@ -1,0 +1,113 @@
+"""Look through pictures with masks before training: what does not fit, what is empty, what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swinkit.data.check import DataReport, Problem, Seen, repeated
+from swinkit.data.layouts import Pair
+from swinkit.data.masks import LabelMap
+from swinkit.data.pairs import MaskData
+from swinkit.data.reading import read_channels, stored_mode
+from swinkit.data.threads import in_threads
+from swinkit.errors import InputError
+from swinkit.features import IGNORED
+
+SMALL = 0.9  # share of ignored pixels above which a mask teaches little
+
+
+class SeenPair(NamedTuple):
+    """A pair that could be read: its picture, and how many pixels of the mask have each class."""
+
+    picture: Seen
+    pixels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MaskReport(DataReport):
+    """What pictures with masks are made of. `counts` has the pictures in which a class stands.
+
+    `pixels` has, by split, how many pixels have each class; the last number counts ignored ones.
+    """
+
+    pixels: dict[str, list[int]] = None  # type: ignore[assignment]
+
+    @property
+    def label_ids(self) -> str | None:
+        """What the masks' values mean, in order of the classes."""
+        if not isinstance(self.data, MaskData):
+            return None
+        label_map = self.data.label_map
+        stored = list((label_map.colours or label_map.values).items())
+        shown = ", ".join(f"{value} {self.data.classes[label]}" for value, label in stored[:4])
+        ignored = ", ".join(map(str, label_map.ignored[:8])) or "none"
+        more = " …" if len(stored) > 4 else ""
+        return f"Values of the masks: {shown}{more}; ignored: {ignored}."
+
+
+def check_masks(
+    data: MaskData, *, channels: int = 3, advance: Callable[[int], None] = lambda _: None
+) -> MaskReport:
+    """Read every picture and mask, as training would: unknown values, other sizes, empty masks, copies."""
+    places = [(split, pair) for split, pairs in data.splits.items() for pair in pairs]
+    look = partial(_look, label_map=data.label_map, channels=channels)
+    seen: list[SeenPair | tuple[str, InputError]] = []
+    for result in in_threads(look, [pair for _, pair in places]):
+        seen.append(result)
+        advance(1)
+    read = [(split, pair, found) for (split, pair), found in zip(places, seen, strict=True)]
+    sound = [(split, pair, found) for split, pair, found in read if isinstance(found, SeenPair)]
+    classes = len(data.classes)
+    counts, pixels = ({split: np.zeros(classes + 1, np.int64) for split in data.splits} for _ in range(2))
+    for split, _, found in sound:
+        own = np.append(found.pixels[:classes], found.pixels[IGNORED])
+        counts[split] += own > 0
+        pixels[split] += own
+    broken = (
+        Problem(found[0], pair.image, str(found[1]), broken=True)
+        for _, pair, found in read
+        if not isinstance(found, SeenPair)
+    )
+    copies = repeated([(split, pair.image, (), found.picture) for split, pair, found in sound], ())
+    return MaskReport(
+        data,
+        {split: values[:classes].tolist() for split, values in counts.items()},
+        tuple(found.picture.size for _, _, found in sound),
+        dict(Counter(found.picture.mode for _, _, found in sound).most_common()),
+        (*broken, *copies, *_poor(sound)),
+        pixels={split: values.tolist() for split, values in pixels.items()},
+    )
+
+
+def _look(pair: Pair, label_map: LabelMap, channels: int) -> SeenPair | tuple[str, InputError]:
+    try:
+        picture, size = read_channels(pair.image, channels)
+        digest = hashlib.sha256(f"{size}".encode() + picture.tobytes()).digest()
+        seen = Seen(stored_mode(pair.image), size, digest)
+    except InputError as error:
+        return "unreadable", error
+    try:
+        stored = label_map.read(pair.mask, size)
+    except InputError as error:
+        kind = "other size" if "but its picture" in str(error) else "unreadable mask"
+        return ("unknown value" if "which is no class" in str(error) else kind), error
+    return SeenPair(seen, np.bincount(stored.ravel(), minlength=IGNORED + 1))
+
+
+def _poor(sound: list[tuple[str, Pair, SeenPair]]) -> Iterator[Problem]:
+    """Masks that hold little or nothing that counts."""
+    for _, pair, found in sound:
+        total, ignored = int(found.pixels.sum()), int(found.pixels[IGNORED])
+        if ignored == total:
+            yield Problem("empty", pair.image, f"the mask {pair.mask} holds no class", broken=False)
+        elif ignored > SMALL * total:
+            text = f"of the mask {pair.mask} {ignored / total:.0%} counts for nothing"
+            yield Problem("nearly empty", pair.image, text, broken=False, drop=False)

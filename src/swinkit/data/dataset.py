@@ -1,0 +1,63 @@
+"""Open a data set of any kind: classes of pictures or clips, or pictures with masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from swinkit.config import Masks
+from swinkit.data.media import medium_for
+from swinkit.data.opening import open_classes, save_split
+from swinkit.data.pairs import MaskData, holds_masks, open_masks, save_pairs
+from swinkit.data.samples import ClassData
+from swinkit.errors import ConfigError
+
+Data = ClassData | MaskData
+
+
+def open_data(
+    data: str | Path,
+    *,
+    task: str | None = None,
+    masks: Masks | None = None,
+    val_fraction: float = 0.2,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    split_file: Path | None = None,
+    min_classes: int = 2,
+) -> Data:
+    """List a data set for a task; None: for that which its files tell.
+
+    `masks` says what values of masks mean; ConfigError where there are none. The others are those of
+    `open_classes` and `open_masks`.
+    """
+    masks = masks or Masks()
+    if task == "segment" or (task is None and holds_masks(data)):
+        return open_masks(
+            data,
+            label_map=masks.label_map,
+            ignored=masks.ignore_index,
+            val_fraction=val_fraction,
+            seed=seed,
+            classes=classes,
+            split_file=split_file,
+        )
+    if masks.label_map is not None or masks.ignore_index:
+        raise ConfigError(f"label_map and ignore_index are for masks, and {data} has none.")
+    return open_classes(
+        data,
+        val_fraction=val_fraction,
+        seed=seed,
+        classes=classes,
+        split_file=split_file,
+        min_classes=min_classes,
+        medium=medium_for(task),
+    )
+
+
+def save_splits(data: Data, path: Path) -> None:
+    """Write which file is in which split, for `split_file`; DataError where it cannot be written."""
+    if isinstance(data, MaskData):
+        save_pairs(data, path)
+    else:
+        save_split(data, path)

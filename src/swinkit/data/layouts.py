@@ -1,0 +1,249 @@
+"""Where pictures and their masks lie: in folders that say so, and as published data sets have them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from swinkit.data.finding import naturally, pictures_among, walk_files
+from swinkit.data.label_maps import Meaning, in_colours, named_meaning
+from swinkit.data.samples import some
+from swinkit.data.tables import SPLIT_NAMES
+from swinkit.errors import DataError
+from swinkit.labels import Colour
+
+_IMAGES = ("images", "image", "img", "imgs", "JPEGImages")
+_MASKS = ("masks", "mask", "annotations", "labels", "stuffthingmaps", "SegmentationClass")
+_ENDINGS = ("annot", "_labels", "_masks", "_mask", "_annotations")
+_TABLES = ("class_dict.csv", "label_colors.txt", "labelmap.txt")
+_NOTHING = ("void", "unlabelled", "unlabeled", "ignore", "ignored")
+
+
+class Pair(NamedTuple):
+    """A picture and its mask."""
+
+    image: Path
+    mask: Path
+
+
+@dataclass
+class Layout:
+    """The pairs of each part, and what their masks' values mean where the layout tells.
+
+    `like` names the published data set that lies so.
+    """
+
+    parts: dict[str, list[Pair]]
+    meaning: Meaning | None = None
+    like: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def find_layout(root: Path) -> Layout | None:
+    """The pairs below a folder; None where none lie as in any layout that is known."""
+    for recognise in (_cityscapes, _voc, _folders):
+        layout = recognise(root)
+        if layout is not None:
+            return layout
+    return None
+
+
+def in_folders(folders: dict[str, tuple[Path, Path]]) -> Layout:
+    """The pairs of stated folders."""
+    layout = Layout({})
+    for part, (images, masks) in folders.items():
+        layout.parts[part] = match_names(images, masks, layout.notes)
+    return layout
+
+
+def match_names(images: Path, masks: Path, notes: list[str]) -> list[Pair]:
+    """Pictures and masks of the same name, but for the suffix and an ending such as `_mask`."""
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise DataError(f"There is no folder {folder}; check the path.")
+    pictures = naturally(pictures_among(walk_files(images)))
+    by_name = {_name(path, masks): path for path in pictures_among(walk_files(masks))}
+    shortened = {name.rpartition("_")[0]: path for name, path in by_name.items()}
+    pairs, alone = [], []
+    for picture in pictures:
+        name = _name(picture, images)
+        mask = by_name.get(name) or shortened.get(name)
+        if mask is None:
+            alone.append(picture.name)
+        else:
+            pairs.append(Pair(picture, mask))
+    if not pairs:
+        raise DataError(f"No picture in {images} has a mask of its name in {masks}; check both.")
+    if alone:
+        notes.append(
+            f"{len(alone)} of {len(pictures)} pictures in {images} have no mask and were left out: "
+            f"{some(alone, 3)}."
+        )
+    return pairs
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).with_suffix("").as_posix()
+
+
+def _cityscapes(root: Path) -> Layout | None:
+    """`leftImg8bit/PART/CITY` and `gtFine/PART/CITY`; the test part has no labels."""
+    images, masks = root / "leftImg8bit", root / "gtFine"
+    if not images.is_dir() or not masks.is_dir():
+        return None
+    kinds = {"labelTrainIds": "cityscapes-train-ids", "labelIds": "cityscapes"}
+    files = set(walk_files(masks))
+    for kind, name in kinds.items():
+        parts = {}
+        for part in ("train", "val"):
+            pictures = naturally(walk_files(images / part)) if (images / part).is_dir() else []
+            pairs = [Pair(path, _fine(path, images, masks, kind)) for path in pictures_among(pictures)]
+            parts[part] = [pair for pair in pairs if pair.mask in files]
+        found = {part: pairs for part, pairs in parts.items() if pairs}
+        if found:
+            return Layout(found, named_meaning(name), name)
+    raise DataError(f"{masks} holds no masks *_gtFine_labelIds.png of the pictures in {images}.")
+
+
+def _fine(picture: Path, images: Path, masks: Path, kind: str) -> Path:
+    name = picture.stem.removesuffix("_leftImg8bit")
+    return masks / picture.relative_to(images).with_name(f"{name}_gtFine_{kind}.png")
+
+
+def _voc(root: Path) -> Layout | None:
+    """`JPEGImages`, `SegmentationClass`, and the lists of the parts in `ImageSets/Segmentation`."""
+    inner = ("", "VOC2012", "VOCdevkit/VOC2012")
+    home = next((root / name for name in inner if (root / name / "SegmentationClass").is_dir()), None)
+    if home is None or not (home / "ImageSets" / "Segmentation").is_dir():
+        return None
+    more = home / "SegmentationClassAug"
+    masks, train = (more, "trainaug") if more.is_dir() else (home / "SegmentationClass", "train")
+    parts = {}
+    for part, name in (("train", train), ("val", "val")):
+        file = home / "ImageSets" / "Segmentation" / f"{name}.txt"
+        if file.is_file():
+            names = file.read_text(encoding="utf-8").split()
+            pairs = [Pair(home / "JPEGImages" / f"{n}.jpg", masks / f"{n}.png") for n in names]
+            parts[part] = pairs
+    return Layout(parts, named_meaning("voc"), "voc") if parts else None
+
+
+def _folders(root: Path) -> Layout | None:
+    """Folders of pictures beside folders of masks, of each part or with the parts in them."""
+    found = dict(_parts(root))
+    if not found:
+        return None
+    order = ["train", "val", "test"]
+    folders = {part: found[part] for part in sorted(found, key=order.index)}
+    layout = in_folders(folders)
+    table = next((root / name for name in _TABLES if (root / name).is_file()), None)
+    if table is not None:
+        layout.meaning = read_colours(table)
+        return layout
+    name = _recognised(root, folders, layout)
+    if name is not None:
+        layout.meaning, layout.like = named_meaning(name), name
+    return layout
+
+
+def _parts(root: Path) -> Iterator[tuple[str, tuple[Path, Path]]]:
+    """Each part and its folders of pictures and masks."""
+    images, masks = _first(root, _IMAGES), _first(root, _MASKS)
+    if masks is not None and images is None and masks.name == "stuffthingmaps":
+        images = root
+    if images is None or masks is None:
+        for part, name in _named(root):
+            own, other = _first(part, _IMAGES), _first(part, _MASKS)
+            if own is not None and other is not None and _has_pictures(other):
+                yield name, (own, other)
+                continue
+            beside = next((e for e in _ENDINGS if (root / f"{part.name}{e}").is_dir()), None)
+            if beside is not None:
+                yield name, (part, root / f"{part.name}{beside}")
+        return
+    if not _has_pictures(masks):
+        return
+    inner = [(part, name) for part, name in _named(images) if (masks / part.name).is_dir()]
+    for part, name in inner:
+        yield name, (part, masks / part.name)
+    if not inner:
+        yield "train", (images, masks)
+
+
+def _named(folder: Path) -> list[tuple[Path, str]]:
+    """The folders in one that are parts, also as `training` or `train2017`, and which ones."""
+    found = []
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        name = re.sub(r"\d+$", "", entry.name.lower()).replace("training", "train")
+        if entry.is_dir() and name in SPLIT_NAMES:
+            found.append((entry, SPLIT_NAMES[name]))
+    return found
+
+
+def _first(folder: Path, names: Iterable[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
+
+
+def _has_pictures(folder: Path) -> bool:
+    return bool(pictures_among(walk_files(folder)))
+
+
+def _recognised(root: Path, folders: dict[str, tuple[Path, Path]], layout: Layout) -> str | None:
+    """The published data set that lies so, if any."""
+    images, masks = next(iter(folders.values()))
+    first = next(iter(layout.parts.values()))[0]
+    if (images.name, masks.parent.name) == ("training", "annotations"):
+        return "ade20k"
+    if images.name == "train2017" and masks.parent.name in ("annotations", "stuffthingmaps"):
+        return "coco-stuff-train-ids" if first.mask.stem.endswith("_labelTrainIds") else "coco-stuff"
+    if masks.name.endswith("annot") or "camvid" in root.resolve().name.lower():
+        return "camvid"
+    return None
+
+
+def read_colours(file: Path) -> Meaning:
+    """Names and colours from a table: name,r,g,b (CSV), `r g b name`, or CVAT's `name:r,g,b::`.
+
+    Colours of classes such as Void count for nothing. Raises DataError where a row is none of these.
+    """
+    readers: dict[str, Callable[[str], tuple[str, Colour]]] = {
+        "class_dict.csv": _from_csv,
+        "label_colors.txt": _from_columns,
+        "labelmap.txt": _from_cvat,
+    }
+    lines = file.read_text(encoding="utf-8-sig").splitlines()
+    rows = lines[1:] if file.suffix == ".csv" else [line for line in lines if not line.startswith("#")]
+    try:
+        found = [readers[file.name](line) for line in rows if line.strip()]
+    except ValueError as error:
+        raise DataError(f"{file} is no table of names and colours: {error}.") from error
+    wrong = [name for name, colour in found if not all(0 <= v <= 255 for v in colour)]
+    if wrong or not found:
+        raise DataError(f"{file} has no colours 0 to 255 for {some(wrong) or 'any class'}.")
+    kept = {name: colour for name, colour in found if name.lower() not in _NOTHING}
+    ignored = [colour for name, colour in found if name.lower() in _NOTHING]
+    return in_colours(kept, ignored, file)
+
+
+def _from_csv(line: str) -> tuple[str, Colour]:
+    name, *numbers = next(csv.reader([line]))
+    return name.strip(), _colour(numbers[:3])
+
+
+def _from_columns(line: str) -> tuple[str, Colour]:
+    red, green, blue, *name = line.split()
+    return " ".join(name), _colour([red, green, blue])
+
+
+def _from_cvat(line: str) -> tuple[str, Colour]:
+    name, numbers = line.split(":")[:2]
+    return name.strip(), _colour(numbers.split(","))
+
+
+def _colour(numbers: list[str]) -> Colour:
+    red, green, blue = (int(number) for number in numbers)
+    return red, green, blue

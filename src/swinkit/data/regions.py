@@ -1,0 +1,145 @@
+"""Parts of a picture that may be larger than memory: a TIFF is read where it is wanted, others whole."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swinkit.data.planes import TIFF, Planes
+from swinkit.data.reading import Picture, explain, from_array, read_channels
+from swinkit.errors import ImageError
+
+ROOM = 2**28  # bytes of decoded pieces of a TIFF that are kept
+
+Array = NDArray[Any]
+
+
+class Regions(Protocol):
+    """A picture of which parts are read; a context manager."""
+
+    size: tuple[int, int]  # height and width
+
+    def read(self, rows: slice, columns: slice) -> Picture:
+        """A part, as `read_channels` gives whole pictures; ImageError where it cannot be read."""
+
+    def __enter__(self) -> Self:
+        """Open."""
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+
+
+def open_regions(path: Path, channels: int) -> Regions:
+    """A picture for a model of so many channels; ImageError for one that cannot be read."""
+    if path.suffix.lower() in TIFF:
+        try:
+            return TiffRegions(path, channels)
+        except _WholeOnly:
+            pass
+        except Exception as error:
+            raise explain(path, error) from error
+    return WholePicture(path, channels)
+
+
+class WholePicture:
+    """A picture that is decoded at once."""
+
+    def __init__(self, path: Path, channels: int) -> None:
+        self._picture, self.size = read_channels(path, channels)
+
+    def read(self, rows: slice, columns: slice) -> Picture:
+        """As `Regions`."""
+        return self._picture.crop((columns.start, rows.start, columns.stop, rows.stop))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _WholeOnly(Exception):  # noqa: N818, never told
+    """A TIFF whose pieces hold no pixels with all of their channels."""
+
+
+class TiffRegions:
+    """The first page of a TIFF, whose tiles or strips are decoded where they are wanted."""
+
+    def __init__(self, path: Path, channels: int) -> None:
+        import tifffile
+
+        self.path, self.channels = path, channels
+        with ExitStack() as opened:
+            tiff = opened.enter_context(tifffile.TiffFile(path))
+            self._page = page = tiff.pages.first
+            turned = page.tags.get("Orientation")
+            if page.axes not in ("YX", "YXS") or (turned is not None and turned.value != 1):
+                raise _WholeOnly
+            if tifffile.PHOTOMETRIC(page.photometric).name not in ("MINISBLACK", "RGB", "YCBCR"):
+                raise _WholeOnly
+            self._file = tiff.filehandle
+            self._opened = opened.pop_all()
+        self.size = page.shape[0], page.shape[1]
+        self._high, self._wide = page.chunks[:2]
+        self._across = -(-self.size[1] // self._wide)
+        self._kept: OrderedDict[int, Array] = OrderedDict()
+        self._room = ROOM
+
+    def read(self, rows: slice, columns: slice) -> Picture:
+        """As `Regions`."""
+        try:
+            array = self._array(rows, columns)
+        except Exception as error:
+            raise explain(self.path, error) from error
+        if self.channels in (1, 3):
+            return from_array(array, self.path, "L" if self.channels == 1 else "RGB")
+        if array.shape[2] != self.channels:
+            raise ImageError(
+                f"{self.path} has {array.shape[2]} channels, but {self.channels} are wanted; see --in-chans."
+            )
+        return Planes.of(array)
+
+    def _array(self, rows: slice, columns: slice) -> Array:
+        """(h, w, C) of the numbers that are stored."""
+        bands = self._page.shape[2] if len(self._page.shape) == 3 else 1
+        part = np.zeros((rows.stop - rows.start, columns.stop - columns.start, bands), self._page.dtype)
+        for down in range(rows.start // self._high, -(-rows.stop // self._high)):
+            for right in range(columns.start // self._wide, -(-columns.stop // self._wide)):
+                piece = self._piece(down * self._across + right)
+                top, left = down * self._high, right * self._wide
+                own = (
+                    slice(max(rows.start, top), min(rows.stop, top + piece.shape[0])),
+                    slice(max(columns.start, left), min(columns.stop, left + piece.shape[1])),
+                )
+                part[own[0].start - rows.start : own[0].stop - rows.start,
+                     own[1].start - columns.start : own[1].stop - columns.start] = piece[
+                    own[0].start - top : own[0].stop - top, own[1].start - left : own[1].stop - left
+                ]  # fmt: skip
+        return part
+
+    def _piece(self, number: int) -> Array:
+        """A tile or strip, (h, w, C); those used last are kept."""
+        if number in self._kept:
+            self._kept.move_to_end(number)
+            return self._kept[number]
+        page = self._page
+        self._file.seek(page.dataoffsets[number])
+        data = self._file.read(page.databytecounts[number])
+        decoded, _, shape = page.decode(data, number, jpegtables=page.jpegtables)
+        piece = np.zeros(shape[1:], page.dtype) if decoded is None else decoded[0][: shape[1], : shape[2]]
+        self._kept[number] = piece
+        self._room -= piece.nbytes
+        while self._room < 0 and len(self._kept) > 1:
+            self._room += self._kept.popitem(last=False)[1].nbytes
+        return piece
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()

@@ -1,0 +1,104 @@
+"""A picture of any size at its own resolution, tile by tile, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from swinkit.config import PredictConfig
+from swinkit.data.pair_transforms import normalised
+from swinkit.data.regions import Regions, open_regions
+from swinkit.explain.annotate import Names, write_map
+from swinkit.files import write_atomically
+from swinkit.results import SegmentationMap
+from swinkit.streaming import Advance
+from swinkit.tasks.base import Task
+from swinkit.tasks.sliding import WINDOW_STEP, Blend
+
+ROOM = 2**27  # probabilities held at once, 0.5 GB
+SEEN = 2048  # pixels of the long side of the picture for people
+LARGE = 2**26  # pixels from which the map is held in a file
+
+
+def segment_tiles(
+    task: Task,
+    path: Path,
+    config: PredictConfig,
+    names: Names | None,
+    *,
+    advance: Advance = lambda *, completed, total: None,
+) -> SegmentationMap:
+    """The class of every pixel of a picture, not resized; parts of a TIFF are read as they are wanted.
+
+    With `names` pictures are written as `save` says; the map of a picture of more than 64 million pixels is
+    then a TIFF from the start, and is not held in memory. ImageError for a picture that cannot be read.
+    """
+    assert config.tile is not None
+    with open_regions(path, task.preprocessing.channels) as regions:
+        step = config.stride or max(1, round(config.tile * WINDOW_STEP))
+        blend = Blend(regions.size, config.tile, step, classes=len(task.classes), room=ROOM)
+        ids, place = _map_for(regions.size, path, names)
+        answer = _answers(task.eval(), regions, config, partial(advance, total=blend.tiles))
+        for rows, columns, part in blend.answers(answer):
+            ids[rows, columns] = part.numpy()
+        seen = _seen(regions)
+    result = SegmentationMap(str(path), ids, task.classes, task.labels.colours)
+    if names is not None:
+        write_map(result, names, config.save, seen, index=place)
+    return result
+
+
+def _map_for(size: tuple[int, int], path: Path, names: Names | None) -> tuple[NDArray[np.uint8], Path | None]:
+    """Room for the class ids, in a file where they are many and files are wanted; then also its place."""
+    if names is None or size[0] * size[1] <= LARGE:
+        return np.zeros(size, np.uint8), None
+    import tifffile
+
+    (place,) = names.free(path, "_index.tif")
+    write_atomically(place, lambda p: tifffile.memmap(p, shape=size, dtype=np.uint8, bigtiff=True).flush())
+    return tifffile.memmap(place), place
+
+
+def _answers(
+    task: Task, regions: Regions, config: PredictConfig, advance: Callable[..., object]
+) -> Callable[[list[tuple[slice, slice]]], Iterator[Tensor]]:
+    """What answers tiles, some at a time."""
+    done = count(1)
+    pre, size = task.preprocessing, config.batch_size or (8 if task.device.type == "cuda" else 1)
+
+    @torch.inference_mode()
+    def some(places: list[tuple[slice, slice]]) -> Tensor:
+        pictures = [normalised(regions.read(*place), pre.mean, pre.std) for place in places]
+        x = torch.stack(pictures).to(task.device, task.dtype)
+        shown = task.probabilities(task(x))
+        return (shown + task.probabilities(task(x.flip(-1))).flip(-1)) / 2 if config.flip else shown
+
+    def answer(places: list[tuple[slice, slice]]) -> Iterator[Tensor]:
+        for start in range(0, len(places), size):
+            own = places[start : start + size]
+            for probabilities in some(own):
+                yield probabilities
+                advance(completed=next(done))
+
+    return answer
+
+
+def _seen(regions: Regions) -> Image.Image:
+    """The picture for people: of a large one every so many pixels."""
+    height, width = regions.size
+    factor = max(1, -(-max(height, width) // SEEN))
+    rows: list[Any] = []
+    for top in range(0, height, factor):
+        line = regions.read(slice(top, top + 1), slice(0, width))
+        rows.append(np.asarray(line).reshape(1, width, -1)[:, ::factor, :3])
+    shown = np.concatenate(rows).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(shown if shown.shape[2] == 3 else shown[..., 0]).convert("RGB")
