@@ -17,7 +17,7 @@ from swinkit.config import Augmentation
 from swinkit.data.batching import Batch
 from swinkit.errors import ConfigError, ImageError
 from swinkit.tasks.base import Task
-from tests.contract import CHECKS, ODD_NAMES, OF_CLIPS, OF_PICTURES, Case, Inputs, images_of
+from tests.contract import CHECKS, ODD_NAMES, OF_CLIPS, OF_MASKS, OF_PICTURES, Case, Inputs, images_of
 
 
 def variant(name: str, inputs: Inputs = OF_PICTURES, **settings: Any) -> Case:
@@ -35,9 +35,14 @@ CASES = {
     "pad_shift": variant("swin_t", **SMALL, img_size=40, fit="pad_shift", absolute_position=True, drop=0.1),
     "video": variant("swin3d_t", OF_CLIPS, **SMALL, img_size=(4, 24, 24), window=(2, 3, 3)),
 }
+DENSE: dict[str, Any] = {"task": "segment", "img_size": 32, "window": 3, "auxiliary": 0, "channels": 8}
+MAPS = {
+    "ssformer": variant("swin_pico", OF_MASKS, **SMALL, **DENSE, head="ssformer"),
+    "upernet": variant("swin_t", OF_MASKS, **SMALL, **DENSE, in_chans=1),
+}
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("case", (CASES | MAPS).values(), ids=CASES | MAPS)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_contract(check: Callable[[Case, Path], None], case: Case, tmp_path: Path) -> None:
     check(case, tmp_path)

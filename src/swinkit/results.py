@@ -123,6 +123,14 @@ class SegmentationMap(Result):
     names: tuple[str, ...]
     colours: tuple[Colour, ...]
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SegmentationMap):
+            return NotImplemented
+        same = (self.path, self.names, self.colours) == (other.path, other.names, other.colours)
+        return same and np.array_equal(self.labels, other.labels)
+
+    __hash__ = None  # type: ignore[assignment]
+
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
