@@ -201,6 +201,18 @@ def test_video_recipes_are_the_published_ones(name: str, model: str) -> None:
     assert aug.randaugment == ("rand-m7-n4-mstd0.5-inc1" if something else None)
 
 
+def test_the_segmentation_recipe_is_the_published_one() -> None:
+    """FACTS §4."""
+    config = TrainConfig.checked({**read_recipe("ade20k_160k", "swin_t.in1k"), "data": "x"})
+    assert (config.iterations, config.global_batch, config.img_size) == (160_000, 16, 512)
+    assert (config.lr, config.weight_decay, config.schedule, config.lr_end) == (6e-5, 0.01, "linear", 0.0)
+    assert (config.warmup_iterations, config.lr_start, config.clip, config.ema) == (1500, 1e-6, 0.0, False)
+    assert (config.head, config.channels, config.auxiliary, config.drop_path) == ("upernet", 512, 256, 0.3)
+    assert (config.loss, config.average) == (("cross_entropy",), "all")
+    aug = config.augmentation
+    assert (aug.resize, aug.largest_class, aug.distortion, aug.hflip) == ((0.5, 2.0), 0.75, True, 0.5)
+
+
 def test_every_recipe_is_valid() -> None:
     assert {"small_data", "linear_probe"} <= set(recipes())
     for name in recipes():

@@ -319,6 +319,9 @@ class TrainOptions(Compute, Masks):
     )
     out: str | None = Field(default=None, description="Run folder; by default runs/MODEL-N.")
     epochs: int = Field(default=30, ge=1, description="Passes over the training images.")
+    iterations: int | None = Field(
+        default=None, ge=1, description="Steps of the whole run instead of epochs, rounded to whole ones."
+    )
     img_size: int | None = Field(
         default=None, ge=4, description="Side of the model's input in pixels; by default the model's own."
     )
@@ -373,12 +376,18 @@ class TrainOptions(Compute, Masks):
         le=1,
         description="Share of the peak where warm-up begins; by default a step's.",
     )
-    lr_end: float = Field(default=0.01, ge=0, le=1, description="Share of the peak where the cosine ends.")
+    lr_end: float = Field(default=0.01, ge=0, le=1, description="Share of the peak where the run ends.")
+    schedule: Literal["cosine", "linear"] = Field(
+        default="cosine", description="How the learning rate falls; linear is mmseg's poly of power 1."
+    )
     weight_decay: float = Field(
         default=0.05, ge=0, description="AdamW's; none on norms, bias tables, absolute position, biases."
     )
     warmup_epochs: float | None = Field(
         default=None, ge=0, description="Epochs of linear warm-up; by default a tenth, at most 20."
+    )
+    warmup_iterations: int | None = Field(
+        default=None, ge=0, description="Steps of warm-up instead of epochs."
     )
     clip: float = Field(default=5.0, ge=0, description="Largest norm of the gradient; 0 turns clipping off.")
     accumulate: int = Field(default=1, ge=1, description="Batches whose gradients are summed to one step.")
@@ -456,6 +465,8 @@ class TrainOptions(Compute, Masks):
     def _check(self) -> Self:
         if self.lr is not None and self.base_lr is not None:
             raise ValueError("lr and base_lr are both given; give one of them")
+        if self.warmup_epochs is not None and self.warmup_iterations is not None:
+            raise ValueError("warmup_epochs and warmup_iterations are both given; give one of them")
         if self.global_batch is not None and self.accumulate != 1:
             raise ValueError("global_batch and accumulate are both given; give one of them")
         if self.strategy == "fsdp2" and (self.sam or self.precision == "fp16"):

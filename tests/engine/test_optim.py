@@ -10,8 +10,17 @@ import torch
 from timm.scheduler import CosineLRScheduler
 
 import swinkit
+from swinkit.config import TrainConfig
 from swinkit.engine.average import Ema
-from swinkit.engine.optim import cosine_with_warmup, default_lr, layer_of, parameter_groups
+from swinkit.engine.optim import (
+    cosine_with_warmup,
+    default_lr,
+    layer_of,
+    line_with_warmup,
+    parameter_groups,
+    warmup_schedule,
+)
+from swinkit.engine.outline import Batches
 from swinkit.engine.train import check_loaded
 from swinkit.errors import ConfigError, RunError
 from swinkit.hardware import pick_batch_size, pick_device, pick_precision
@@ -180,3 +189,26 @@ def test_precisions() -> None:
     assert pick_precision("auto", CPU) in names.values()
     with pytest.raises(ConfigError, match="does not train on a CPU: give bf16 or fp32"):
         pick_precision("fp16", CPU)
+
+
+def test_line_is_that_of_the_published_segmentation_recipe() -> None:
+    """mmcv's formulas: poly of power 1 to 0, and a linear warm-up of what that gives, from a millionth."""
+    factor = line_with_warmup(160_000, 1500, start=1e-6, floor=0.0)
+    for step in (0, 1, 700, 1499, 1500, 1501, 80_000, 159_999):
+        regular = (1 - step / 160_000) ** 1.0
+        k = (1 - step / 1500) * (1 - 1e-6)
+        assert factor(step) == pytest.approx(regular * (1 - k) if step < 1500 else regular, abs=1e-12)
+    assert factor(160_000) == factor(200_000) == 0.0
+    assert line_with_warmup(10, 0, floor=0.1)(5) == pytest.approx(0.55)
+
+
+def test_lengths_in_steps() -> None:
+    config = TrainConfig(
+        data="x", epochs=10, schedule="linear", warmup_iterations=7, lr_start=0.5, lr_end=0.0
+    )
+    warmup, factor = warmup_schedule(config, steps=100, epochs=10)
+    assert (warmup, factor(0)) == (7, 0.5)
+    assert warmup_schedule(config, steps=5, epochs=1)[0] == 5
+    batches = Batches(images=100, batch_size=8, accumulate=2, epochs=30)
+    assert (batches.steps_an_epoch, batches.lasting(None)) == (6, batches)
+    assert [batches.lasting(count).epochs for count in (1, 8, 9, 600)] == [1, 1, 2, 100]

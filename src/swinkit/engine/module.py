@@ -145,7 +145,7 @@ class TrainingModule(LightningModule):
         )
         optimizer = make_optimizer(groups, self.lr, sam=config.sam)
         # not counted by Lightning, which would begin to read before it knows where a run goes on
-        _, factor = warmup_schedule(config, self.batches.steps)
+        _, factor = warmup_schedule(config, steps=self.batches.steps, epochs=self.batches.epochs)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

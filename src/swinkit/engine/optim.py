@@ -82,6 +82,22 @@ def cosine_with_warmup(
     return factor
 
 
+def line_with_warmup(
+    steps: int, warmup: int, *, start: float | None = None, floor: float = 0.01
+) -> Callable[[int], float]:
+    """Factor of the peak learning rate by step: a line to `floor`, times one that rises from `start`.
+
+    mmcv's `PolyLrUpdaterHook` of power 1 with linear warm-up: the line falls from the first step on.
+    """
+    first = 1 / (warmup + 1) if start is None else start
+
+    def factor(step: int) -> float:
+        falling = floor + (1 - floor) * (1 - min(1.0, step / max(1, steps)))
+        return falling * (first + (1 - first) * step / warmup if step < warmup else 1.0)
+
+    return factor
+
+
 def make_optimizer(groups: Sequence[dict[str, Any]], lr: float, *, sam: float) -> torch.optim.Optimizer:
     """AdamW over `parameter_groups` as published; with `sam` the radius of sharpness-aware minimisation.
 
@@ -108,13 +124,15 @@ def make_optimizer(groups: Sequence[dict[str, Any]], lr: float, *, sam: float) -
     return ClosureSam(scaled, torch.optim.AdamW, rho=sam, lr=lr)  # type: ignore[no-any-return, unused-ignore]
 
 
-def warmup_schedule(config: TrainConfig, steps: int) -> tuple[int, Callable[[int], float]]:
+def warmup_schedule(config: TrainConfig, *, steps: int, epochs: int) -> tuple[int, Callable[[int], float]]:
     """Steps of warm-up, by default a tenth of the run and at most 20 epochs; and the factor of each step."""
-    epochs = config.warmup_epochs
-    if epochs is None:
-        epochs = min(20.0, config.epochs / 10)
-    warmup = round(steps * min(1.0, epochs / config.epochs))
-    return warmup, cosine_with_warmup(steps, warmup, start=config.lr_start, floor=config.lr_end)
+    warmup = config.warmup_iterations
+    if warmup is None:
+        wanted = config.warmup_epochs if config.warmup_epochs is not None else min(20.0, epochs / 10)
+        warmup = round(steps * wanted / epochs)
+    warmup = min(warmup, steps)
+    kinds = {"cosine": cosine_with_warmup, "linear": line_with_warmup}
+    return warmup, kinds[config.schedule](steps, warmup, start=config.lr_start, floor=config.lr_end)
 
 
 def peak_lr(config: TrainConfig, images: int, *, from_scratch: bool) -> float:

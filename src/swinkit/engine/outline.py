@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swinkit.config import TrainConfig
 from swinkit.engine.optim import parameter_groups, peak_lr, warmup_schedule
@@ -58,7 +58,18 @@ class Batches:
     @property
     def steps(self) -> int:
         """Steps of the whole run; what is left of an epoch makes a step too."""
-        return math.ceil(self.an_epoch / self.accumulate) * self.epochs
+        return self.steps_an_epoch * self.epochs
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """Steps an epoch."""
+        return math.ceil(self.an_epoch / self.accumulate)
+
+    def lasting(self, iterations: int | None) -> Batches:
+        """The same over so many steps, rounded to whole epochs; None: as it is."""
+        if iterations is None:
+            return self
+        return replace(self, epochs=max(1, round(iterations / self.steps_an_epoch)))
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ def outline(task: Task, batches: Batches, config: TrainConfig, *, from_scratch: 
     groups = parameter_groups(
         task, config.weight_decay, layer_decay=config.layer_decay, backbone_lr=config.backbone_lr
     )
-    warmup, factor = warmup_schedule(config, batches.steps)
+    warmup, factor = warmup_schedule(config, steps=batches.steps, epochs=batches.epochs)
     return Outline(
         tuple(
             Group(

@@ -89,7 +89,7 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
     workers = pick_workers(
         config.workers, images=images, device=device, shape=shape, processes=devices_of(config)
     )
-    batches = Batches(images, batch_size, accumulate, config.epochs, world)
+    batches = Batches(images, batch_size, accumulate, config.epochs, world).lasting(config.iterations)
     return Plan(device, pick_precision(config.precision, device), batches, workers, place)
 
 
@@ -153,7 +153,7 @@ def fit(
     from_scratch = task.load_report is None
     unreadable = Unreadable(run.path / "unreadable.txt", chosen.batches.images, task.medium.noun, console)
     module = TrainingModule(task, config, chosen.batches, unreadable, from_scratch=from_scratch)
-    lineage = {"data": config.data, "epochs": config.epochs, "seed": config.seed}
+    lineage = {"data": config.data, "epochs": chosen.batches.epochs, "seed": config.seed}
     with StopOnSignal(run) as stop, quiet_lightning():
         callbacks: list[Callback] = [
             TrainingProgress(
@@ -243,7 +243,7 @@ def make_trainer(config: TrainConfig, chosen: Plan, run: RunFolder, callbacks: l
         use_distributed_sampler=False,
         sync_batchnorm=place.world > 1 and chosen.device.type == "cuda",
         precision=chosen.precision,  # type: ignore[arg-type]
-        max_epochs=config.epochs,
+        max_epochs=chosen.batches.epochs,
         gradient_clip_val=config.clip or None,
         accumulate_grad_batches=chosen.batches.accumulate,
         callbacks=callbacks,
