@@ -27,7 +27,7 @@ def answer() -> SegmentationMap:
 
 def test_areas(answer: SegmentationMap) -> None:
     assert answer.size == (30, 50)
-    assert list(answer.areas().items()) == [("road", 950), ("sky", 500), ("car", 50)]
+    assert list(answer.areas.items()) == [("road", 950), ("sky", 500), ("car", 50)]
     assert answer.lines()[0] == ("road", "63.3%")
     assert answer.mask("car").sum() == 50
     assert answer.mask("tree").sum() == 0

@@ -41,7 +41,7 @@ def segment_frames(
             (result,) = task.answer(task.preprocess([image]), flip=config.flip)
             assert isinstance(result, SegmentationMap)
             pixels = result.labels.size
-            shares.update({name: area / pixels for name, area in result.areas().items()})
+            shares.update({name: area / pixels for name, area in result.areas.items()})
             if film is not None:
                 film.add(overlaid(image, result.labels, result.colours))
             count += 1

@@ -15,7 +15,7 @@ from swinkit.errors import ConfigError, InputError
 from swinkit.explain.annotate import Names, annotate
 from swinkit.frames import segment_frames
 from swinkit.hardware import pick_batch_size, pick_workers
-from swinkit.progress import console, progress_bar
+from swinkit.progress import row
 from swinkit.results import Failure, Result
 from swinkit.streaming import stream_video
 from swinkit.tasks.base import Task
@@ -63,10 +63,9 @@ def _by_parts(task: Task, config: PredictConfig, path: Path) -> Answer | None:
 
 
 def _alone(answer: Answer, task: Task, path: Path, config: PredictConfig, names: Names | None) -> Result:
-    with progress_bar(console(), enabled=config.progress) as bar:
-        step = bar.add_task(path.name, total=None, speed="")
+    with row(path.name, enabled=config.progress) as advance:
         try:
-            return answer(task, path, config, names, advance=partial(bar.update, step))
+            return answer(task, path, config, names, advance=advance)
         except InputError as error:
             return Failure(str(path), str(error))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,7 +16,33 @@ if TYPE_CHECKING:
     from swinkit.weights.store import LoadReport
 
 
-def progress_bar(console: Console, *, enabled: bool = True) -> Progress:
+class Bar(Progress):
+    """A bar that what happens while it is shown may add rows to."""
+
+    shown: ClassVar[list[Bar]] = []
+
+    def __enter__(self) -> Self:
+        Bar.shown.append(self)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        Bar.shown.remove(self)
+        super().__exit__(*error)
+
+
+@contextmanager
+def row(name: str, *, enabled: bool = True) -> Iterator[Callable[..., None]]:
+    """A row for one thing, in the bar that is shown or one of its own; it is told `completed` and `total`."""
+    with ExitStack() as opened:
+        bar = Bar.shown[-1] if Bar.shown else opened.enter_context(progress_bar(console(), enabled=enabled))
+        step = bar.add_task(name, total=None, speed="")
+        try:
+            yield partial(bar.update, step)
+        finally:
+            bar.remove_task(step)
+
+
+def progress_bar(console: Console, *, enabled: bool = True) -> Bar:
     """A bar with count, images/s and time left; off where nobody watches."""
     columns = (
         TextColumn("{task.description}"),
@@ -23,7 +51,7 @@ def progress_bar(console: Console, *, enabled: bool = True) -> Progress:
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal))
+    return Bar(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal))
 
 
 def remark(console: Console, text: str) -> None:

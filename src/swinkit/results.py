@@ -8,6 +8,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from swinkit.data.media import medium_of
 from swinkit.data.video import with_span
 from swinkit.errors import ConfigError, nearest
 from swinkit.explain.canvas import caption, legend
@@ -36,6 +38,12 @@ class Result(ABC):
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Plain strings, numbers and lists."""
+
+    def _picture(self) -> Image.Image:
+        """The input, to draw on; ConfigError where it came from memory."""
+        if not self.path:
+            raise ConfigError("The answer is for a picture in memory: give it to draw.")
+        return medium_of(Path(self.path)).overview(self.path)
 
     @abstractmethod
     def lines(self) -> list[tuple[str, str]]:
@@ -66,9 +74,9 @@ class Classes(Result):
         """Name and probability of each class."""
         return [(name, f"{score:.1%}") for name, score in zip(self.names, self.scores, strict=True)]
 
-    def draw(self, image: Image.Image) -> Image.Image:
-        """The picture with its classes written below it."""
-        return caption(image, [f"{name}  {score}" for name, score in self.lines()])
+    def draw(self, image: Image.Image | None = None) -> Image.Image:
+        """The picture, by default that of `path`, with its classes written below it."""
+        return caption(image or self._picture(), [f"{name}  {score}" for name, score in self.lines()])
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,7 @@ class SegmentationMap(Result):
         """(height, width) in pixels."""
         return self.labels.shape[0], self.labels.shape[1]
 
+    @cached_property
     def areas(self) -> dict[str, int]:
         """Pixels of each class that is there, the largest first."""
         rows = max(1, STRIP // self.labels.shape[1])  # for the labels of a large picture lie in a file
@@ -162,17 +171,17 @@ class SegmentationMap(Result):
                 "share": count / self.labels.size,
                 "rle": coco_rle(self.mask(name)),
             }
-            for name, count in self.areas().items()
+            for name, count in self.areas.items()
         ]
         return {"path": self.path, "size": list(self.size), "classes": classes}
 
     def to_geojson(self) -> dict[str, Any]:
         """A FeatureCollection with a MultiPolygon of each class, in pixels, y downward."""
-        return geojson({name: self.mask(name) for name in self.areas()})
+        return geojson({name: self.mask(name) for name in self.areas})
 
     def lines(self) -> list[tuple[str, str]]:
         """Name and share of the picture of each class."""
-        return [(name, f"{count / self.labels.size:.1%}") for name, count in self.areas().items()]
+        return [(name, f"{count / self.labels.size:.1%}") for name, count in self.areas.items()]
 
     def index_image(self) -> Image.Image:
         """A picture whose values are the class ids, shown in their colours: to be saved as PNG."""
@@ -180,10 +189,10 @@ class SegmentationMap(Result):
         image.putpalette([channel for colour in self.colours for channel in colour])
         return image
 
-    def draw(self, image: Image.Image, strength: float = 0.55) -> Image.Image:
-        """The colours of the classes over the picture, and below it their names."""
-        shown = {name: self.colours[self.names.index(name)] for name in self.areas()}
-        return legend(overlaid(image, self.labels, self.colours, strength), shown)
+    def draw(self, image: Image.Image | None = None, strength: float = 0.55) -> Image.Image:
+        """The colours of the classes over the picture, by default that of `path`, and their names."""
+        shown = {name: self.colours[self.names.index(name)] for name in self.areas}
+        return legend(overlaid(image or self._picture(), self.labels, self.colours, strength), shown)
 
 
 @dataclass(frozen=True)

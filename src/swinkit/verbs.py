@@ -105,7 +105,7 @@ def predict(
     results: list[Result] = []
     answers = swinkit.predict(model, paths, out, **options.model_dump(exclude_unset=True))
     try:
-        with progress_bar(messages, enabled=options.progress and not options.stream) as bar:
+        with progress_bar(messages, enabled=options.progress) as bar:
             step = bar.add_task("predict", total=None, speed="")
             for result in answers:
                 results.append(result)

@@ -120,7 +120,7 @@ def likeliest(logits: Tensor, size: tuple[int, int]) -> Tensor:
     for start in range(0, high, strip):
         own = slice(start, start + strip)
         upper, lower = logits[:, above[own]], logits[:, below[own]]
-        mixed = torch.lerp(upper, lower, part[own])
+        mixed = torch.lerp(upper, lower, part[own]).float()
         shown = F.interpolate(mixed[None], (mixed.shape[1], wide), mode="bilinear", align_corners=False)
         rows.append(shown[0].argmax(0).to(torch.uint8))
     return torch.cat(rows)

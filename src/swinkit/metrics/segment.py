@@ -58,7 +58,7 @@ class Confusion(Mergeable):
 
         0 where nothing was labelled.
         """
-        places = self.matrix.sum().clamp_min(1)
+        places = self.matrix.sum().clamp_min(1).double()
         values = {
             "miou": self.iou().nanmean(),
             "macc": self.accuracy().nanmean(),

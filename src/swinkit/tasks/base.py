@@ -66,6 +66,7 @@ class Task(nn.Module, ABC):
     medium: ClassVar[Medium] = PICTURES  # what an input is
     clips: int = 1  # of each video, spread over it, that answer for it
     decays_biases: ClassVar[bool] = False  # whether published recipes decay biases too
+    forwards: ClassVar[tuple[str, ...]] = ()  # methods besides `forward` that pass the layers
     films: ClassVar[bool] = False  # whether a video is answered frame by frame
     options: ClassVar[
         dict[str, tuple[type, ...]]
@@ -143,6 +144,11 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def loss(self, batch: Batch, raw: Tensor | None = None) -> dict[str, Tensor]:
         """Losses by name, to be summed; `raw` are the outputs for the batch where they are known."""
+
+    def no_loss(self, images: Tensor) -> Tensor:
+        """A loss of 0 that has passed all that `loss` does, for a process whose batch is empty."""
+        raw: Tensor = self(images)
+        return raw.sum() * 0
 
     @abstractmethod
     def probabilities(self, raw: Tensor) -> Tensor:

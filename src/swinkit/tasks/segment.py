@@ -46,6 +46,7 @@ class Segmenter(Task):
     decays_biases: ClassVar[bool] = True
     ragged: ClassVar[bool] = True
     films: ClassVar[bool] = True
+    forwards: ClassVar[tuple[str, ...]] = ("all_logits",)
 
     def __init__(
         self,
@@ -145,12 +146,22 @@ class Segmenter(Task):
         assert batch.targets is not None
         if raw is not None:
             return self._losses(raw, batch.targets)
-        maps = self.backbone(batch.images)
-        losses = self._losses(self.decode_head(maps), batch.targets)
-        if self.auxiliary_head is not None:
-            aside = self._losses(self.auxiliary_head(maps), batch.targets)
-            losses |= {f"auxiliary_{name}": AUXILIARY * value for name, value in aside.items()}
+        raw, *aside = self.all_logits(batch.images)
+        losses = self._losses(raw, batch.targets)
+        for logits in aside:
+            values = self._losses(logits, batch.targets)
+            losses |= {f"auxiliary_{name}": AUXILIARY * value for name, value in values.items()}
         return losses
+
+    def no_loss(self, images: Tensor) -> Tensor:
+        """As `Task`."""
+        return torch.stack([logits.sum() for logits in self.all_logits(images)]).sum() * 0
+
+    def all_logits(self, images: Tensor) -> list[Tensor]:
+        """Logits of the head and, where there is one, of the auxiliary head, at their own sizes."""
+        maps = self.backbone(images)
+        heads = (self.decode_head, self.auxiliary_head)
+        return [head(maps) for head in heads if head is not None]
 
     def _losses(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
         logits = resize(logits.float(), targets[:, None])
