@@ -280,6 +280,12 @@ class EvaluateConfig(Views, Masks):
         description="Folder for evaluation.json and pictures; by default the model's run folder.",
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.stride is not None and self.slide is None:
+            raise ValueError("stride is the step of slide; give both")
+        return self
+
     @field_validator("crops", mode="before")
     @classmethod
     def _number(cls, value: object) -> object:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from swinkit.data.finding import naturally, pictures_among, walk_files
+from swinkit.data.finding import is_image, naturally, pictures_among, walk_files
 from swinkit.data.label_maps import Meaning, in_colours, named_meaning
 from swinkit.data.samples import some
 from swinkit.data.tables import SPLIT_NAMES
@@ -50,6 +50,12 @@ def find_layout(root: Path) -> Layout | None:
         if layout is not None:
             return layout
     return None
+
+
+def lies_as_pairs(root: Path) -> bool:
+    """Whether a folder looks like pictures with masks, without matching them."""
+    known = (root / "leftImg8bit").is_dir() and (root / "gtFine").is_dir()
+    return known or _voc_home(root) is not None or next(_parts(root), None) is not None
 
 
 def in_folders(folders: dict[str, tuple[Path, Path]]) -> Layout:
@@ -116,9 +122,8 @@ def _fine(picture: Path, images: Path, masks: Path, kind: str) -> Path:
 
 def _voc(root: Path) -> Layout | None:
     """`JPEGImages`, `SegmentationClass`, and the lists of the parts in `ImageSets/Segmentation`."""
-    inner = ("", "VOC2012", "VOCdevkit/VOC2012")
-    home = next((root / name for name in inner if (root / name / "SegmentationClass").is_dir()), None)
-    if home is None or not (home / "ImageSets" / "Segmentation").is_dir():
+    home = _voc_home(root)
+    if home is None:
         return None
     more = home / "SegmentationClassAug"
     masks, train = (more, "trainaug") if more.is_dir() else (home / "SegmentationClass", "train")
@@ -130,6 +135,13 @@ def _voc(root: Path) -> Layout | None:
             pairs = [Pair(home / "JPEGImages" / f"{n}.jpg", masks / f"{n}.png") for n in names]
             parts[part] = pairs
     return Layout(parts, named_meaning("voc"), "voc") if parts else None
+
+
+def _voc_home(root: Path) -> Path | None:
+    """The folder VOC2012, or what lies as it does."""
+    inner = (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012")
+    parts = ("SegmentationClass", "ImageSets/Segmentation")
+    return next((home for home in inner if all((home / part).is_dir() for part in parts)), None)
 
 
 def _folders(root: Path) -> Layout | None:
@@ -189,7 +201,7 @@ def _first(folder: Path, names: Iterable[str]) -> Path | None:
 
 
 def _has_pictures(folder: Path) -> bool:
-    return bool(pictures_among(walk_files(folder)))
+    return any(map(is_image, walk_files(folder)))
 
 
 def _recognised(root: Path, folders: dict[str, tuple[Path, Path]], layout: Layout) -> str | None:

@@ -32,7 +32,7 @@ from swinkit.data.label_maps import (
     named_meaning,
     read_description,
 )
-from swinkit.data.layouts import Layout, Pair, find_layout, in_folders
+from swinkit.data.layouts import Layout, Pair, find_layout, in_folders, lies_as_pairs
 from swinkit.data.masks import LabelMap
 from swinkit.data.media import PICTURES, Medium
 from swinkit.data.reading import check_header, read_labels
@@ -129,7 +129,7 @@ def holds_masks(data: str | Path) -> bool:
     if not path.is_dir():
         return False
     file = _description(path)
-    return (file is not None and _describes(file)) or find_layout(path) is not None
+    return (file is not None and _describes(file)) or lies_as_pairs(path)
 
 
 def _describes(file: Path) -> bool:
