@@ -18,6 +18,7 @@ from swinkit.config import PredictConfig
 from swinkit.data.pair_transforms import normalised
 from swinkit.data.regions import Regions, open_regions
 from swinkit.explain.annotate import Names, write_map
+from swinkit.explain.canvas import MADE_BY
 from swinkit.files import write_atomically
 from swinkit.results import SegmentationMap
 from swinkit.streaming import Advance
@@ -64,7 +65,8 @@ def _map_for(size: tuple[int, int], path: Path, names: Names | None) -> tuple[ND
     import tifffile
 
     (place,) = names.free(path, "_index.tif")
-    write_atomically(place, lambda p: tifffile.memmap(p, shape=size, dtype=np.uint8, bigtiff=True).flush())
+    options: dict[str, Any] = {"shape": size, "dtype": np.uint8, "bigtiff": True, "software": MADE_BY}
+    write_atomically(place, lambda p: tifffile.memmap(p, **options).flush())
     return tifffile.memmap(place), place
 
 

@@ -138,6 +138,10 @@ def measure(
     advance: Callable[[], object] = lambda: None,
 ) -> None:
     """Time all rows one after the other, and so again each round: what slows the machine slows them all."""
+    if rounds < 0 or batch_size < 1:
+        raise ConfigError(
+            f"rounds={rounds}, batch_size={batch_size}: give 0 rounds or more of 1 image or more."
+        )
     x = torch.randn(batch_size, 3, SIZE, SIZE, device=device)
     for _ in range(rounds):
         for entry in found:
