@@ -213,6 +213,7 @@ def test_changes_of_a_file(tmp_path: Path) -> None:
     assert started(num_classes=9) == {"decode_head.conv_seg", "auxiliary_head.conv_seg"}
     assert {name.split(".")[0] for name in started(head="fcn")} == {"decode_head", "auxiliary_head"}
     assert {name.split(".")[0] for name in started(auxiliary=6)} == {"auxiliary_head"}
+    assert swinkit.load(path, head="fcn").settings() == {"head": "fcn", "channels": 256, "auxiliary": 256}  # type: ignore[attr-defined]
     assert started(auxiliary=0) == set()
     assert swinkit.load(path, img_size=128).preprocessing.size == 128
     assert swinkit.load(path, task="classify", num_classes=2)(torch.zeros(1, 3, 64, 64)).shape == (1, 2)
@@ -225,13 +226,15 @@ def test_changes_of_a_file(tmp_path: Path) -> None:
         ({"head": "upernett"}, "no head 'upernett': did you mean 'upernet'"),
         ({"head": 3}, "head=3: give str"),
         ({"channels": "a"}, "channels='a': give int"),
+        ({"channels": 0}, "channels=0, auxiliary=None: give widths"),
+        ({"num_classes": 256}, "256 classes: a segmentation model has at most 255"),
         ({"multi_label": True}, "multi_label is for classify and video, and this model is for segment"),
         ({"headd": "fcn"}, "no setting 'headd'"),
     ],
 )
 def test_options_that_are_wrong(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        swinkit.create("swin_t", 5, task="segment", **(TINY | options))
+        swinkit.create("swin_t", task="segment", **({"num_classes": 5} | TINY | options))
     with pytest.raises(ConfigError, match="head is for segment, and this model is for classify"):
         swinkit.create("swin_t", 5, head="fcn")
     with pytest.raises(ConfigError, match="takes images, and this one videos"):
@@ -284,6 +287,16 @@ def test_several_sizes_and_mirrors_are_averaged_at_the_original_size(tmp_path: P
     (result,) = model.answer(batch, flip=True)
     assert isinstance(result, SegmentationMap)
     assert np.array_equal(result.labels, expected[0].argmax(0).numpy())
+
+
+def test_views_of_large_pictures_are_averaged_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny()
+    monkeypatch.setattr("swinkit.tasks.segment.LARGEST", 5 * 300 * 400 - 1)
+    batch = model.preprocess([picture(tmp_path, 300, 400)])
+    assert model.respond(batch, flip=True).shape == (1, 5, 64, 85)
+    (result,) = model.answer(batch, flip=True)
+    assert isinstance(result, SegmentationMap)
+    assert result.size == (300, 400)
 
 
 def test_windows_that_cover_the_picture_answer_as_the_whole(tmp_path: Path) -> None:

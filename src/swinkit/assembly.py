@@ -42,7 +42,10 @@ def model_of(
     task = chosen_task(opened, task)
     kind = TASKS[task]
     given, settings = options_of(kind, settings)
-    options = {**kind.usual, **(_stored_options(opened) if opened.task == task else {}), **given}
+    stored = _stored_options(opened) if opened.task == task else {}
+    if given.get("head", stored.get("head")) != stored.get("head"):
+        stored = {}  # widths are those of the other head
+    options = {**kind.usual, **stored, **given}
     if img_size is not None:
         settings["img_size"] = img_size
     config = retarget(opened.config.to_dict(), task, settings, source=opened.task)
@@ -106,7 +109,11 @@ def _for_segmenter(
 ) -> tuple[dict[str, Tensor], tuple[str, ...], list[str]]:
     """Backbone with the norms of its maps, and the head where it is of the kind that is wanted."""
     body = {n: t for n, t in tensors.items() if not n.startswith(("head.", "norm."))}
-    left = [name for name in tensors if name not in body] + list(opened.others)
+    left = [name for name in tensors if name not in body]
+    if opened.other_head is None:
+        body |= opened.others  # of nobody's: to be reported
+    else:
+        left += opened.others
     norms = tuple(f"backbone.norm{i}." for i in range(opened.config.stages) if i not in opened.normed)
     known = opened.settings if opened.task == "segment" else {}
     if any(known.get(name) != options.get(name, known.get(name)) for name in ("head", "channels")):

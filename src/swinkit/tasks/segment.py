@@ -19,6 +19,7 @@ from swinkit.data.dense import PairDataset
 from swinkit.data.pair_transforms import training_pairs
 from swinkit.data.pairs import Pairs
 from swinkit.errors import ConfigError, nearest
+from swinkit.features import IGNORED
 from swinkit.heads import DENSE_HEADS
 from swinkit.heads.dense import DenseHead, likeliest, resize
 from swinkit.heads.losses import Average, cross_entropy, dice_loss, focal_loss, ohem_cross_entropy
@@ -30,6 +31,7 @@ from swinkit.tasks.sliding import WINDOW_STEP, slide
 
 LossName = Literal["cross_entropy", "ohem", "focal", "dice"]
 AUXILIARY = 0.4  # weight of the auxiliary head's loss
+LARGEST = 2**28  # probabilities of a picture over which views are averaged
 
 
 class Segmenter(Task):
@@ -61,6 +63,12 @@ class Segmenter(Task):
         super().__init__(config, labels, preprocessing)
         if head not in DENSE_HEADS:
             raise ConfigError(f"There is no head {head!r}: {nearest(str(head), DENSE_HEADS)}")
+        if (channels is not None and channels < 1) or (auxiliary is not None and auxiliary < 0):
+            raise ConfigError(
+                f"channels={channels}, auxiliary={auxiliary}: give widths; auxiliary 0 is none."
+            )
+        if len(labels) > IGNORED:
+            raise ConfigError(f"{len(labels)} classes: a segmentation model has at most {IGNORED}.")
         if config.rank != 2 or preprocessing.dense is None:
             raise ConfigError("A segmentation model takes images, and needs preprocessing.dense: their size.")
         self.labels, self.preprocessing = labels, preprocessing
@@ -90,18 +98,22 @@ class Segmenter(Task):
     def respond(self, batch: Batch, *, flip: bool = False) -> Tensor:
         """Logits of a batch; over several sizes and mirror images the logarithm of their mean probability.
 
-        Of one view they have its size, of several the original one (mmseg's `aug_test`). Sliding windows are
-        those of `set_test_limits`.
+        Of one view they have its size, of several the original one (mmseg's `aug_test`), or of a picture so
+        large that they would take more than a GB that of the first view. Sliding windows are those of
+        `set_test_limits`.
         """
         views = [images.to(self.device, self.dtype) for images in (batch.images, *batch.others)]
         if len(views) == 1 and not flip:
             return self._logits(views[0])
+        size = batch.sizes[0]
+        if len(self.labels) * size[0] * size[1] > LARGEST:
+            size = views[0].shape[2], views[0].shape[3]
         total: Tensor | None = None
         for view in views:
             for mirrored in (False, True)[: 1 + flip]:
                 logits = self._logits(view.flip(-1) if mirrored else view).float()
                 logits = logits.flip(-1) if mirrored else logits
-                shown = self.probabilities(resize(logits, logits.new_empty(1, 1, *batch.sizes[0])))
+                shown = self.probabilities(resize(logits, logits.new_empty(1, 1, *size)))
                 total = shown if total is None else total.add_(shown)
         assert total is not None
         return self.as_raw(total / (len(views) * (1 + flip)))

@@ -46,8 +46,8 @@ HUGGINGFACE = Dialect(
         ("layernorm.", "norm."),
         ("classifier.", "head."),
     ),
-    # MaskFormer's own backbone
-    aliases=(("hidden_states_norms.{s}.", "norm{s}."),),
+    # MaskFormer's own backbone; the final norm that dense ones have and do not use, since transformers 5
+    aliases=(("hidden_states_norms.{s}.", "norm{s}."), ("swin.layernorm.", "norm.")),
     # longer parts first: `output.dense` stands in both
     inner=(
         (".attention.output.dense.", ".attn.proj."),
