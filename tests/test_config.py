@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+import swinkit
 from swinkit.config import (
     Augmentation,
     EvaluateConfig,
@@ -207,7 +208,9 @@ def test_the_segmentation_recipe_is_the_published_one() -> None:
     assert (config.iterations, config.global_batch, config.img_size) == (160_000, 16, 512)
     assert (config.lr, config.weight_decay, config.schedule, config.lr_end) == (6e-5, 0.01, "linear", 0.0)
     assert (config.warmup_iterations, config.lr_start, config.clip, config.ema) == (1500, 1e-6, 0.0, False)
-    assert (config.head, config.channels, config.auxiliary, config.drop_path) == ("upernet", 512, 256, 0.3)
+    assert (config.head, config.channels, config.auxiliary, config.drop_path) == (None, None, None, 0.3)
+    model = swinkit.create("swin_t", 150, task=config.task, embed_dim=24, drop_path=config.drop_path)
+    assert model.settings() == {"head": "upernet", "channels": 512, "auxiliary": 256}
     assert (config.loss, config.average) == (("cross_entropy",), "all")
     aug = config.augmentation
     assert (aug.resize, aug.largest_class, aug.distortion, aug.hflip) == ((0.5, 2.0), 0.75, True, 0.5)

@@ -317,7 +317,7 @@ def test_the_check_finds_what_is_wrong(copy: Path, tmp_path: Path, swin: Swin) -
     ended = swin("data", "check", copy, "--out", tmp_path / "sheet.png", "--fix-list", tmp_path / "drop.txt")
     assert ended.code == 1
     assert "unknown value" in ended.out
-    assert "1.png is 12×10, but its picture 64×48" in ended.out
+    assert "1.png is 12×10, but its picture 64×48" in (tmp_path / "sheet-problems.txt").read_text()
     assert "1 of 32 pictures" in ended.err
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.height > 2000
@@ -350,7 +350,7 @@ def test_other_meanings_of_the_masks(copy: Path, run: Run, tmp_path: Path) -> No
     (copy / "dataset.yaml").unlink()
     report = check_data(copy, masks=Masks(ignore_index=(255, 10)), progress=False)
     assert len(report.data.classes) == 20
-    with pytest.raises(DataError, match="does not know"):
+    with pytest.raises(DataError, match=r"None of the 8 images could be read: .* has the value 20"):
         swinkit.evaluate(run.path, copy, **OPTIONS)
     (tmp_path / "map.yaml").write_text('classes: {0: sky, 10: ground, 20: "box, red"}\nignored: [255]\n')
     options = {"label_map": str(tmp_path / "map.yaml"), "out": str(tmp_path), **OPTIONS}
@@ -372,3 +372,76 @@ def test_two_processes(scenes: Path, tmp_path: Path, strategy: str) -> None:
     assert float(rows[1]["train_loss"]) < float(rows[0]["train_loss"])
     assert isinstance(done.model, Segmenter)
     assert done.model.auxiliary_head is not None
+
+
+# --- what a hostile reader found ----------------------------------------------------------------------
+
+
+def test_evaluation_reads_masks_as_the_run_did(scenes: Path, tmp_path: Path) -> None:
+    """Classes in another order, and one that is left out; without saying so again."""
+    (tmp_path / "map.yaml").write_text('classes: {20: "box, red", 0: sky}\nignored: [255, 10]\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        options = {**START, "epochs": 2, "label_map": "map.yaml", "ignore_index": (254,)}
+        done = swinkit.train(scenes, out=tmp_path / "run", **options)
+    assert done.model.classes == ("box, red", "sky")
+    figures = swinkit.evaluate(done.path, scenes, split="val", out=str(tmp_path / "out"), **OPTIONS)
+    assert figures["miou"] == pytest.approx(done.metrics["miou"])
+    config = (done.path / "config.yaml").read_text()
+    assert f"label_map: {tmp_path}/map.yaml" in config
+    (done.path / "config.yaml").write_text(config.replace("epochs: 2", "epochs: 3"))
+    assert swinkit.train(resume=done.path).metrics["images"] == 8
+
+
+def test_a_run_that_cannot_be_leaves_no_folder(scenes: Path, dataset: Path, tmp_path: Path) -> None:
+    for options, said in (
+        ({"sampling": "balanced"}, "sampling: for classifiers, and the data have masks"),
+        ({"augmentation": {"mixup": 0.8}}, "augmentation.mixup: for classifiers"),
+        ({"augmentation": {"randaugment": "rand-m9"}}, "augmentation.randaugment: for classifiers"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            swinkit.train(scenes, out=tmp_path / "run", **{**START, **options})
+    with pytest.raises(ConfigError, match=r"augmentation\.resize: for segmentation"):
+        swinkit.train(
+            dataset, model="swin_pico", out=tmp_path / "run", augmentation={"resize": (0.5, 1.0)}, **OPTIONS
+        )
+    few = tmp_path / "few"
+    shutil.copytree(scenes, few)
+    (few / "dataset.yaml").write_text("classes: {0: sky}\nignored: [255, 10, 20]\n")
+    with pytest.raises(DataError, match="only the class 'sky', but 2 are needed"):
+        swinkit.train(few, out=tmp_path / "run", **START)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_we_drew_is_no_input(run: Run, scenes: Path, tmp_path: Path, swin: Swin) -> None:
+    for name in ("0.png", "1.png"):
+        shutil.copy(scenes / "images" / "val" / name, tmp_path / name)
+    for _ in range(2):
+        ended = swin(
+            "predict", run.path, tmp_path, "--out", tmp_path, "--save", "overlay", "index", "--device", "cpu"
+        )
+        assert ended.code == 0
+        assert {p.name for p in tmp_path.iterdir()} == {
+            "0.png", "1.png", "0-2.png", "1-2.png", "0-2_index.png", "1-2_index.png"
+        }  # fmt: skip
+
+
+def test_a_tile_run_that_fails_leaves_no_half_map(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swinkit.tiles.LARGE", 1000)
+    path = tmp_path / "cut.tif"
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    tifffile.imwrite(path, pixels, tile=(32, 32), photometric="rgb", compression="zlib")
+    path.write_bytes(path.read_bytes()[:60_000])
+    (result,) = swinkit.predict(run.path, path, tmp_path / "out", tile=48, **OPTIONS)
+    assert isinstance(result, Failure)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_names_and_colours_of_openmmlab_files(tmp_path: Path, run: Run) -> None:
+    meta = {"CLASSES": ("a", "b", "c"), "PALETTE": [[1, 2, 3], [4, 5, 6], [7, 8, 9]]}
+    torch.save({"state_dict": swinkit.to_dialect(run.model, "openmmlab"), "meta": meta}, tmp_path / "m.pth")
+    model = swinkit.load(tmp_path / "m.pth")
+    assert model.classes == ("a", "b", "c")
+    assert model.labels.colours == ((1, 2, 3), (4, 5, 6), (7, 8, 9))

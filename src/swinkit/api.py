@@ -18,7 +18,7 @@ from swinkit.data.pairs import MaskData, Pairs
 from swinkit.data.real import relabel
 from swinkit.data.samples import Samples
 from swinkit.errors import ConfigError, DataError, RunError
-from swinkit.explain.annotate import Names
+from swinkit.explain.annotate import Names, without_ours
 from swinkit.files import check_writable
 from swinkit.hardware import pick_device
 from swinkit.models import backbone, create, load
@@ -92,7 +92,14 @@ def _train_config(data: str | Path | None, options: dict[str, Any]) -> TrainConf
                 recipe.pop(published, None)
         options = merged(recipe, options)
     # absolute, so that a run says the same wherever it goes on
-    return TrainConfig.checked({**options, "data": str(Path(data).resolve())})
+    here = {
+        name: str(Path(options[name]).resolve()) for name in ("label_map",) if _is_file(options.get(name))
+    }
+    return TrainConfig.checked({**options, **here, "data": str(Path(data).resolve())})
+
+
+def _is_file(name: Any) -> bool:
+    return isinstance(name, str | Path) and Path(name).is_file()
 
 
 def check_data(
@@ -157,11 +164,14 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     config = EvaluateConfig.checked(options)
     task = model if isinstance(model, Task) else _load(model)
     run = None if task.load_report is None else RunFolder.around(task.load_report.source)
-    split_file = run.split_file if run and run.trained_on(data) else None
+    split_file, masks = None, config.masks
+    if run and run.trained_on(data):
+        split_file = run.split_file
+        masks = masks if masks != Masks() else RunFolder.open(run.path)[1].masks
     opened = open_data(
         data,
         task=task.name,
-        masks=config,
+        masks=masks,
         val_fraction=0,
         classes=task.classes,
         split_file=split_file,
@@ -218,6 +228,8 @@ def predict(
     device = pick_device(config.device)
     task = model if isinstance(model, Task) else _load(model)
     files = find_inputs(paths, set_up(task, config))
+    if out is not None:
+        files = without_ours(files, paths, Path(out))
     names = Names(Path(out), files) if out is not None else None
     return answer_files(task.to(device), files, config, names)
 

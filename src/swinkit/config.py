@@ -257,6 +257,11 @@ class Masks(Settings):
         default=(), description="Masks: more values that count for nothing."
     )
 
+    @property
+    def masks(self) -> Masks:
+        """These options alone."""
+        return Masks(label_map=self.label_map, ignore_index=self.ignore_index)
+
 
 class EvaluateConfig(Views, Masks):
     """Options of evaluate."""

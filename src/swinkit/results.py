@@ -232,6 +232,29 @@ class Failure(Result):
         return [(self.error, "")]
 
 
+@dataclass(frozen=True)
+class Kept(Result):
+    """What is shown and written of a result, without the arrays that it holds: many fit in memory."""
+
+    values: dict[str, Any]
+    shown: list[tuple[str, str]]
+    failed: bool
+
+    @classmethod
+    def of(cls, result: Result, *, written: bool) -> Kept:
+        """Of a result; its values only where they are to be written."""
+        values = result.to_dict() if written else {}
+        return cls(result.path, values, result.lines(), isinstance(result, Failure))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result's."""
+        return self.values
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The result's."""
+        return self.shown
+
+
 def write_json(results: Sequence[Result], path: Path) -> None:
     """Write results as a JSON list, in order."""
     text = json.dumps([result.to_dict() for result in results], indent=2, ensure_ascii=False) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -17,9 +18,9 @@ from torch import Tensor
 from swinkit.config import PredictConfig
 from swinkit.data.pair_transforms import normalised
 from swinkit.data.regions import Regions, open_regions
+from swinkit.errors import RunError
 from swinkit.explain.annotate import Names, write_map
 from swinkit.explain.canvas import MADE_BY
-from swinkit.files import write_atomically
 from swinkit.results import SegmentationMap
 from swinkit.streaming import Advance
 from swinkit.tasks.base import Task
@@ -44,10 +45,16 @@ def segment_tiles(
     then a TIFF from the start, and is not held in memory. ImageError for a picture that cannot be read.
     """
     assert config.tile is not None
-    with open_regions(path, task.preprocessing.channels) as regions:
+    with open_regions(path, task.preprocessing.channels) as regions, ExitStack() as opened:
         step = config.stride or max(1, round(config.tile * WINDOW_STEP))
         blend = Blend(regions.size, config.tile, step, classes=len(task.classes), room=ROOM)
-        ids, place = _map_for(regions.size, path, names)
+        large = regions.size[0] * regions.size[1] > LARGE and names is not None
+        place = names.free(path, "_index.tif")[0] if large and names is not None else None
+        ids = (
+            np.zeros(regions.size, np.uint8)
+            if place is None
+            else opened.enter_context(_growing(place, regions.size))
+        )
         answer = _answers(task.eval(), regions, config, partial(advance, total=blend.tiles))
         for rows, columns, part in blend.answers(answer):
             ids[rows, columns] = part.numpy()
@@ -58,16 +65,21 @@ def segment_tiles(
     return result
 
 
-def _map_for(size: tuple[int, int], path: Path, names: Names | None) -> tuple[NDArray[np.uint8], Path | None]:
-    """Room for the class ids, in a file where they are many and files are wanted; then also its place."""
-    if names is None or size[0] * size[1] <= LARGE:
-        return np.zeros(size, np.uint8), None
+@contextmanager
+def _growing(place: Path, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """Class ids in a TIFF, which gets its name when all of them are there."""
     import tifffile
 
-    (place,) = names.free(path, "_index.tif")
-    options: dict[str, Any] = {"shape": size, "dtype": np.uint8, "bigtiff": True, "software": MADE_BY}
-    write_atomically(place, lambda p: tifffile.memmap(p, **options).flush())
-    return tifffile.memmap(place), place
+    unfinished = place.with_name(f".{place.name}.unfinished")
+    try:
+        ids = tifffile.memmap(unfinished, shape=size, dtype=np.uint8, bigtiff=True, software=MADE_BY)
+        yield ids
+        ids.flush()
+        unfinished.replace(place)
+    except OSError as error:
+        raise RunError(f"{place} cannot be written ({error.strerror}): choose another place.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _answers(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from swinkit.assembly import LONG
-from swinkit.config import EvaluateConfig, Preprocessing, TrainConfig
+from swinkit.config import Augmentation, EvaluateConfig, Preprocessing, TrainConfig
 from swinkit.data.batching import check_headers
 from swinkit.data.dataset import Data, open_data, save_splits
 from swinkit.data.media import CLIPS
@@ -27,10 +27,17 @@ from swinkit.files import remove_unfinished, write_text
 from swinkit.hardware import pick_device
 from swinkit.models import create, load, task_of
 from swinkit.progress import console, print_notes, remark, show_changes
+from swinkit.settings import Settings
 from swinkit.tasks.base import Task
 from swinkit.tasks.segment import Segmenter
 from swinkit.variants import VARIANTS
 
+# options, and those of augmentation, that only one kind of task knows
+FOR_MASKS = ("loss", "average", "short", "resize", "largest_class", "distortion")
+FOR_CLASSES = (
+    *("sampling", "shift", "crop_scale", "crop_ratio", "randaugment", "color_jitter", "erasing", "mixup"),
+    *("cutmix", "mix_prob", "switch_prob", "label_smoothing"),
+)
 HEADERS_READ = 200_000  # of a part; beyond, that would take longer than it saves
 
 
@@ -130,6 +137,9 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
     )
     if "model" not in config.model_fields_set and opened.medium is CLIPS:
         config = config.model_copy(update={"model": "swin3d_t"})
+    _check_options(config, segment=isinstance(opened, MaskData))
+    if isinstance(opened, MaskData) and len(opened.classes) < 2:
+        raise DataError(f"{opened.root} has only the class {opened.classes[0]!r}, but 2 are needed.")
     data = _readable(opened)
     torch.manual_seed(config.seed)
     model = start_model(config, data)
@@ -202,17 +212,28 @@ def start_model(config: TrainConfig, data: Data) -> Task:
         model.labels = data.labels  # with their colours
     if isinstance(model, Segmenter):
         model.losses, model.average = config.loss, config.average
-    else:
-        names = [name for name in ("loss", "average", "short") if getattr(config, name) != _default(name)]
-        if names:
-            raise ConfigError(f"{' and '.join(names)}: for segmentation, and the data have no masks.")
     if config.class_weights == "balanced":
         model.weigh_classes(data.splits["train"].counts(len(data.classes)).tolist())
     return model
 
 
-def _default(name: str) -> Any:
-    return TrainConfig.model_fields[name].default
+def _check_options(config: TrainConfig, *, segment: bool) -> None:
+    """Refuse options that mean nothing to the task: for classes with masks, and the other way round."""
+    pairs: list[tuple[str, Settings, type[Settings]]] = [
+        ("", config, TrainConfig),
+        ("augmentation.", config.augmentation, Augmentation),
+    ]
+    given = [
+        f"{group}{name}"
+        for group, values, kind in pairs
+        for name, field in kind.model_fields.items()
+        if name in (FOR_CLASSES if segment else FOR_MASKS) and getattr(values, name) != field.default
+    ]
+    if given:
+        what = (
+            "classifiers, and the data have masks" if segment else "segmentation, and the data have no masks"
+        )
+        raise ConfigError(f"{' and '.join(given)}: for {what}.")
 
 
 def _preprocessing(config: TrainConfig, usual: Preprocessing) -> Preprocessing:
@@ -245,7 +266,7 @@ def _readable(data: Data) -> Data:
     """
     if "train" not in data.splits:
         have = ", ".join(data.splits)
-        raise DataError(f"{data.root} has no part train, only {have}: add a folder train of class folders.")
+        raise DataError(f"{data.root} has no part train, only {have}: add a folder train.")
     splits: dict[str, Any] = {}
     notes = list(data.notes)
     for split, samples in data.splits.items():

@@ -100,15 +100,15 @@ def predict(
 ) -> int:
     import swinkit
     from swinkit.progress import progress_bar
-    from swinkit.results import Failure, write_csv, write_json
+    from swinkit.results import Kept, write_csv, write_json
 
-    results: list[Result] = []
+    results: list[Kept] = []
     answers = swinkit.predict(model, paths, out, **options.model_dump(exclude_unset=True))
     try:
         with progress_bar(messages, enabled=options.progress) as bar:
             step = bar.add_task("predict", total=None, speed="")
             for result in answers:
-                results.append(result)
+                results.append(Kept.of(result, written=json is not None or csv is not None))
                 bar.advance(step)
     finally:  # what is answered is shown and kept, whatever comes between
         with ExitStack() as last:  # each of these happens, even if another fails
@@ -117,7 +117,7 @@ def predict(
             if csv is not None:
                 last.callback(write_csv, results, csv)
             _print_results(results)
-    failed = [isinstance(result, Failure) for result in results]
+    failed = [result.failed for result in results]
     if out is not None and not all(failed):
         _say(f"Timelines: {out}" if options.stream else f"Annotated pictures: {out}")
     return int(any(failed))
@@ -375,7 +375,7 @@ def _print_figures(figures: dict[str, float]) -> None:
     screen.print(table)
 
 
-def _print_results(results: list[Result]) -> None:
+def _print_results(results: Sequence[Result]) -> None:
     table = Table("input", "answer", "score")
     for result in results:
         for i, (name, score) in enumerate(result.lines()):

@@ -204,3 +204,142 @@ def test_folders_of_classes_are_no_masks(tmp_path: Path) -> None:
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "1.txt").write_text("0 0.5 0.5 1 1")
     assert not holds_masks(tmp_path)
+
+
+# --- what a hostile reader found ----------------------------------------------------------------------
+
+
+def test_numbers_are_never_shifted(tmp_path: Path) -> None:
+    """A model of the values 1, 2, 3 answers these; another one with names takes values for its ids, and says so."""
+    put(tmp_path / "images" / "1.png")
+    put(tmp_path / "masks" / "1.png", [0, 1, 2, 3, 255, 255])
+    trained = open_masks(tmp_path, ignored=(0, 255), val_fraction=0)
+    assert trained.classes == ("1", "2", "3")
+    again = open_masks(tmp_path, ignored=(0, 255), classes=trained.classes, val_fraction=0)
+    assert first_row(again) == [255, 0, 1, 2, 255, 255]
+    with pytest.raises(
+        DataError, match=r"classes that the model does not know: '0'; .* See label_map and ignore"
+    ):
+        open_masks(tmp_path, classes=trained.classes)
+    ten = open_masks(tmp_path, classes=[str(i) for i in range(10)], val_fraction=0)
+    assert first_row(ten) == [0, 1, 2, 3, 255, 255]
+    named = open_masks(tmp_path, classes=["a", "b", "c", "d"], val_fraction=0)
+    assert first_row(named) == [0, 1, 2, 3, 255, 255]
+    assert "taken for the model's ids, 0 a, 1 b, 2 c …" in named.notes[0]
+    left = open_masks(tmp_path, classes=["a", "b", "c", "d"], ignored=(0, 255), val_fraction=0)
+    assert first_row(left) == [255, 1, 2, 3, 255, 255]
+
+
+def test_masks_of_other_pictures_are_not_taken(tmp_path: Path) -> None:
+    for name in ("scene", "scene_2", "lot", "odd"):
+        put(tmp_path / "images" / f"{name}.jpg")
+    for name in ("scene_2", "lot_1", "odd_mask", "odd_gt"):
+        put(tmp_path / "masks" / f"{name}.png", [0, 1, 2, 0, 1, 2])
+    data = open_masks(tmp_path, val_fraction=0)
+    assert [(pair.image.stem, pair.mask.stem) for pair in data.splits["train"]] == [("scene_2", "scene_2")]
+    assert "3 of 4 pictures" in data.notes[0]
+
+
+def test_what_is_left_out_of_a_layout_is_counted(tmp_path: Path) -> None:
+    cityscapes(tmp_path)
+    put(tmp_path / "leftImg8bit" / "train" / "bonn" / "bonn_1_leftImg8bit.png")
+    put(tmp_path / "gtFine" / "train" / "aachen" / "aachen_0_gtFine_labelTrainIds.png", [0] * 6)
+    data = open_masks(tmp_path)
+    assert {part: len(pairs) for part, pairs in data.splits.items()} == {"train": 1, "val": 1}
+    assert first_row(data) == [255, 0, 1, 18, 13, 255]
+    assert "1 of 2 pictures of train" in data.notes[0]
+
+
+def test_a_layout_of_voc_with_other_names_and_colours(tmp_path: Path) -> None:
+    """As CVAT exports it: PNG pictures, names with blanks, a table of colours."""
+    put(tmp_path / "JPEGImages" / "my photo.png")
+    put(tmp_path / "SegmentationClass" / "my photo.png", [(9, 9, 9), (0, 0, 0), (1, 1, 1)] * 2)
+    (tmp_path / "SegmentationClassAug").mkdir()
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("my photo\r\ngone\r\n")
+    (tmp_path / "labelmap.txt").write_text("cat:9,9,9::\ndog:1,1,1::\nvoid:0,0,0::\n")
+    data = open_masks(tmp_path, val_fraction=0)
+    assert data.classes == ("cat", "dog")
+    assert first_row(data) == [0, 255, 1, 0, 255, 1]
+    assert "1 of 2 pictures of train" in data.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"name,r,g,b\na,1,2,3\na,4,5,6\n", "two colours for 'a'"),
+        (b"a,1,2,3\n,4,5,6\n", "has no name, or no colour"),
+        (b"a,1,2,300\nb,4,5,6\n", "has no name, or no colour 0 to 255, for 'a'"),
+        ("name,r,g,b\nVäg,1,2,3\n".encode("latin-1"), "cannot be read as text in UTF-8"),
+    ],
+)
+def test_tables_that_are_wrong(text: bytes, said: str, tmp_path: Path) -> None:
+    put(tmp_path / "images" / "1.png")
+    put(tmp_path / "masks" / "1.png", [(1, 2, 3)] * 6)
+    (tmp_path / "class_dict.csv").write_bytes(text)
+    with pytest.raises(DataError, match=said):
+        open_masks(tmp_path)
+
+
+def test_a_table_without_a_head(tmp_path: Path) -> None:
+    put(tmp_path / "images" / "1.png")
+    put(tmp_path / "masks" / "1.png", [(1, 2, 3), (4, 5, 6)] * 3)
+    (tmp_path / "class_dict.csv").write_text("sky,1,2,3\nroad,4,5,6\n")
+    assert first_row(open_masks(tmp_path, val_fraction=0)) == [0, 1] * 3
+
+
+def test_masks_of_one_class_teach_nothing(tmp_path: Path) -> None:
+    put(tmp_path / "images" / "1.png")
+    put(tmp_path / "masks" / "1.png", [0, 255] * 3)
+    with pytest.raises(DataError, match=r"nothing but 0 and ignored values \('255'\): .*255: object"):
+        open_masks(tmp_path)
+
+
+def test_a_picture_in_two_parts_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "images" / "1.png")
+    put(tmp_path / "masks" / "1.png", [0, 1] * 3)
+    both = "{images: images, masks: masks}"
+    (tmp_path / "dataset.yaml").write_text(f"classes: [a, b]\ntrain: {both}\nval: {both}\n")
+    with pytest.raises(DataError, match=r"1\.png is in train and in val"):
+        open_masks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("classes: {0: a, 70000: b}\n", "values from 0 to 65535, not 70000"),
+        ("classes: [a, b]\nignored: [70000]\n", "values from 0 to 65535, not 70000"),
+        ("classes: {0: a}\nignored: [0]\n", "names no class that is not ignored"),
+        (
+            "colours: {a: [1, 2, 3], b: [4, 5, 6]}\nignored: [255]\n",
+            "ignores numbers, but its masks are in colours",
+        ),
+    ],
+)
+def test_descriptions_that_cannot_be(text: str, said: str, tmp_path: Path) -> None:
+    put(tmp_path / "images" / "1.png")
+    put(tmp_path / "masks" / "1.png", [0, 1] * 3)
+    (tmp_path / "dataset.yaml").write_text(text)
+    with pytest.raises((ConfigError, DataError), match=said):
+        open_masks(tmp_path)
+
+
+def test_files_of_others_beside_masks(tmp_path: Path) -> None:
+    put(tmp_path / "images" / "1.png")
+    put(tmp_path / "masks" / "1.png", [0, 1] * 3)
+    (tmp_path / "data.yaml").write_text("train: images/train\nnc: 2\nnames: [a, b]\n")
+    assert open_masks(tmp_path, val_fraction=0).classes == ("0", "1")
+    for name in ("cat", "dog"):
+        put(tmp_path / "classes" / "train" / name / "1.png")
+    (tmp_path / "classes" / "train_labels").mkdir()
+    (tmp_path / "classes" / "train_labels" / "all.csv").write_text("x")
+    assert not holds_masks(tmp_path / "classes")
+
+
+def test_a_turned_picture_is_told(tmp_path: Path) -> None:
+    put(tmp_path / "masks" / "1.png", [0, 1] * 3)
+    put(tmp_path / "images" / "1.png")
+    data = open_masks(tmp_path, val_fraction=0)
+    with pytest.raises(ImageError, match="turned by its EXIF data, the mask is not"):
+        data.label_map.read(tmp_path / "masks" / "1.png", (6, 4))

@@ -71,3 +71,44 @@ def test_damage_is_told(tmp_path: Path) -> None:
     tifffile.imwrite(path, PIXELS, tile=(32, 32), photometric="minisblack", planarconfig="contig")
     with pytest.raises(ImageError, match="has 4 channels"), open_regions(path, 3) as opened:
         opened.read(slice(0, 5), slice(0, 5))
+
+
+@pytest.mark.parametrize("kind", ["float32", "int16", "rgba"])
+def test_numbers_whose_scale_the_whole_tells_are_read_whole(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    if kind == "rgba":
+        tifffile.imwrite(path, PIXELS, tile=(32, 32), photometric="rgb", extrasamples=["unassalpha"])
+    else:
+        tifffile.imwrite(path, PIXELS[..., :3].astype(kind), tile=(32, 32), photometric="rgb")
+    whole = np.asarray(read_channels(path, 3)[0])
+    with open_regions(path, 3) as opened:
+        assert isinstance(opened, WholePicture)
+        part = np.asarray(opened.read(slice(5, 9), slice(7, 70)))
+    np.testing.assert_array_equal(part, whole[5:9, 7:70])
+
+
+def test_packing_that_needs_a_library_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small ones are read whole by Pillow; of larger ones it is said what to install."""
+    path = tmp_path / "a.tif"
+    Image.fromarray(PIXELS[..., :3]).save(path, compression="tiff_lzw")
+
+    def missing(self: TiffRegions, number: int) -> None:
+        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(TiffRegions, "_piece", missing)
+    with open_regions(path, 3) as opened:
+        np.testing.assert_array_equal(np.asarray(opened.read(slice(0, 150), slice(0, 210))), PIXELS[..., :3])
+    monkeypatch.setattr(regions, "MAX_PIXELS", 1000)
+    with pytest.raises(
+        ImageError, match=r"packed by LZW, which needs a library more: `pip install swinkit\[tiff\]`"
+    ):
+        open_regions(path, 3)
+
+
+def test_plain_strips_are_not_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, PIXELS[..., :3], photometric="rgb")
+    with open_regions(path, 3) as opened:
+        assert isinstance(opened, TiffRegions)
+        assert isinstance(opened._stored, np.memmap)
+        np.testing.assert_array_equal(np.asarray(opened.read(slice(3, 5), slice(0, 9))), PIXELS[3:5, :9, :3])

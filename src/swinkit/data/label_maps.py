@@ -120,6 +120,8 @@ class Description(Settings):
         if classes is None:
             return None
         kept = {value: name for value, name in classes.items() if value not in self.ignored}
+        if not kept:
+            raise DataError(f"{file} names no class that is not ignored.")
         labels = Labels.of(kept.values())
         if self.colours is None:
             numbers = [value for value in self.ignored if isinstance(value, int)]
@@ -127,6 +129,8 @@ class Description(Settings):
         if set(self.colours) != set(labels.names):
             raise DataError(f"{file} needs a colour for each class, such as {{sky: [128, 128, 128]}}.")
         ignored = tuple(value for value in self.ignored if not isinstance(value, int))
+        if len(ignored) < len(self.ignored):
+            raise DataError(f"{file} ignores numbers, but its masks are in colours: give colours.")
         return in_colours({name: self.colours[name] for name in labels.names}, ignored, file)
 
 
@@ -220,6 +224,11 @@ def bare_meaning(values: Iterable[int], ignored: Sequence[int]) -> Meaning:
             f"The masks hold the value {max(known)}, so it is no class id: say what values mean in "
             "dataset.yaml, `classes: {0: sky, 300: road}`."
         )
+    if len(known) == 1:
+        raise DataError(
+            f"The masks hold nothing but {known[0]} and ignored values ({some(map(str, ignored))}): say what "
+            "values mean in dataset.yaml, `classes: {0: background, 255: object}`."
+        )
     count = max(known) + 1
     inside = tuple(value for value in ignored if value < count)
     if inside:
@@ -244,18 +253,15 @@ def ignoring(meaning: Meaning, values: Sequence[int]) -> Meaning:
 
 
 def as_model(meaning: Meaning, classes: Sequence[str], root: Path) -> Meaning:
-    """The same with a model's class ids; DataError where it does not know one of the classes."""
+    """The same with a model's class ids, by their names; DataError where it does not know one of them."""
     labels, label_map = meaning
     unknown = [name for name in labels.names if name not in classes]
-    numbers = all(name.isdecimal() for name in labels.names)
-    if unknown and numbers and max(map(int, labels.names)) < len(classes):
-        places = {i: int(name) for i, name in enumerate(labels.names)}  # nothing describes them
-    elif unknown:
+    if unknown:
         raise DataError(
-            f"{root} has classes that the model does not know: {some(unknown)}; it knows {some(classes)}."
+            f"{root} has classes that the model does not know: {some(unknown)}; it knows {some(classes)}. "
+            "See label_map and ignore_index."
         )
-    else:
-        places = {i: list(classes).index(name) for i, name in enumerate(labels.names)}
+    places = {i: list(classes).index(name) for i, name in enumerate(labels.names)}
     changed: dict[str, Any] = {
         key: {value: places[label] for value, label in table.items()}
         for key, table in (("values", label_map.values), ("colours", label_map.colours))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from swinkit.data.finding import is_image, naturally, pictures_among, walk_files
 from swinkit.data.label_maps import Meaning, in_colours, named_meaning
@@ -42,6 +43,21 @@ class Layout:
     like: str | None = None
     notes: list[str] = field(default_factory=list)
 
+    def keep(self, part: str, pairs: list[Pair], of: int, place: Path) -> None:
+        """Take the pairs of a part, if any; a note tells how many there should have been."""
+        if pairs:
+            self.parts[part] = pairs
+        if len(pairs) < of:
+            self.notes.append(
+                f"{of - len(pairs)} of {of} pictures of {part} in {place} lack picture or mask."
+            )
+
+    def told_by(self, table: Path | None) -> Self:
+        """The same where a table of colours, if there is one, says what the masks mean."""
+        if table is not None:
+            self.meaning, self.like = read_colours(table), None
+        return self
+
 
 def find_layout(root: Path) -> Layout | None:
     """The pairs below a folder; None where none lie as in any layout that is known."""
@@ -73,11 +89,17 @@ def match_names(images: Path, masks: Path, notes: list[str]) -> list[Pair]:
             raise DataError(f"There is no folder {folder}; check the path.")
     pictures = naturally(pictures_among(walk_files(images)))
     by_name = {_name(path, masks): path for path in pictures_among(walk_files(masks))}
-    shortened = {name.rpartition("_")[0]: path for name, path in by_name.items()}
+    names = {_name(path, images) for path in pictures}
+    shortened: dict[str, list[Path]] = defaultdict(list)
+    for name, path in by_name.items():
+        start, _, ending = name.rpartition("_")
+        if name not in names and any(letter.isalpha() for letter in ending):  # not another picture's number
+            shortened[start].append(path)
     pairs, alone = [], []
     for picture in pictures:
         name = _name(picture, images)
-        mask = by_name.get(name) or shortened.get(name)
+        close = shortened.get(name, [])
+        mask = by_name.get(name) or (close[0] if len(close) == 1 else None)
         if mask is None:
             alone.append(picture.name)
         else:
@@ -103,16 +125,18 @@ def _cityscapes(root: Path) -> Layout | None:
         return None
     kinds = {"labelTrainIds": "cityscapes-train-ids", "labelIds": "cityscapes"}
     files = set(walk_files(masks))
+    layouts = []
     for kind, name in kinds.items():
-        parts = {}
+        layout = Layout({}, named_meaning(name), name)
         for part in ("train", "val"):
             pictures = naturally(walk_files(images / part)) if (images / part).is_dir() else []
-            pairs = [Pair(path, _fine(path, images, masks, kind)) for path in pictures_among(pictures)]
-            parts[part] = [pair for pair in pairs if pair.mask in files]
-        found = {part: pairs for part, pairs in parts.items() if pairs}
-        if found:
-            return Layout(found, named_meaning(name), name)
-    raise DataError(f"{masks} holds no masks *_gtFine_labelIds.png of the pictures in {images}.")
+            every = [Pair(path, _fine(path, images, masks, kind)) for path in pictures_among(pictures)]
+            layout.keep(part, [pair for pair in every if pair.mask in files], len(every), images / part)
+        layouts.append(layout)
+    most = max(layouts, key=lambda layout: sum(map(len, layout.parts.values())))
+    if not most.parts:
+        raise DataError(f"{masks} holds no masks *_gtFine_labelIds.png of the pictures in {images}.")
+    return most
 
 
 def _fine(picture: Path, images: Path, masks: Path, kind: str) -> Path:
@@ -125,16 +149,31 @@ def _voc(root: Path) -> Layout | None:
     home = _voc_home(root)
     if home is None:
         return None
+    lists, masks = home / "ImageSets" / "Segmentation", home / "SegmentationClass"
     more = home / "SegmentationClassAug"
-    masks, train = (more, "trainaug") if more.is_dir() else (home / "SegmentationClass", "train")
-    parts = {}
-    for part, name in (("train", train), ("val", "val")):
-        file = home / "ImageSets" / "Segmentation" / f"{name}.txt"
-        if file.is_file():
-            names = file.read_text(encoding="utf-8").split()
-            pairs = [Pair(home / "JPEGImages" / f"{n}.jpg", masks / f"{n}.png") for n in names]
-            parts[part] = pairs
-    return Layout(parts, named_meaning("voc"), "voc") if parts else None
+    names = {"train": "train", "val": "val"}
+    if more.is_dir() and (lists / "trainaug.txt").is_file():
+        masks, names["train"] = more, "trainaug"
+    pictures = {path.stem: path for path in pictures_among(walk_files(home / "JPEGImages"))}
+    layout = Layout({}, named_meaning("voc"), "voc")
+    for part, name in names.items():
+        if (lists / f"{name}.txt").is_file():
+            listed = list(filter(None, map(str.strip, _lines(lists / f"{name}.txt"))))
+            pairs = [Pair(pictures[one], masks / f"{one}.png") for one in listed if one in pictures]
+            layout.keep(part, [pair for pair in pairs if pair.mask.is_file()], len(listed), home)
+    return layout.told_by(_table(root) or _table(home)) if layout.parts else None
+
+
+def _lines(file: Path) -> list[str]:
+    """Lines of a text; DataError where it is none."""
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read as text in UTF-8: {error}.") from error
+
+
+def _table(root: Path) -> Path | None:
+    return next((root / name for name in _TABLES if (root / name).is_file()), None)
 
 
 def _voc_home(root: Path) -> Path | None:
@@ -152,14 +191,10 @@ def _folders(root: Path) -> Layout | None:
     order = ["train", "val", "test"]
     folders = {part: found[part] for part in sorted(found, key=order.index)}
     layout = in_folders(folders)
-    table = next((root / name for name in _TABLES if (root / name).is_file()), None)
-    if table is not None:
-        layout.meaning = read_colours(table)
-        return layout
-    name = _recognised(root, folders, layout)
-    if name is not None:
-        layout.meaning, layout.like = named_meaning(name), name
-    return layout
+    layout.like = _recognised(root, folders, layout)
+    if layout.like is not None:
+        layout.meaning = named_meaning(layout.like)
+    return layout.told_by(_table(root))
 
 
 def _parts(root: Path) -> Iterator[tuple[str, tuple[Path, Path]]]:
@@ -173,9 +208,11 @@ def _parts(root: Path) -> Iterator[tuple[str, tuple[Path, Path]]]:
             if own is not None and other is not None and _has_pictures(other):
                 yield name, (own, other)
                 continue
-            beside = next((e for e in _ENDINGS if (root / f"{part.name}{e}").is_dir()), None)
-            if beside is not None:
-                yield name, (part, root / f"{part.name}{beside}")
+            beside = next(
+                (root / f"{part.name}{e}" for e in _ENDINGS if (root / f"{part.name}{e}").is_dir()), None
+            )
+            if beside is not None and _has_pictures(beside):
+                yield name, (part, beside)
         return
     if not _has_pictures(masks):
         return
@@ -227,15 +264,19 @@ def read_colours(file: Path) -> Meaning:
         "label_colors.txt": _from_columns,
         "labelmap.txt": _from_cvat,
     }
-    lines = file.read_text(encoding="utf-8-sig").splitlines()
-    rows = lines[1:] if file.suffix == ".csv" else [line for line in lines if not line.startswith("#")]
+    lines = [line for line in _lines(file) if line.strip() and not line.startswith("#")]
+    if file.suffix == ".csv" and not any(part.strip().isdecimal() for part in lines[0].split(",")):
+        del lines[0]  # the names of the columns
     try:
-        found = [readers[file.name](line) for line in rows if line.strip()]
+        found = [readers[file.name](line) for line in lines]
     except ValueError as error:
         raise DataError(f"{file} is no table of names and colours: {error}.") from error
-    wrong = [name for name, colour in found if not all(0 <= v <= 255 for v in colour)]
+    wrong = [name for name, colour in found if not all(0 <= v <= 255 for v in colour) or not name]
     if wrong or not found:
-        raise DataError(f"{file} has no colours 0 to 255 for {some(wrong) or 'any class'}.")
+        raise DataError(f"{file} has no name, or no colour 0 to 255, for {some(wrong) or 'any class'}.")
+    twice = [name for name, count in Counter(name for name, _ in found).items() if count > 1]
+    if twice:
+        raise DataError(f"{file} has two colours for {some(twice)}; give each class one.")
     kept = {name: colour for name, colour in found if name.lower() not in _NOTHING}
     ignored = [colour for name, colour in found if name.lower() in _NOTHING]
     return in_colours(kept, ignored, file)

@@ -44,6 +44,9 @@ class LabelMap:
             raise ConfigError(
                 f"A label map names the class {wrong[0]}, but there are 0 to {self.classes - 1}."
             )
+        numbers = [value for value in (*self.values, *self.ignored) if isinstance(value, int)]
+        if not all(0 <= value < LARGEST for value in numbers):
+            raise ConfigError(f"A label map has values from 0 to {LARGEST - 1}, not {max(numbers)}.")
         both = [value for value in self.ignored if value in table]
         if both:
             raise ConfigError(f"A label map ignores {both[0]}, and gives it a class: choose one.")
@@ -65,9 +68,10 @@ class LabelMap:
         """
         stored = read_labels(path, colours=bool(self.colours))
         if size is not None and stored.shape[:2] != size:
+            turned = " (the picture is turned by its EXIF data, the mask is not)"
             raise ImageError(
-                f"{path} is {stored.shape[1]}×{stored.shape[0]}, but its picture {size[1]}×{size[0]}: "
-                "give masks of the picture's size."
+                f"{path} is {stored.shape[1]}×{stored.shape[0]}, but its picture {size[1]}×{size[0]}"
+                f"{turned if stored.shape[:2] == size[::-1] else ''}: give masks of the picture's size."
             )
         keys = _as_numbers(stored) if self.colours else stored
         if keys.dtype.kind not in "iub" or keys.min(initial=0) < 0 or keys.max(initial=0) >= len(self._table):

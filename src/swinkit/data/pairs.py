@@ -164,6 +164,8 @@ def open_masks(
     if not path.exists():
         raise DataError(f"There is no folder or file {path}; check the path.")
     file = path if path.is_file() else _description(path)
+    if file is not None and file.name != DESCRIPTIONS[0] and file != path and not _describes(file):
+        file = None  # of something else
     stated = Description() if file is None else read_description(file)
     root = path if path.is_dir() else path.parent
     folders = stated.folders(root)
@@ -181,15 +183,17 @@ def open_masks(
             layout.notes.append(
                 f"Masks are read as those of {layout.like}; dataset.yaml or label_map may say otherwise."
             )
-    meaning = ignoring(meaning, ignored) if meaning else _bare(layout, ignored)
-    if classes is not None:
-        meaning = as_model(meaning, classes, root)
-    labels, values = meaning
+    if meaning is None and classes is not None and not _are_values(classes):
+        labels, values = _as_ids(classes, ignored, layout)
+    else:
+        meaning = ignoring(meaning, ignored) if meaning else _bare(layout, ignored)
+        labels, values = meaning if classes is None else as_model(meaning, classes, root)
     if split_file is not None and split_file.exists():
         layout.parts = _read_split(split_file, root)
     elif val_fraction > 0 and "train" in layout.parts and "val" not in layout.parts:
         train, val = _drawn(layout.parts["train"], root, val_fraction, seed)
         layout.parts |= {"train": train, "val": val}
+    _check_once(layout.parts, root)
     splits = {part: Pairs(pairs, values) for part, pairs in layout.parts.items() if pairs}
     return MaskData(path, labels, splits, tuple(layout.notes))
 
@@ -219,6 +223,18 @@ def _read_split(file: Path, root: Path) -> dict[str, list[Pair]]:
     return parts
 
 
+def _check_once(parts: dict[str, list[Pair]], root: Path) -> None:
+    """Refuse a picture that is in two parts: figures on it would be worth nothing."""
+    places: dict[Path, str] = {}
+    for part, pairs in parts.items():
+        for pair in pairs:
+            if places.setdefault(pair.image, part) != part:
+                raise DataError(
+                    f"{pair.image} is in {places[pair.image]} and in {part} of {root}: leave it out of one."
+                )
+        parts[part] = list(dict.fromkeys(pairs))
+
+
 def _description(folder: Path) -> Path | None:
     return next((folder / name for name in DESCRIPTIONS if (folder / name).is_file()), None)
 
@@ -241,6 +257,25 @@ def _bare(layout: Layout, ignored: Sequence[int]) -> Meaning:
         "otherwise."
     )
     return meaning
+
+
+def _are_values(classes: Sequence[str]) -> bool:
+    """Whether a model's classes are values of masks that nothing described, some of them left out."""
+    return all(name.isdecimal() for name in classes) and list(classes) != [
+        str(i) for i in range(len(classes))
+    ]
+
+
+def _as_ids(classes: Sequence[str], ignored: Sequence[int], layout: Layout) -> Meaning:
+    """Values that nothing describes, for a model: they are taken for its class ids."""
+    shown = ", ".join(f"{i} {name}" for i, name in enumerate(classes[:3]))
+    left = tuple(ignored) or (IGNORED,)
+    layout.notes.append(
+        f"Nothing says what the masks' values mean: they are taken for the model's ids, {shown} …; "
+        f"{some(map(str, left))} counts for nothing. dataset.yaml or label_map say otherwise."
+    )
+    values = {i: i for i in range(len(classes)) if i not in left}
+    return Labels.of(classes), LabelMap(len(classes), values, ignored=left)
 
 
 def _values(mask: Path) -> set[int] | ImageError:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swinkit.data.planes import TIFF, Planes
-from swinkit.data.reading import Picture, explain, from_array, read_channels
+from swinkit.data.reading import MAX_PIXELS, Picture, explain, from_array, read_channels
 from swinkit.errors import ImageError
 
 ROOM = 2**28  # bytes of decoded pieces of a TIFF that are kept
@@ -80,15 +80,26 @@ class TiffRegions:
             turned = page.tags.get("Orientation")
             if page.axes not in ("YX", "YXS") or (turned is not None and turned.value != 1):
                 raise _WholeOnly
+            bands = page.shape[2] if len(page.shape) == 3 else 1
+            # of other numbers the range of the whole picture tells the scale; alpha is laid over white
+            if np.dtype(page.dtype).name not in ("uint8", "uint16") or (
+                channels in (1, 3) and bands not in (1, 3)
+            ):
+                raise _WholeOnly
             if tifffile.PHOTOMETRIC(page.photometric).name not in ("MINISBLACK", "RGB", "YCBCR"):
                 raise _WholeOnly
             self._file = tiff.filehandle
+            self.size = page.shape[0], page.shape[1]
+            self._high, self._wide = page.chunks[:2]
+            self._across = -(-self.size[1] // self._wide)
+            self._kept: OrderedDict[int, Array] = OrderedDict()
+            self._room = ROOM
+            self._stored: Array | None = None
+            if page.is_memmappable:
+                self._stored = tifffile.memmap(path, mode="r").reshape(*self.size, bands)
+            else:
+                self._check_packing()
             self._opened = opened.pop_all()
-        self.size = page.shape[0], page.shape[1]
-        self._high, self._wide = page.chunks[:2]
-        self._across = -(-self.size[1] // self._wide)
-        self._kept: OrderedDict[int, Array] = OrderedDict()
-        self._room = ROOM
 
     def read(self, rows: slice, columns: slice) -> Picture:
         """As `Regions`."""
@@ -104,8 +115,26 @@ class TiffRegions:
             )
         return Planes.of(array)
 
+    def _check_packing(self) -> None:
+        """Decode one piece; where a library is missing, Pillow may read the whole of a smaller picture."""
+        import tifffile
+
+        try:
+            self._piece(0)
+        except (ImportError, ValueError) as error:
+            if not isinstance(error, ImportError) and "imagecodecs" not in str(error):
+                raise
+            if self.size[0] * self.size[1] <= MAX_PIXELS:
+                raise _WholeOnly from error
+            kind = tifffile.COMPRESSION(self._page.compression).name
+            raise ImageError(
+                f"{self.path} is packed by {kind}, which needs a library more: `pip install swinkit[tiff]`."
+            ) from error
+
     def _array(self, rows: slice, columns: slice) -> Array:
         """(h, w, C) of the numbers that are stored."""
+        if self._stored is not None:
+            return self._stored[rows, columns]
         bands = self._page.shape[2] if len(self._page.shape) == 3 else 1
         part = np.zeros((rows.stop - rows.start, columns.stop - columns.start, bands), self._page.dtype)
         for down in range(rows.start // self._high, -(-rows.stop // self._high)):

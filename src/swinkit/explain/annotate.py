@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +47,13 @@ class Names:
     def _is_free(self, place: Path) -> bool:
         there = place.exists() or place.is_symlink()  # a link to nothing is the user's too
         return place.resolve() not in self._taken and (not there or _is_ours(place))
+
+
+def without_ours(files: list[Path], given: str | Path | Iterable[str | Path], out: Path) -> list[Path]:
+    """Inputs without what we wrote into `out` before, but with what is named itself."""
+    named = {Path(path) for path in ([given] if isinstance(given, str | Path) else given)}
+    place = out.resolve()
+    return [f for f in files if f in named or f.parent.resolve() != place or not _is_ours(f)]
 
 
 def _is_ours(path: Path) -> bool:

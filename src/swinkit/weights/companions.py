@@ -9,6 +9,7 @@ from typing import Any
 from swinkit.config import Preprocessing
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, WeightsError
+from swinkit.labels import Colour
 from swinkit.weights.containers import Checkpoint
 
 
@@ -55,6 +56,18 @@ def class_labels(config: Mapping[str, Any], classes: int | None) -> list[str] | 
     times = Counter(map(str, names))
     own = [str(name) if times[str(name)] == 1 else f"{name} ({i})" for i, name in enumerate(names)]
     return own if len(set(own)) == len(own) else None
+
+
+def class_colours(config: Mapping[str, Any], classes: int) -> tuple[Colour, ...] | None:
+    """Colours of the classes, where there is one for each."""
+    found = config.get("palette")
+    if not isinstance(found, list | tuple) or len(found) != classes:
+        return None
+    if not all(isinstance(one, list | tuple) and len(one) == 3 for one in found):
+        return None
+    if not all(type(value) is int and 0 <= value <= 255 for one in found for value in one):
+        return None
+    return tuple((red, green, blue) for red, green, blue in found)
 
 
 def trained_size(config: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -185,12 +185,15 @@ def _peel(content: Any, source: str) -> Checkpoint:
 
 
 def _classes(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Class names that OpenMMLab's files hold beside their tensors, as `label_names`."""
+    """Names and colours of classes that OpenMMLab's files hold beside their tensors."""
     meta = content.get("meta")
     inner = meta.get("dataset_meta", meta) if isinstance(meta, Mapping) else {}
-    names = (inner.get("CLASSES") or inner.get("classes")) if isinstance(inner, Mapping) else None
-    plain = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    return {"label_names": list(names)} if plain and names else {}
+    if not isinstance(inner, Mapping):
+        return {}
+    names, colours = (inner.get(key.upper()) or inner.get(key) for key in ("classes", "palette"))
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return {}
+    return {"label_names": list(names), "palette": colours}
 
 
 def _needs_code(source: str, what: str) -> WeightsError:

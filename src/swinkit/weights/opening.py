@@ -14,7 +14,13 @@ from swinkit.config import Preprocessing
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.labels import Labels
-from swinkit.weights.companions import check_settings, class_labels, preprocessing, trained_size
+from swinkit.weights.companions import (
+    check_settings,
+    class_colours,
+    class_labels,
+    preprocessing,
+    trained_size,
+)
 from swinkit.weights.containers import Checkpoint, read_checkpoint
 from swinkit.weights.convert import check_numbers, convert, normed_stages
 from swinkit.weights.dense_heads import HEADS, infer_head, our_names
@@ -115,6 +121,9 @@ def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
         check_numbers(heads, checkpoint.source)
     settings, classes = found or ({}, given.classes)
     names = class_labels(checkpoint.config, classes)
+    labels = None if classes is None else Labels.of(names or map(str, range(classes)))
+    if labels is not None and names is not None:
+        labels = replace(labels, colours=class_colours(checkpoint.config, len(names)) or labels.colours)
     lineage = {"file": checkpoint.source, "dialect": given.dialect.name}
     return Opened(
         checkpoint.source,
@@ -122,7 +131,7 @@ def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
         "segment" if found else "video" if config.rank == 3 else "classify",
         config,
         given.tensors,
-        None if classes is None else Labels.of(names or map(str, range(classes))),
+        labels,
         numbered=names is None,
         normed=given.normed,
         dense=heads if found else {},
