@@ -210,7 +210,7 @@ def test_folders_of_classes_are_no_masks(tmp_path: Path) -> None:
 
 
 def test_numbers_are_never_shifted(tmp_path: Path) -> None:
-    """A model of the values 1, 2, 3 answers these; another one with names takes values for its ids, and says so."""
+    """A model of the values 1, 2, 3 answers these; one with names takes values for its ids, and says so."""
     put(tmp_path / "images" / "1.png")
     put(tmp_path / "masks" / "1.png", [0, 1, 2, 3, 255, 255])
     trained = open_masks(tmp_path, ignored=(0, 255), val_fraction=0)
