@@ -266,7 +266,8 @@ def _readable(data: Data) -> Data:
     """
     if "train" not in data.splits:
         have = ", ".join(data.splits)
-        raise DataError(f"{data.root} has no part train, only {have}: add a folder train.")
+        what = "pictures and masks" if isinstance(data, MaskData) else "class folders"
+        raise DataError(f"{data.root} has no part train, only {have}: add a folder train of {what}.")
     splits: dict[str, Any] = {}
     notes = list(data.notes)
     for split, samples in data.splits.items():
