@@ -425,6 +425,11 @@ def test_what_we_drew_is_no_input(run: Run, scenes: Path, tmp_path: Path, swin: 
             "0.png", "1.png", "0-2.png", "1-2.png", "0-2_index.png", "1-2_index.png"
         }  # fmt: skip
 
+    for name in ("0.png", "1.png"):
+        (tmp_path / name).unlink()
+    with pytest.raises(DataError, match="holds nothing but what swinkit has written"):
+        list(swinkit.predict(run.path, tmp_path, tmp_path, **OPTIONS))
+
 
 def test_a_tile_run_that_fails_leaves_no_half_map(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

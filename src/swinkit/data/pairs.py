@@ -178,11 +178,7 @@ def open_masks(
     meaning = named_meaning(label_map) if label_map else stated.meaning(root)
     if meaning is None:
         ignored = (*ignored, *(value for value in stated.ignored if isinstance(value, int)))
-        meaning = layout.meaning
-        if layout.like is not None:
-            layout.notes.append(
-                f"Masks are read as those of {layout.like}; dataset.yaml or label_map may say otherwise."
-            )
+        meaning = _told_by(layout)
     if meaning is None and classes is not None and not _are_values(classes):
         labels, values = _as_ids(classes, ignored, layout)
     else:
@@ -237,6 +233,15 @@ def _check_once(parts: dict[str, list[Pair]], root: Path) -> None:
 
 def _description(folder: Path) -> Path | None:
     return next((folder / name for name in DESCRIPTIONS if (folder / name).is_file()), None)
+
+
+def _told_by(layout: Layout) -> Meaning | None:
+    """What a table of colours, or the data set that lies so, says; with a note in the second case."""
+    if layout.like is not None:
+        layout.notes.append(
+            f"Masks are read as those of {layout.like}; dataset.yaml or label_map may say otherwise."
+        )
+    return layout.meaning
 
 
 def _bare(layout: Layout, ignored: Sequence[int]) -> Meaning:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from swinkit.data.media import Medium
 from swinkit.data.video import stretch_of
+from swinkit.errors import DataError
 from swinkit.explain.canvas import MADE_BY, save_image
 from swinkit.explain.timeline import COLUMNS
 from swinkit.files import make_folder, write_text
@@ -50,10 +51,16 @@ class Names:
 
 
 def without_ours(files: list[Path], given: str | Path | Iterable[str | Path], out: Path) -> list[Path]:
-    """Inputs without what we wrote into `out` before, but with what is named itself."""
+    """Inputs without what we wrote into `out` before, but with what is named itself.
+
+    Raises DataError where nothing else is left.
+    """
     named = {Path(path) for path in ([given] if isinstance(given, str | Path) else given)}
     place = out.resolve()
-    return [f for f in files if f in named or f.parent.resolve() != place or not _is_ours(f)]
+    left = [f for f in files if f in named or f.parent.resolve() != place or not _is_ours(f)]
+    if not left:
+        raise DataError(f"{out} holds nothing but what swinkit has written into it.")
+    return left
 
 
 def _is_ours(path: Path) -> bool:
