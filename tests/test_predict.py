@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 import swinkit
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError, WeightsError
+from swinkit.progress import Bar, progress_bar, row
 from swinkit.results import Classes, Failure, write_csv, write_json
 from tests.conftest import CLASSES, QUICK, save_huge
 
@@ -181,3 +184,19 @@ def test_mistakes_come_before_the_first_result(run: Run, pictures: list[Path], t
         swinkit.predict(run.path, [])
     with pytest.raises(WeightsError, match="check the path"):
         swinkit.predict(tmp_path / "m.safetensors", pictures)
+
+
+def test_one_bar_on_screen() -> None:
+    """What goes on while a bar is shown adds a row to it, and takes it away."""
+    text = io.StringIO()
+    with progress_bar(Console(file=text, force_terminal=True, width=100)) as bar:
+        bar.add_task("predict", total=None, speed="")
+        with row("film.mp4") as advance:
+            advance(completed=3, total=9)
+            bar.refresh()
+            assert [task.description for task in bar.tasks] == ["predict", "film.mp4"]
+        assert [task.description for task in bar.tasks] == ["predict"]
+    assert "film.mp4" in text.getvalue()
+    with row("alone") as advance:
+        advance(completed=1, total=2)
+    assert Bar.shown == []
