@@ -1,0 +1,132 @@
+"""Mask R-CNN stage by stage beside mmdet's, from its own file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import swinkit
+from swinkit.core.backbone import SwinBackbone
+from swinkit.heads.boxes import decode, paste, pool
+from swinkit.heads.fpn import FPN
+from swinkit.heads.rcnn import BoxHead, MaskHead, select, with_numbers
+from swinkit.heads.rpn import Raw, RPNHead
+from tests.parity.golden import Golden, load_golden
+
+CLOSE = {"atol": 1e-4, "rtol": 0.0}
+PIXELS = {"atol": 1e-2, "rtol": 0.0}
+
+
+def below(prefix: str, golden: Golden) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in golden.state.items() if k.startswith(prefix)}
+
+
+class Parts:
+    def __init__(self, golden: Golden, folder: Path) -> None:
+        path = folder / "reference.pth"
+        torch.save({"state_dict": golden.state}, path)
+        self.golden = golden
+        self.backbone: SwinBackbone = swinkit.backbone(path)
+        self.neck = FPN(self.backbone.features, 12).eval()
+        self.neck.load_state_dict(below("neck.", golden))
+        self.rpn = RPNHead(self.neck.features).eval()
+        self.rpn.load_state_dict(below("rpn_head.", golden))
+        self.sizes = [tuple(meta["img_shape"][:2]) for meta in golden.meta["img_metas"]]
+
+    def levels(self) -> list[Tensor]:
+        return self.neck(self.backbone(self.golden.inputs["image"]))
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    return Parts(load_golden("mask_rcnn"), tmp_path_factory.mktemp("detector"))
+
+
+def test_pyramid(parts: Parts) -> None:
+    with torch.inference_mode():
+        for i, level in enumerate(parts.levels()):
+            torch.testing.assert_close(level[:1], parts.golden.outputs[f"fpn{i}"], **CLOSE)
+    assert [spec.stride for spec in parts.neck.features] == [4, 8, 16, 32, 64]
+
+
+def test_proposals(parts: Parts) -> None:
+    given: dict[str, Any] = parts.golden.meta["model_config"]["test_cfg"]["rpn"]
+    with torch.inference_mode():
+        raw: Raw = parts.rpn(parts.levels())
+        for i in range(5):
+            torch.testing.assert_close(raw.scores[i][:1], parts.golden.outputs[f"rpn_cls{i}"], **CLOSE)
+            torch.testing.assert_close(raw.changes[i][:1], parts.golden.outputs[f"rpn_reg{i}"], **CLOSE)
+        for i in (3, 4):
+            torch.testing.assert_close(
+                parts.rpn.anchors(raw)[i], parts.golden.outputs[f"anchors{i}"], **CLOSE
+            )
+        overlap = given["nms"]["iou_threshold"]
+        found = parts.rpn.proposals(
+            raw, parts.sizes, before=given["nms_pre"], keep=given["max_per_img"], overlap=overlap
+        )
+    for i, own in enumerate(found):
+        expected = parts.golden.outputs[f"proposals_{i}"]
+        assert own.shape == expected.shape
+        torch.testing.assert_close(own[:, :4], expected[:, :4], **PIXELS)
+        torch.testing.assert_close(own[:, 4], expected[:, 4], **CLOSE)
+
+
+def test_heads_and_detections(parts: Parts) -> None:
+    """Scores and changes of every region, the chosen boxes in both sizes, masks soft and hard."""
+    golden, given = parts.golden, parts.golden.meta["model_config"]
+    head, rcnn = given["roi_head"], given["test_cfg"]["rcnn"]
+    classes, stds = head["bbox_head"]["num_classes"], head["bbox_head"]["bbox_coder"]["target_stds"]
+    boxes_of = BoxHead(12, classes, width=head["bbox_head"]["fc_out_channels"]).eval()
+    boxes_of.load_state_dict(below("roi_head.bbox_head.", golden))
+    masks_of = MaskHead(12, classes).eval()
+    masks_of.load_state_dict(below("roi_head.mask_head.", golden))
+    strides = [spec.stride for spec in parts.neck.features[:4]]
+    limits = {
+        "threshold": rcnn["score_thr"],
+        "overlap": rcnn["nms"]["iou_threshold"],
+        "keep": rcnn["max_per_img"],
+    }
+    with torch.inference_mode():
+        maps = parts.levels()[:4]
+        proposals = [golden.outputs[f"proposals_{i}"] for i in range(2)]
+        regions = with_numbers(proposals)
+        torch.testing.assert_close(regions, golden.outputs["rois"], **PIXELS)
+        features = pool(maps, regions, strides, 7)
+        torch.testing.assert_close(features[::5], golden.outputs["roi_feats"], **CLOSE)
+        scores, changes = boxes_of(features)
+        torch.testing.assert_close(scores, golden.outputs["cls_score"], **CLOSE)
+        torch.testing.assert_close(changes, golden.outputs["bbox_pred"], **CLOSE)
+        chosen = []
+        for i, meta in enumerate(golden.meta["img_metas"]):
+            own = regions[:, 0] == i
+            decoded = decode(regions[own, 1:], changes[own], stds, parts.sizes[i])
+            for kind, scale in (("", None), ("_rescaled", meta["scale_factor"])):
+                sized = (
+                    decoded
+                    if scale is None
+                    else (decoded.unflatten(1, (-1, 4)) / torch.tensor(scale)).flatten(1)
+                )
+                found, sure, labels = select(sized, scores[own].softmax(-1), **limits)
+                expected = golden.outputs[f"dets{kind}_{i}"]
+                torch.testing.assert_close(found, expected[:, :4], **PIXELS)
+                torch.testing.assert_close(sure, expected[:, 4], **CLOSE)
+                assert torch.equal(labels, golden.outputs[f"labels{kind}_{i}"])
+            chosen.append(
+                (found * torch.tensor(meta["scale_factor"]), labels, found, tuple(meta["ori_shape"][:2]))
+            )
+        on_maps = with_numbers([boxes for boxes, *_ in chosen])
+        torch.testing.assert_close(on_maps, golden.outputs["mask_rois"], **PIXELS)
+        logits = masks_of(pool(maps, on_maps, strides, 14))
+        torch.testing.assert_close(logits[::2], golden.outputs["mask_logits"], **CLOSE)
+        start = 0
+        for i, (_, labels, found, size) in enumerate(chosen):
+            own = logits[start : start + len(labels)].sigmoid()
+            start += len(labels)
+            masks = paste(own[torch.arange(len(labels)), labels][:, None], found, size) >= 0.5
+            expected = golden.outputs[f"masks_rescaled_{i}"].bool()
+            both, either = (masks & expected).sum((1, 2)), (masks | expected).sum((1, 2))
+            assert (both / either.clamp_min(1)).min() >= 0.999 or torch.equal(masks, expected)
