@@ -1,4 +1,4 @@
-"""Mask R-CNN stage by stage beside mmdet's, from its own file."""
+"""Mask R-CNN and Cascade Mask R-CNN, stage by stage, beside mmdet's, from its own files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import swinkit
 from swinkit.core.backbone import SwinBackbone
 from swinkit.heads.boxes import decode, paste, pool
 from swinkit.heads.fpn import FPN
-from swinkit.heads.rcnn import BoxHead, MaskHead, select, with_numbers
+from swinkit.heads.rcnn import BoxHead, MaskHead, refine, select, with_numbers
 from swinkit.heads.rpn import Raw, RPNHead
 from tests.parity.golden import Golden, load_golden
 
@@ -41,19 +41,31 @@ class Parts:
         return self.neck(self.backbone(self.golden.inputs["image"]))
 
 
+@pytest.fixture(scope="module", params=["mask_rcnn", "cascade_mask_rcnn"])
+def each(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    return Parts(load_golden(request.param), tmp_path_factory.mktemp("detector"))
+
+
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
     return Parts(load_golden("mask_rcnn"), tmp_path_factory.mktemp("detector"))
 
 
-def test_pyramid(parts: Parts) -> None:
+@pytest.fixture(scope="module")
+def cascade(tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    return Parts(load_golden("cascade_mask_rcnn"), tmp_path_factory.mktemp("detector"))
+
+
+def test_pyramid(each: Parts) -> None:
+    parts = each
     with torch.inference_mode():
         for i, level in enumerate(parts.levels()):
             torch.testing.assert_close(level[:1], parts.golden.outputs[f"fpn{i}"], **CLOSE)
     assert [spec.stride for spec in parts.neck.features] == [4, 8, 16, 32, 64]
 
 
-def test_proposals(parts: Parts) -> None:
+def test_proposals(each: Parts) -> None:
+    parts = each
     given: dict[str, Any] = parts.golden.meta["model_config"]["test_cfg"]["rpn"]
     with torch.inference_mode():
         raw: Raw = parts.rpn(parts.levels())
@@ -127,6 +139,65 @@ def test_heads_and_detections(parts: Parts) -> None:
             own = logits[start : start + len(labels)].sigmoid()
             start += len(labels)
             masks = paste(own[torch.arange(len(labels)), labels][:, None], found, size) >= 0.5
+            expected = golden.outputs[f"masks_rescaled_{i}"].bool()
+            both, either = (masks & expected).sum((1, 2)), (masks | expected).sum((1, 2))
+            assert (both / either.clamp_min(1)).min() >= 0.999 or torch.equal(masks, expected)
+
+
+def test_cascade(cascade: Parts) -> None:
+    """Three stages, each from the boxes of the one before; the mean of their logits, and of their masks."""
+    golden, given = cascade.golden, cascade.golden.meta["model_config"]
+    head, rcnn = given["roi_head"], given["test_cfg"]["rcnn"]
+    strides = [spec.stride for spec in cascade.neck.features[:4]]
+    classes = head["mask_head"]["num_classes"]
+    limits = {
+        "threshold": rcnn["score_thr"],
+        "overlap": rcnn["nms"]["iou_threshold"],
+        "keep": rcnn["max_per_img"],
+    }
+    with torch.inference_mode():
+        maps = cascade.levels()[:4]
+        regions = with_numbers([golden.outputs[f"proposals_{i}"] for i in range(2)])
+        total: Tensor | None = None
+        for stage, own in enumerate(head["bbox_head"]):
+            boxes_of = BoxHead(12, classes, convs=4, layers=1, width=own["fc_out_channels"]).eval()
+            boxes_of.load_state_dict(below(f"roi_head.bbox_head.{stage}.", golden))
+            stds = own["bbox_coder"]["target_stds"]
+            torch.testing.assert_close(regions, golden.outputs[f"stage{stage}_rois"], **PIXELS)
+            scores, changes = boxes_of(pool(maps, regions, strides, 7))
+            torch.testing.assert_close(scores, golden.outputs[f"stage{stage}_cls_score"], **CLOSE)
+            torch.testing.assert_close(changes, golden.outputs[f"stage{stage}_bbox_pred"], **CLOSE)
+            total = scores if total is None else total + scores
+            if stage < 2:
+                regions = refine(regions, scores, changes, stds, cascade.sizes)
+        assert total is not None
+        chosen = []
+        for i, meta in enumerate(golden.meta["img_metas"]):
+            mine = regions[:, 0] == i
+            decoded = decode(regions[mine, 1:], changes[mine], stds, cascade.sizes[i])
+            scale = torch.tensor(meta["scale_factor"])
+            sized = (decoded.unflatten(1, (-1, 4)) / scale).flatten(1)
+            found, sure, labels = select(sized, (total[mine] / 3).softmax(-1), **limits)
+            expected = golden.outputs[f"dets_rescaled_{i}"]
+            torch.testing.assert_close(found, expected[:, :4], **PIXELS)
+            torch.testing.assert_close(sure, expected[:, 4], **CLOSE)
+            assert torch.equal(labels, golden.outputs[f"labels_rescaled_{i}"])
+            chosen.append((found * scale, labels, found, tuple(meta["ori_shape"][:2])))
+        on_maps = with_numbers([boxes for boxes, *_ in chosen])
+        torch.testing.assert_close(on_maps, golden.outputs["mask_rois"], **PIXELS)
+        features = pool(maps, on_maps, strides, 14)
+        soft = []
+        for stage in range(3):
+            masks_of = MaskHead(12, classes).eval()
+            masks_of.load_state_dict(below(f"roi_head.mask_head.{stage}.", golden))
+            logits = masks_of(features)
+            torch.testing.assert_close(logits[::4], golden.outputs[f"mask_logits_stage{stage}"], **CLOSE)
+            soft.append(logits.sigmoid())
+        mean, start = torch.stack(soft).mean(0), 0
+        for i, (_, labels, found, size) in enumerate(chosen):
+            own = mean[start : start + len(labels)][torch.arange(len(labels)), labels][:, None]
+            start += len(labels)
+            masks = paste(own, found, size) >= 0.5
             expected = golden.outputs[f"masks_rescaled_{i}"].bool()
             both, either = (masks & expected).sum((1, 2)), (masks | expected).sum((1, 2))
             assert (both / either.clamp_min(1)).min() >= 0.999 or torch.equal(masks, expected)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms  # type: ignore[import-untyped, unused-ignore]
 
+from swinkit.heads.boxes import decode
 from swinkit.heads.dense import ConvNorm
 from swinkit.heads.fpn import Conv
 
@@ -69,6 +70,25 @@ class MaskHead(nn.Module):
             regions = F.relu(conv(regions))
         logits: Tensor = self.conv_logits(F.relu(self.upsample(regions)))
         return logits
+
+
+def refine(
+    regions: Tensor,
+    scores: Tensor,
+    changes: Tensor,
+    stds: Sequence[float],
+    sizes: Sequence[tuple[int, int]],
+) -> Tensor:
+    """Regions (N, 5) moved by the changes of their likeliest class, within their pictures of (height, width).
+
+    mmdet `BBoxHead.regress_by_class`; the background is no class here.
+    """
+    best = scores[:, :-1].argmax(1)
+    own = changes.unflatten(1, (-1, 4))[torch.arange(len(best), device=best.device), best]
+    boxes = decode(regions[:, 1:], own, stds, None)
+    numbers = regions[:, 0].long()
+    limits = torch.tensor([[size[1], size[0]] * 2 for size in sizes], device=boxes.device, dtype=boxes.dtype)
+    return torch.cat([regions[:, :1], boxes.clamp_min(0).minimum(limits[numbers])], 1)
 
 
 def with_numbers(boxes: Sequence[Tensor]) -> Tensor:
