@@ -11,9 +11,11 @@ from torch import Tensor
 
 import swinkit
 from swinkit.core.backbone import SwinBackbone
+from swinkit.heads.assign import MASK_RCNN, RPN
 from swinkit.heads.boxes import decode, paste, pool
 from swinkit.heads.fpn import FPN
 from swinkit.heads.rcnn import BoxHead, MaskHead, refine, select, with_numbers
+from swinkit.heads.rcnn_losses import box_losses, draw_regions, mask_loss, rpn_losses
 from swinkit.heads.rpn import Raw, RPNHead
 from tests.parity.golden import Golden, load_golden
 
@@ -201,3 +203,64 @@ def test_cascade(cascade: Parts) -> None:
             expected = golden.outputs[f"masks_rescaled_{i}"].bool()
             both, either = (masks & expected).sum((1, 2)), (masks | expected).sum((1, 2))
             assert (both / either.clamp_min(1)).min() >= 0.999 or torch.equal(masks, expected)
+
+
+def truth_of(golden: Golden) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    return tuple(  # type: ignore[return-value]
+        [golden.inputs[f"gt_{kind}_{i}"] for i in range(2)] for kind in ("boxes", "labels", "masks")
+    )
+
+
+def test_losses_and_gradients(tmp_path: Path) -> None:
+    """Mask R-CNN's, where nothing is drawn at random: each loss, and the gradients of their sum."""
+    parts = Parts(load_golden("mask_rcnn"), tmp_path)
+    golden, given = parts.golden, parts.golden.meta["model_config"]
+    head, settings = given["roi_head"], given["train_cfg"]["rpn_proposal"]
+    classes, stds = head["bbox_head"]["num_classes"], head["bbox_head"]["bbox_coder"]["target_stds"]
+    boxes_of = BoxHead(12, classes, width=head["bbox_head"]["fc_out_channels"])
+    boxes_of.load_state_dict(below("roi_head.bbox_head.", golden))
+    masks_of = MaskHead(12, classes)
+    masks_of.load_state_dict(below("roi_head.mask_head.", golden))
+    truth, labels, masks = truth_of(golden)
+    every = {"count": 10**6, "share": 0.5}
+    strides = [spec.stride for spec in parts.neck.features[:4]]
+    levels = parts.neck(parts.backbone(golden.inputs["image"]))
+    raw = parts.rpn(levels)
+    losses = dict(zip(
+        ("loss_rpn_cls", "loss_rpn_bbox"),
+        rpn_losses(raw, torch.cat(parts.rpn.anchors(raw)), truth, parts.sizes, assigner=RPN, **every),
+        strict=True,
+    ))  # fmt: skip
+    with torch.no_grad():
+        proposals = parts.rpn.proposals(
+            raw, parts.sizes, before=settings["nms_pre"], keep=settings["max_per_img"]
+        )
+        own = [boxes[:, :4] for boxes in proposals]
+    drawn = draw_regions(own, truth, labels, classes=classes, assigner=MASK_RCNN, **every)
+    scores, changes = boxes_of(pool(levels[:4], drawn.regions, strides, 7))
+    losses["loss_cls"], losses["loss_bbox"] = box_losses(scores, changes, drawn, stds)
+    logits = masks_of(pool(levels[:4], drawn.regions[drawn.positive], strides, 14))
+    losses["loss_mask"] = mask_loss(logits, drawn, masks)
+    for name, value in losses.items():
+        torch.testing.assert_close(value, golden.outputs[f"loss/{name}"].reshape(()), **CLOSE)
+    total = torch.stack(list(losses.values())).sum()
+    torch.testing.assert_close(total, golden.outputs["loss/loss"].reshape(()), **CLOSE)
+    total.backward()
+    modules = {
+        "neck.": parts.neck,
+        "rpn_head.": parts.rpn,
+        "roi_head.bbox_head.": boxes_of,
+        "roi_head.mask_head.": masks_of,
+    }
+    checked = 0
+    for key, expected in golden.gradients().items():
+        prefix = next((prefix for prefix in modules if key.startswith(prefix)), None)
+        module, name = (parts.backbone, key.removeprefix("backbone.")) if prefix is None else (
+            modules[prefix], key.removeprefix(prefix)
+        )  # fmt: skip
+        gradient = module.get_parameter(name).grad
+        torch.testing.assert_close(
+            gradient, expected, atol=1e-4 * max(1.0, expected.abs().max().item()), rtol=0
+        )
+        checked += 1
+    assert checked >= 10

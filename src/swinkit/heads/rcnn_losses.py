@@ -1,0 +1,150 @@
+"""What an R-CNN learns: targets of anchors and regions, and the losses, by OpenMMLab's conventions.
+
+All losses of boxes are divided by the number of all drawn places, positive and negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import generalized_box_iou_loss, roi_align  # type: ignore[import-untyped, unused-ignore]
+
+from swinkit.heads.assign import Assigner, sample
+from swinkit.heads.boxes import decode, encode
+from swinkit.heads.rpn import STDS, Raw
+
+MASK = 28  # places of the side of a mask that is learnt
+
+
+class Drawn(NamedTuple):
+    """Regions (N, 5) that were drawn, positive ones of a picture first, and what they learn.
+
+    `labels` (N,) are classes, the background K; `targets` (N, 4) the true boxes, of negative ones their own;
+    `true` (N,) the place of the true box within its picture, -1 for none.
+    """
+
+    regions: Tensor
+    labels: Tensor
+    targets: Tensor
+    true: Tensor
+
+    @property
+    def positive(self) -> Tensor:
+        """Which ones have a true box."""
+        return self.true >= 0
+
+
+def rpn_losses(
+    raw: Raw,
+    anchors: Tensor,
+    truth: Sequence[Tensor],
+    sizes: Sequence[tuple[int, int]],
+    *,
+    assigner: Assigner,
+    count: int = 256,
+    share: float = 0.5,
+    border: int | None = None,
+    beta: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Losses of scores (binary cross entropy) and changes (L1, or with `beta` smooth) over a batch.
+
+    `anchors` (N, 4) are those of all maps, `truth` the true boxes of each picture. Only anchors within so
+    many pixels of the picture's `border` learn; None: all.
+    """
+    flat = [x.permute(0, 2, 3, 1) for x in raw.scores], [x.permute(0, 2, 3, 1) for x in raw.changes]
+    scores = torch.cat([x.flatten(1) for x in flat[0]], 1)
+    changes = torch.cat([x.reshape(len(x), -1, 4) for x in flat[1]], 1)
+    score, change, drawn = scores.new_zeros(()), changes.new_zeros(()), 0
+    for i, (boxes, size) in enumerate(zip(truth, sizes, strict=True)):
+        inside = _inside(anchors, size, border)
+        own = anchors[inside]
+        assigned, _ = assigner(own, boxes)
+        positive, negative = sample(assigned, count, share)
+        drawn += len(positive) + len(negative)
+        places = inside.nonzero()[:, 0]
+        chosen = torch.cat([places[positive], places[negative]])
+        wanted = torch.zeros(len(chosen), device=scores.device)
+        wanted[: len(positive)] = 1
+        score = score + F.binary_cross_entropy_with_logits(scores[i, chosen], wanted, reduction="sum")
+        if len(positive):
+            targets = encode(own[positive], boxes[assigned[positive] - 1], STDS)
+            change = change + _l1(changes[i, places[positive]], targets, beta)
+    return score / max(drawn, 1), change / max(drawn, 1)
+
+
+def _inside(anchors: Tensor, size: tuple[int, int], border: int | None) -> Tensor:
+    if border is None:
+        return torch.ones(len(anchors), dtype=torch.bool, device=anchors.device)
+    height, width = size
+    low = (anchors[:, 0] >= -border) & (anchors[:, 1] >= -border)
+    return low & (anchors[:, 2] < width + border) & (anchors[:, 3] < height + border)
+
+
+def _l1(given: Tensor, wanted: Tensor, beta: float) -> Tensor:
+    return F.smooth_l1_loss(given, wanted, beta=beta, reduction="sum")
+
+
+def draw_regions(
+    proposals: Sequence[Tensor],
+    truth: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    *,
+    classes: int,
+    assigner: Assigner,
+    count: int = 512,
+    share: float = 0.25,
+) -> Drawn:
+    """Regions to learn from: proposals (N_i, 4) of each picture and its true boxes (M_i, 4) with classes."""
+    parts: list[list[Tensor]] = [[], [], [], []]
+    for i, (boxes, true, kinds) in enumerate(zip(proposals, truth, labels, strict=True)):
+        assigned, _ = assigner(boxes, true)
+        every = torch.cat([true, boxes])
+        assigned = torch.cat([torch.arange(1, len(true) + 1, device=assigned.device), assigned])
+        positive, negative = sample(assigned, count, share)
+        chosen = torch.cat([positive, negative])
+        which = torch.cat([assigned[positive] - 1, torch.full_like(negative, -1)])
+        own = every[chosen]
+        hit = (which >= 0)[:, None]
+        targets = torch.where(hit, true[which] if len(true) else own, own)
+        kind = torch.where(which >= 0, kinds[which] if len(true) else which, classes)
+        for part, value in zip(
+            parts, (F.pad(own, (1, 0), value=float(i)), kind, targets, which), strict=True
+        ):
+            part.append(value)
+    return Drawn(*(torch.cat(part) for part in parts))
+
+
+def box_losses(
+    scores: Tensor, changes: Tensor, drawn: Drawn, stds: Sequence[float], *, giou: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Losses of scores (cross entropy) and changes: L1, or GIoU times 10 of the boxes that they make."""
+    count, positive = max(len(drawn.labels), 1), drawn.positive
+    score = F.cross_entropy(scores, drawn.labels, reduction="sum") / count
+    kinds = drawn.labels[positive]
+    own = changes[positive].unflatten(1, (-1, 4))[torch.arange(len(kinds), device=kinds.device), kinds]
+    boxes, targets = drawn.regions[positive, 1:], drawn.targets[positive]
+    if giou:
+        found = decode(boxes, own, stds, None)
+        return score, 10 * generalized_box_iou_loss(found, targets, reduction="sum", eps=1e-7) / count
+    return score, _l1(own, encode(boxes, targets, stds), 0.0) / count
+
+
+def mask_loss(logits: Tensor, drawn: Drawn, masks: Sequence[Tensor]) -> Tensor:
+    """Binary cross entropy of the masks (N, classes, 28, 28) of positive regions, each of its own class.
+
+    `masks` (M_i, H, W) are those of each picture's true boxes.
+    """
+    positive = drawn.positive
+    kinds, regions, true = drawn.labels[positive], drawn.regions[positive], drawn.true[positive]
+    if not len(kinds):
+        return logits.sum() * 0
+    starts = torch.tensor([0, *(len(own) for own in masks)], device=true.device).cumsum(0)
+    every = torch.cat(list(masks)).to(logits.dtype)[:, None]
+    boxes = torch.cat([(starts[regions[:, 0].long()] + true)[:, None].to(regions.dtype), regions[:, 1:]], 1)
+    wanted = (roi_align(every, boxes, MASK, 1.0, -1, aligned=True)[:, 0] >= 0.5).to(logits.dtype)
+    own = logits[torch.arange(len(kinds), device=kinds.device), kinds]
+    return F.binary_cross_entropy_with_logits(own, wanted)
