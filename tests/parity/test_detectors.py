@@ -11,7 +11,7 @@ from torch import Tensor
 
 import swinkit
 from swinkit.core.backbone import SwinBackbone
-from swinkit.heads.assign import MASK_RCNN, RPN
+from swinkit.heads.assign import MASK_RCNN, RPN, Sampling
 from swinkit.heads.boxes import decode, paste, pool
 from swinkit.heads.fpn import FPN
 from swinkit.heads.rcnn import BoxHead, MaskHead, refine, select, with_numbers
@@ -222,13 +222,13 @@ def test_losses_and_gradients(tmp_path: Path) -> None:
     masks_of = MaskHead(12, classes)
     masks_of.load_state_dict(below("roi_head.mask_head.", golden))
     truth, labels, masks = truth_of(golden)
-    every = {"count": 10**6, "share": 0.5}
+    every = {name: Sampling(assigner, 10**6, 0.5) for name, assigner in (("rpn", RPN), ("rcnn", MASK_RCNN))}
     strides = [spec.stride for spec in parts.neck.features[:4]]
     levels = parts.neck(parts.backbone(golden.inputs["image"]))
     raw = parts.rpn(levels)
     losses = dict(zip(
         ("loss_rpn_cls", "loss_rpn_bbox"),
-        rpn_losses(raw, torch.cat(parts.rpn.anchors(raw)), truth, parts.sizes, assigner=RPN, **every),
+        rpn_losses(raw, torch.cat(parts.rpn.anchors(raw)), truth, parts.sizes, sampling=every["rpn"]),
         strict=True,
     ))  # fmt: skip
     with torch.no_grad():
@@ -236,7 +236,7 @@ def test_losses_and_gradients(tmp_path: Path) -> None:
             raw, parts.sizes, before=settings["nms_pre"], keep=settings["max_per_img"]
         )
         own = [boxes[:, :4] for boxes in proposals]
-    drawn = draw_regions(own, truth, labels, classes=classes, assigner=MASK_RCNN, **every)
+    drawn = draw_regions(own, truth, labels, classes=classes, sampling=every["rcnn"])
     scores, changes = boxes_of(pool(levels[:4], drawn.regions, strides, 7))
     losses["loss_cls"], losses["loss_bbox"] = box_losses(scores, changes, drawn, stds)
     logits = masks_of(pool(levels[:4], drawn.regions[drawn.positive], strides, 14))

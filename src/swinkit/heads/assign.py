@@ -42,8 +42,19 @@ class Assigner:
         return assigned, best
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """What learns: by an assigner, and how many are drawn, of them at most a `share` of positive ones."""
+
+    assigner: Assigner
+    count: int
+    share: float
+
+
 RPN = Assigner(0.7, 0.3, 0.3, low_quality=True)
 MASK_RCNN = Assigner(0.5, 0.5, 0.5, low_quality=True)
+OF_ANCHORS = Sampling(RPN, 256, 0.5)
+OF_REGIONS = Sampling(MASK_RCNN, 512, 0.25)
 CASCADE = tuple(Assigner(iou, iou, iou, low_quality=False) for iou in (0.5, 0.6, 0.7))
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss, roi_align  # type: ignore[import-untyped, unused-ignore]
 
-from swinkit.heads.assign import Assigner, sample
+from swinkit.heads.assign import OF_ANCHORS, OF_REGIONS, Sampling, sample
 from swinkit.heads.boxes import decode, encode
 from swinkit.heads.rpn import STDS, Raw
 
@@ -44,9 +44,7 @@ def rpn_losses(
     truth: Sequence[Tensor],
     sizes: Sequence[tuple[int, int]],
     *,
-    assigner: Assigner,
-    count: int = 256,
-    share: float = 0.5,
+    sampling: Sampling = OF_ANCHORS,
     border: int | None = None,
     beta: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
@@ -62,8 +60,8 @@ def rpn_losses(
     for i, (boxes, size) in enumerate(zip(truth, sizes, strict=True)):
         inside = _inside(anchors, size, border)
         own = anchors[inside]
-        assigned, _ = assigner(own, boxes)
-        positive, negative = sample(assigned, count, share)
+        assigned, _ = sampling.assigner(own, boxes)
+        positive, negative = sample(assigned, sampling.count, sampling.share)
         drawn += len(positive) + len(negative)
         places = inside.nonzero()[:, 0]
         chosen = torch.cat([places[positive], places[negative]])
@@ -94,17 +92,15 @@ def draw_regions(
     labels: Sequence[Tensor],
     *,
     classes: int,
-    assigner: Assigner,
-    count: int = 512,
-    share: float = 0.25,
+    sampling: Sampling = OF_REGIONS,
 ) -> Drawn:
     """Regions to learn from: proposals (N_i, 4) of each picture and its true boxes (M_i, 4) with classes."""
     parts: list[list[Tensor]] = [[], [], [], []]
     for i, (boxes, true, kinds) in enumerate(zip(proposals, truth, labels, strict=True)):
-        assigned, _ = assigner(boxes, true)
+        assigned, _ = sampling.assigner(boxes, true)
         every = torch.cat([true, boxes])
         assigned = torch.cat([torch.arange(1, len(true) + 1, device=assigned.device), assigned])
-        positive, negative = sample(assigned, count, share)
+        positive, negative = sample(assigned, sampling.count, sampling.share)
         chosen = torch.cat([positive, negative])
         which = torch.cat([assigned[positive] - 1, torch.full_like(negative, -1)])
         own = every[chosen]
