@@ -11,10 +11,10 @@ from torch import Tensor
 
 import swinkit
 from swinkit.core.backbone import SwinBackbone
-from swinkit.heads.assign import MASK_RCNN, RPN, Sampling
+from swinkit.heads.assign import CASCADE, MASK_RCNN, RPN, Sampling
 from swinkit.heads.boxes import decode, paste, pool
 from swinkit.heads.fpn import FPN
-from swinkit.heads.rcnn import BoxHead, MaskHead, refine, select, with_numbers
+from swinkit.heads.rcnn import BoxHead, MaskHead, likeliest, refine, select, with_numbers
 from swinkit.heads.rcnn_losses import box_losses, draw_regions, mask_loss, rpn_losses
 from swinkit.heads.rpn import Raw, RPNHead
 from tests.parity.golden import Golden, load_golden
@@ -171,7 +171,7 @@ def test_cascade(cascade: Parts) -> None:
             torch.testing.assert_close(changes, golden.outputs[f"stage{stage}_bbox_pred"], **CLOSE)
             total = scores if total is None else total + scores
             if stage < 2:
-                regions = refine(regions, scores, changes, stds, cascade.sizes)
+                regions = refine(regions, likeliest(scores), changes, stds, cascade.sizes)
         assert total is not None
         chosen = []
         for i, meta in enumerate(golden.meta["img_metas"]):
@@ -264,3 +264,46 @@ def test_losses_and_gradients(tmp_path: Path) -> None:
         )
         checked += 1
     assert checked >= 10
+
+
+def test_losses_of_a_cascade(tmp_path: Path) -> None:
+    """Each stage learns from the boxes of the one before, true ones left out; later ones weigh less."""
+    parts = Parts(load_golden("cascade_mask_rcnn"), tmp_path)
+    golden, given = parts.golden, parts.golden.meta["model_config"]
+    head, settings = given["roi_head"], given["train_cfg"]["rpn_proposal"]
+    classes = head["mask_head"]["num_classes"]
+    truth, labels, masks = truth_of(golden)
+    strides = [spec.stride for spec in parts.neck.features[:4]]
+    levels = parts.neck(parts.backbone(golden.inputs["image"]))
+    raw = parts.rpn(levels)
+    losses: dict[str, Tensor] = {}
+    losses["loss_rpn_cls"], losses["loss_rpn_bbox"] = rpn_losses(
+        raw, torch.cat(parts.rpn.anchors(raw)), truth, parts.sizes,
+        sampling=Sampling(RPN, 10**6, 0.5), border=0, beta=1 / 9,
+    )  # fmt: skip
+    with torch.no_grad():
+        proposals = parts.rpn.proposals(
+            raw, parts.sizes, before=settings["nms_pre"], keep=settings["max_per_img"]
+        )
+    own = [boxes[:, :4] for boxes in proposals]
+    for stage, weight in enumerate(head["stage_loss_weights"]):
+        options = head["bbox_head"][stage]
+        boxes_of = BoxHead(12, classes, convs=4, layers=1, width=options["fc_out_channels"])
+        boxes_of.load_state_dict(below(f"roi_head.bbox_head.{stage}.", golden))
+        masks_of = MaskHead(12, classes)
+        masks_of.load_state_dict(below(f"roi_head.mask_head.{stage}.", golden))
+        stds = options["bbox_coder"]["target_stds"]
+        sampling = Sampling(CASCADE[stage], 10**6, 0.5)
+        drawn = draw_regions(own, truth, labels, classes=classes, sampling=sampling)
+        scores, changes = boxes_of(pool(levels[:4], drawn.regions, strides, 7))
+        score, change = box_losses(scores, changes, drawn, stds, giou=True)
+        mask = mask_loss(masks_of(pool(levels[:4], drawn.regions[drawn.positive], strides, 14)), drawn, masks)
+        for name, value in (("cls", score), ("bbox", change), ("mask", mask)):
+            losses[f"s{stage}.loss_{name}"] = weight * value
+        with torch.no_grad():
+            moved = refine(drawn.regions, likeliest(scores, drawn.labels), changes, stds, parts.sizes)
+            own = [moved[(moved[:, 0] == i) & ~drawn.given, 1:] for i in range(2)]
+    for name, value in losses.items():
+        torch.testing.assert_close(value, golden.outputs[f"loss/{name}"].reshape(()), **CLOSE)
+    total = torch.stack(list(losses.values())).sum()
+    torch.testing.assert_close(total, golden.outputs["loss/loss"].reshape(()), **CLOSE)

@@ -74,21 +74,26 @@ class MaskHead(nn.Module):
 
 def refine(
     regions: Tensor,
-    scores: Tensor,
+    labels: Tensor,
     changes: Tensor,
     stds: Sequence[float],
     sizes: Sequence[tuple[int, int]],
 ) -> Tensor:
-    """Regions (N, 5) moved by the changes of their likeliest class, within their pictures of (height, width).
+    """Regions (N, 5) moved by the changes of a class (N,), within their pictures of (height, width).
 
-    mmdet `BBoxHead.regress_by_class`; the background is no class here.
+    mmdet `BBoxHead.regress_by_class`.
     """
-    best = scores[:, :-1].argmax(1)
-    own = changes.unflatten(1, (-1, 4))[torch.arange(len(best), device=best.device), best]
+    own = changes.unflatten(1, (-1, 4))[torch.arange(len(labels), device=labels.device), labels]
     boxes = decode(regions[:, 1:], own, stds, None)
     numbers = regions[:, 0].long()
     limits = torch.tensor([[size[1], size[0]] * 2 for size in sizes], device=boxes.device, dtype=boxes.dtype)
     return torch.cat([regions[:, :1], boxes.clamp_min(0).minimum(limits[numbers])], 1)
+
+
+def likeliest(scores: Tensor, labels: Tensor | None = None) -> Tensor:
+    """The likeliest class (N,) of each region, the background left out; where `labels` know a class, that."""
+    best = scores[:, :-1].argmax(1)
+    return best if labels is None else torch.where(labels < scores.shape[1] - 1, labels, best)
 
 
 def with_numbers(boxes: Sequence[Tensor]) -> Tensor:

@@ -24,13 +24,15 @@ class Drawn(NamedTuple):
     """Regions (N, 5) that were drawn, positive ones of a picture first, and what they learn.
 
     `labels` (N,) are classes, the background K; `targets` (N, 4) the true boxes, of negative ones their own;
-    `true` (N,) the place of the true box within its picture, -1 for none.
+    `true` (N,) the place of the true box within its picture, -1 for none; `given` (N,) tells true boxes that
+    were drawn themselves.
     """
 
     regions: Tensor
     labels: Tensor
     targets: Tensor
     true: Tensor
+    given: Tensor
 
     @property
     def positive(self) -> Tensor:
@@ -95,7 +97,7 @@ def draw_regions(
     sampling: Sampling = OF_REGIONS,
 ) -> Drawn:
     """Regions to learn from: proposals (N_i, 4) of each picture and its true boxes (M_i, 4) with classes."""
-    parts: list[list[Tensor]] = [[], [], [], []]
+    parts: list[list[Tensor]] = [[], [], [], [], []]
     for i, (boxes, true, kinds) in enumerate(zip(proposals, truth, labels, strict=True)):
         assigned, _ = sampling.assigner(boxes, true)
         every = torch.cat([true, boxes])
@@ -107,9 +109,8 @@ def draw_regions(
         hit = (which >= 0)[:, None]
         targets = torch.where(hit, true[which] if len(true) else own, own)
         kind = torch.where(which >= 0, kinds[which] if len(true) else which, classes)
-        for part, value in zip(
-            parts, (F.pad(own, (1, 0), value=float(i)), kind, targets, which), strict=True
-        ):
+        values = (F.pad(own, (1, 0), value=float(i)), kind, targets, which, chosen < len(true))
+        for part, value in zip(parts, values, strict=True):
             part.append(value)
     return Drawn(*(torch.cat(part) for part in parts))
 
