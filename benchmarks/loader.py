@@ -26,11 +26,11 @@ from PIL import Image, ImageOps
 from timm.data import auto_augment, create_dataset, create_loader
 
 import swinkit
-from swinkit.config import Augmentation, Preprocessing
 from swinkit.data.batching import ImageDataset, make_loader
 from swinkit.data.opening import open_classes
 from swinkit.data.order import SeededBatches
 from swinkit.data.transforms import training_transform
+from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.recipes import read_recipe
 
 BATCH = 32

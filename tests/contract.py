@@ -18,12 +18,12 @@ from PIL import Image
 from torch import Tensor
 
 import swinkit
-from swinkit.config import Augmentation
 from swinkit.data.layouts import Pair
 from swinkit.data.masks import LabelMap
 from swinkit.data.pairs import Pairs
 from swinkit.data.samples import Sample
 from swinkit.errors import InputError
+from swinkit.inputs import Augmentation
 from swinkit.tasks.base import Task
 from tests.conftest import read_file
 from tests.films import write_video

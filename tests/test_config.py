@@ -11,14 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 import swinkit
-from swinkit.config import (
-    Augmentation,
-    EvaluateConfig,
-    PredictConfig,
-    Preprocessing,
-    TrainConfig,
-)
+from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig
 from swinkit.errors import ConfigError, nearest
+from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.recipes import read_recipe, recipes
 from swinkit.settings import merged, read_yaml, to_yaml
 

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 import swinkit
-from swinkit.config import Preprocessing
 from swinkit.data.batching import Batch
 from swinkit.data.transforms import evaluation_transform
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError, RunError, WeightsError
 from swinkit.explain.charts import draw_confusion
+from swinkit.inputs import Preprocessing
 from swinkit.labels import Labels
 from swinkit.metrics.classify import KEPT, ClassificationMetric
 from tests.conftest import CLASSES, QUICK, make_set

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 import swinkit
-from swinkit.config import Augmentation
 from swinkit.data.batching import Batch
 from swinkit.errors import ConfigError, ImageError
+from swinkit.inputs import Augmentation
 from swinkit.tasks.base import Task
 from tests.contract import CHECKS, ODD_NAMES, OF_CLIPS, OF_MASKS, OF_PICTURES, Case, Inputs, images_of
 

@@ -16,13 +16,14 @@ from PIL import Image
 
 import swinkit
 from swinkit.api import check_data
-from swinkit.config import Augmentation, Clips, TrainConfig
+from swinkit.config import TrainConfig
 from swinkit.data.media import CLIPS, PICTURES, find_inputs
 from swinkit.data.opening import open_classes, save_split
 from swinkit.data.reel import Reel
 from swinkit.data.samples import Sample
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError
+from swinkit.inputs import Augmentation, Clips
 from swinkit.results import Classes, Failure, Timeline
 from swinkit.streaming import Windows
 from tests.conftest import QUICK, Swin, make_set

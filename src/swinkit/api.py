@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from swinkit.config import Clips, EvaluateConfig, Masks, PredictConfig, TrainConfig
+from swinkit.config import EvaluateConfig, Masks, PredictConfig, TrainConfig
 from swinkit.core.backbone import SwinBackbone
 from swinkit.data.dataset import Data, open_data
 from swinkit.data.media import find_inputs, medium_for
@@ -21,6 +21,7 @@ from swinkit.errors import ConfigError, DataError, RunError
 from swinkit.explain.annotate import Names, without_ours
 from swinkit.files import check_writable
 from swinkit.hardware import pick_device
+from swinkit.inputs import Clips
 from swinkit.models import backbone, create, load
 from swinkit.progress import console, print_notes, progress_bar, remark, show_changes
 from swinkit.recipes import read_recipe
@@ -92,14 +93,7 @@ def _train_config(data: str | Path | None, options: dict[str, Any]) -> TrainConf
                 recipe.pop(published, None)
         options = merged(recipe, options)
     # absolute, so that a run says the same wherever it goes on
-    here = {
-        name: str(Path(options[name]).resolve()) for name in ("label_map",) if _is_file(options.get(name))
-    }
-    return TrainConfig.checked({**options, **here, "data": str(Path(data).resolve())})
-
-
-def _is_file(name: Any) -> bool:
-    return isinstance(name, str | Path) and Path(name).is_file()
+    return TrainConfig.checked({**options, "data": str(Path(data).resolve())})
 
 
 def check_data(

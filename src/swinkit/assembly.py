@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from swinkit.config import Clips, Dense, Preprocessing
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.data.names import class_names
 from swinkit.errors import ConfigError, WeightsError
+from swinkit.inputs import Clips, Dense, Preprocessing
 from swinkit.labels import Labels
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
@@ -69,20 +69,19 @@ def options_of(kind: type[Task], settings: Mapping[str, Any]) -> tuple[dict[str,
 
     None stands for what is not given.
     """
-    given = {name: value for name, value in settings.items() if name in kind.options and value is not None}
+    owners = {name: [task for task, other in TASKS.items() if name in other.options] for name in settings}
+    said = {name: value for name, value in settings.items() if value is not None or not owners[name]}
+    given = {name: value for name, value in said.items() if name in kind.options}
+    others = {name: value for name, value in said.items() if name not in given}
     for name, value in given.items():
         if type(value) not in kind.options[name]:
             wanted = " or ".join(one.__name__ for one in kind.options[name])
             raise ConfigError(f"{name}={value!r}: give {wanted}.")
-    others = {
-        name: value
-        for name, value in settings.items()
-        if name not in kind.options and not (value is None and any(name in t.options for t in TASKS.values()))
-    }
     for name in others:
-        owners = [task for task, other in TASKS.items() if name in other.options]
-        if owners:
-            raise ConfigError(f"{name} is for {' and '.join(owners)}, and this model is for {kind.name}.")
+        if owners[name]:
+            raise ConfigError(
+                f"{name} is for {' and '.join(owners[name])}, and this model is for {kind.name}."
+            )
     return given, others
 
 
@@ -115,14 +114,12 @@ def _for_segmenter(
     else:
         left += opened.others
     norms = tuple(f"backbone.norm{i}." for i in range(opened.config.stages) if i not in opened.normed)
-    known = opened.settings if opened.task == "segment" else {}
-    if any(known.get(name) != options.get(name, known.get(name)) for name in ("head", "channels")):
-        known = {}
-    if not known:
+    known = opened.settings
+    known_head = opened.task == "segment" and bool(known)
+    if not known_head or any(options.get(name) != known.get(name) for name in ("head", "channels")):
         return body, (*norms, "decode_head.", "auxiliary_head."), [*left, *opened.dense]
-    auxiliary = options.get("auxiliary", known.get("auxiliary"))
     heads = dict(opened.dense)
-    if auxiliary != known.get("auxiliary"):
+    if options.get("auxiliary") != known.get("auxiliary"):
         heads = {name: tensor for name, tensor in heads.items() if not name.startswith("auxiliary_head.")}
         norms += ("auxiliary_head.",)
     left += [name for name in opened.dense if name not in heads]

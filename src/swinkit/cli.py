@@ -38,12 +38,12 @@ data = App(
     name="data", help="Look at data sets before training on them, and pack them.", help_format="plaintext"
 )
 data.command(
-    "swinkit.verbs:data_check",
+    "swinkit.data_verbs:data_check",
     name="check",
     help="Read every picture; exit code 1 where one is broken, or stands in two parts or two classes.",
 )
 data.command(
-    "swinkit.verbs:data_shard",
+    "swinkit.data_verbs:data_shard",
     name="shard",
     help="Write tar files of many pictures each (WebDataset), where small files are slow to read.",
 )

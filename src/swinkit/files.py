@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from swinkit.errors import RunError
 
-# as `write_atomically` names them: .last.ckpt.ab12cd34
+# as `unfinished` names them: .last.ckpt.ab12cd34
 UNFINISHED = re.compile(r"\..+\.(ckpt|safetensors|png|csv|json|yaml|txt|pt)\.[a-z0-9_]{8}")
 
 
@@ -35,8 +36,9 @@ def check_writable(folder: Path) -> Path:
         raise RunError(f"{folder} cannot be written to ({error.strerror}): choose another place.") from error
 
 
-def write_atomically(path: Path, write: Callable[[Path], object], *, keep: Path | None = None) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place; RunError where it cannot.
+@contextmanager
+def unfinished(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
+    """A temporary file beside `path`, to be filled; it takes that name at the end, and after an error none.
 
     With `keep` the file that was there before gets that name.
     """
@@ -46,7 +48,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, keep: Path 
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
         temporary = Path(name)
-        write(temporary)
+        yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         umask = os.umask(0)
@@ -55,16 +57,28 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, keep: Path 
         if keep is not None and path.exists():
             path.replace(keep)
         temporary.replace(path)
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise RunError(f"{path} cannot be written ({reason}): choose another place or make room.") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
+def write_atomically(path: Path, write: Callable[[Path], object], *, keep: Path | None = None) -> None:
+    """Let `write` fill an `unfinished` file; RunError where it cannot."""
+    try:
+        with unfinished(path, keep=keep) as temporary:
+            write(temporary)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RunError(f"{path} cannot be written ({reason}): choose another place or make room.") from error
+
+
+def not_writable(path: Path, error: OSError) -> RunError:
+    """What to tell of a file that is written as it goes, and cannot be."""
+    return RunError(f"{path} cannot be written ({error.strerror}): choose another place.")
+
+
 def remove_unfinished(folder: Path) -> None:
-    """Remove what `write_atomically` could not finish in a folder of ours, for its process was killed."""
+    """Remove what `unfinished` could not finish in a folder of ours, for its process was killed."""
     for path in folder.iterdir():
         if UNFINISHED.fullmatch(path.name):
             path.unlink(missing_ok=True)

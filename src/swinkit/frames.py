@@ -12,8 +12,8 @@ from swinkit.errors import ClipError
 from swinkit.explain.annotate import Names
 from swinkit.explain.dense import overlaid
 from swinkit.explain.film import FilmFile
+from swinkit.progress import Advance
 from swinkit.results import SegmentationMap, SegmentedVideo
-from swinkit.streaming import Advance
 from swinkit.tasks.base import Task
 
 

@@ -74,7 +74,7 @@ def _in_batches(
     task: Task, files: list[Path], config: PredictConfig, names: Names | None
 ) -> Iterator[Result]:
     shape, device = task.preprocessing.shape, task.device
-    size = 1 if task.ragged else pick_batch_size(config.batch_size, shape=shape, device=device)
+    size = task.at_once(pick_batch_size(config.batch_size, shape=shape, device=device))
     workers = pick_workers(config.workers, images=len(files), device=device, shape=shape)
     dataset = task.dataset(files, clips=task.clips)
     remaining = iter(files)

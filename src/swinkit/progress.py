@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,6 +14,13 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from swinkit.weights.store import LoadReport
+
+
+class Advance(Protocol):
+    """Told how many frames are done, of how many."""
+
+    def __call__(self, *, completed: int, total: int) -> object:
+        """Take the numbers."""
 
 
 class Bar(Progress):
@@ -31,7 +38,7 @@ class Bar(Progress):
 
 
 @contextmanager
-def row(name: str, *, enabled: bool = True) -> Iterator[Callable[..., None]]:
+def row(name: str, *, enabled: bool = True) -> Iterator[Advance]:
     """A row for one thing, in the bar that is shown or one of its own; it is told `completed` and `total`."""
     with ExitStack() as opened:
         bar = Bar.shown[-1] if Bar.shown else opened.enter_context(progress_bar(console(), enabled=enabled))

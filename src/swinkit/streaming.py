@@ -11,22 +11,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from swinkit.config import Clips, PredictConfig
+from swinkit.config import PredictConfig
 from swinkit.data.transforms import evaluation_transform
 from swinkit.data.video import open_footage
 from swinkit.errors import ClipError
 from swinkit.explain.annotate import Names
 from swinkit.explain.film import Film
 from swinkit.explain.timeline import TimelineTable, draw_timeline
+from swinkit.inputs import Clips
+from swinkit.progress import Advance
 from swinkit.results import Classes, Moment, Timeline
 from swinkit.tasks.base import Task
-
-
-class Advance(Protocol):
-    """Told how many frames are done, of how many."""
-
-    def __call__(self, *, completed: int, total: int) -> object:
-        """Take the numbers."""
 
 
 class Sink(Protocol):

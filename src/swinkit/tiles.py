@@ -18,11 +18,11 @@ from torch import Tensor
 from swinkit.config import PredictConfig
 from swinkit.data.pair_transforms import normalised
 from swinkit.data.regions import Regions, open_regions
-from swinkit.errors import RunError
 from swinkit.explain.annotate import Names, write_map
 from swinkit.explain.canvas import MADE_BY
+from swinkit.files import not_writable, unfinished
+from swinkit.progress import Advance
 from swinkit.results import SegmentationMap
-from swinkit.streaming import Advance
 from swinkit.tasks.base import Task
 from swinkit.tasks.sliding import WINDOW_STEP, Blend
 
@@ -58,9 +58,9 @@ def segment_tiles(
         answer = _answers(task.eval(), regions, config, partial(advance, total=blend.tiles))
         for rows, columns, part in blend.answers(answer):
             ids[rows, columns] = part.numpy()
-        seen = _seen(regions)
+        seen = None if names is None else _seen(regions)
     result = SegmentationMap(str(path), ids, task.classes, task.labels.colours)
-    if names is not None:
+    if names is not None and seen is not None:
         write_map(result, names, config.save, seen, index=place)
     return result
 
@@ -70,16 +70,13 @@ def _growing(place: Path, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
     """Class ids in a TIFF, which gets its name when all of them are there."""
     import tifffile
 
-    unfinished = place.with_name(f".{place.name}.unfinished")
     try:
-        ids = tifffile.memmap(unfinished, shape=size, dtype=np.uint8, bigtiff=True, software=MADE_BY)
-        yield ids
-        ids.flush()
-        unfinished.replace(place)
+        with unfinished(place) as temporary:
+            ids = tifffile.memmap(temporary, shape=size, dtype=np.uint8, bigtiff=True, software=MADE_BY)
+            yield ids
+            ids.flush()
     except OSError as error:
-        raise RunError(f"{place} cannot be written ({error.strerror}): choose another place.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+        raise not_writable(place, error) from error
 
 
 def _answers(

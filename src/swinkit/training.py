@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from swinkit.assembly import LONG
-from swinkit.config import Augmentation, EvaluateConfig, Preprocessing, TrainConfig
+from swinkit.config import EvaluateConfig, TrainConfig
 from swinkit.data.batching import check_headers
 from swinkit.data.dataset import Data, open_data, save_splits
 from swinkit.data.media import CLIPS
@@ -25,6 +25,7 @@ from swinkit.engine.train import Plan, devices_of, fit, prepare
 from swinkit.errors import ConfigError, DataError
 from swinkit.files import remove_unfinished, write_text
 from swinkit.hardware import pick_device
+from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.models import create, load, task_of
 from swinkit.progress import console, print_notes, remark, show_changes
 from swinkit.settings import Settings

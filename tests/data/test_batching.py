@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from swinkit.config import Augmentation, Preprocessing
 from swinkit.data.batching import (
     Batch,
     ImageDataset,
@@ -22,6 +21,7 @@ from swinkit.data.order import SeededBatches, Share
 from swinkit.data.samples import Sample
 from swinkit.data.transforms import evaluation_transform, training_transform
 from swinkit.errors import ImageError, RunError
+from swinkit.inputs import Augmentation, Preprocessing
 
 PRE = Preprocessing(size=8)
 

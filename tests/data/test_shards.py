@@ -16,7 +16,6 @@ from PIL import Image
 from tests.conftest import CLASSES, QUICK, Swin
 
 import swinkit
-from swinkit.config import Preprocessing
 from swinkit.data.batching import ImageDataset, make_loader
 from swinkit.data.media import find_inputs
 from swinkit.data.opening import open_classes
@@ -25,6 +24,7 @@ from swinkit.data.reading import read_image
 from swinkit.data.samples import ClassData
 from swinkit.data.transforms import evaluation_transform
 from swinkit.errors import DataError, ImageError
+from swinkit.inputs import Preprocessing
 
 webdataset = pytest.importorskip("webdataset")
 

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from swinkit.config import Preprocessing
 from swinkit.data.order import Draw, SeededBatches
 from swinkit.data.planes import Planes
 from swinkit.data.reading import Picture, read_channels
@@ -24,6 +23,7 @@ from swinkit.data.samples import Sample
 from swinkit.data.threads import in_threads
 from swinkit.data.transforms import ImageTransform
 from swinkit.errors import InputError, RunError
+from swinkit.inputs import Preprocessing
 
 
 @dataclass(frozen=True)

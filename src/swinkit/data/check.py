@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from swinkit.config import Clips
 from swinkit.data.dataset import Data
 from swinkit.data.media import CLIPS
 from swinkit.data.reading import read_channels, stored_mode
@@ -20,6 +19,7 @@ from swinkit.data.tables import BETWEEN
 from swinkit.data.threads import in_threads
 from swinkit.data.video import FEWEST, LATE, EndedEarlyError, open_footage
 from swinkit.errors import InputError
+from swinkit.inputs import Clips
 
 LOOKED_AT = 64  # pixels of the short side of a frame that its digest keeps
 UNEVEN = 0.1  # share by which a clip's frames a second may differ from what its header says
@@ -107,7 +107,7 @@ def check_classes(
     `clip` are the frames that the model will take, by default the published ones. `advance` is told how many
     more are done.
     """
-    look = partial(_look, channels=channels)
+    look = partial(look_at, channels=channels)
     if data.medium is CLIPS:
         look = partial(_look_at_clip, clip=clip or Clips())
     places = [(split, sample) for split, samples in data.splits.items() for sample in samples]
@@ -139,7 +139,8 @@ def check_classes(
     )
 
 
-def _look(path: Path, channels: int) -> Seen | InputError:
+def look_at(path: Path, channels: int) -> Seen | InputError:
+    """Read a picture as a model of so many channels does."""
     try:
         picture, size = read_channels(path, channels)
         content = picture.tobytes()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swinkit.data.check import DataReport, Problem, Seen, repeated
+from swinkit.data.check import DataReport, Problem, Seen, look_at, repeated
 from swinkit.data.layouts import Pair
-from swinkit.data.masks import LabelMap
+from swinkit.data.masks import LabelMap, OtherSizeError, UnknownValueError
 from swinkit.data.pairs import MaskData
-from swinkit.data.reading import read_channels, stored_mode
 from swinkit.data.threads import in_threads
 from swinkit.errors import InputError
 from swinkit.features import IGNORED
@@ -38,7 +36,7 @@ class MaskReport(DataReport):
     `pixels` has, by split, how many pixels have each class; the last number counts ignored ones.
     """
 
-    pixels: dict[str, list[int]] = None  # type: ignore[assignment]
+    pixels: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def label_ids(self) -> str | None:
@@ -88,17 +86,14 @@ def check_masks(
 
 
 def _look(pair: Pair, label_map: LabelMap, channels: int) -> SeenPair | tuple[str, InputError]:
+    seen = look_at(pair.image, channels)
+    if isinstance(seen, InputError):
+        return "unreadable", seen
     try:
-        picture, size = read_channels(pair.image, channels)
-        digest = hashlib.sha256(f"{size}".encode() + picture.tobytes()).digest()
-        seen = Seen(stored_mode(pair.image), size, digest)
+        stored = label_map.read(pair.mask, seen.size)
     except InputError as error:
-        return "unreadable", error
-    try:
-        stored = label_map.read(pair.mask, size)
-    except InputError as error:
-        kind = "other size" if "but its picture" in str(error) else "unreadable mask"
-        return ("unknown value" if "which is no class" in str(error) else kind), error
+        kinds: dict[type, str] = {OtherSizeError: "other size", UnknownValueError: "unknown value"}
+        return kinds.get(type(error), "unreadable mask"), error
     return SeenPair(seen, np.bincount(stored.ravel(), minlength=IGNORED + 1))
 
 

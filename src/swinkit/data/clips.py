@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from swinkit.config import Preprocessing
 from swinkit.data.batching import ClassDataset
 from swinkit.data.samples import Sample
 from swinkit.data.ticks import Ticks, draw_clip, spread_clips
 from swinkit.data.transforms import ImageTransform
 from swinkit.data.video import FEWEST, EndedEarlyError, Footage, open_footage
+from swinkit.inputs import Preprocessing
 
 
 class ClipDataset(ClassDataset):

@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from swinkit.config import Preprocessing
 from swinkit.data.batching import Item, SampleDataset
 from swinkit.data.layouts import Pair
 from swinkit.data.masks import LabelMap
 from swinkit.data.pair_transforms import PairTransform, whole_picture
 from swinkit.data.pairs import Pairs
-from swinkit.data.reading import Picture, clean, read_channels
+from swinkit.data.reading import Picture, opened_picture, read_channels
 from swinkit.errors import ConfigError
+from swinkit.inputs import Preprocessing
 
 
 class PairDataset(SampleDataset):
@@ -57,10 +57,8 @@ class PairDataset(SampleDataset):
         if not isinstance(source, Image.Image):
             picture, size = read_channels(source, channels)
             return self._whole(picture, None, size, str(source))
-        if channels not in (1, 3):
-            raise ConfigError(f"The model takes {channels} channels: give files, not PIL images.")
-        pixels = clean(source, mode="L" if channels == 1 else "RGB")
-        return self._whole(pixels, None, (pixels.height, pixels.width), "")
+        pixels, size = opened_picture(source, channels)
+        return self._whole(pixels, None, size, "")
 
     def _whole(self, picture: Picture, mask: Tensor | None, size: tuple[int, int], path: str) -> Item:
         image, *others = (whole_picture(picture, self.preprocessing, scale) for scale in self.scales)

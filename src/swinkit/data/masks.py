@@ -19,6 +19,14 @@ LARGEST = 65_536  # numbers that a mask may hold
 _UNKNOWN = -1
 
 
+class OtherSizeError(ImageError):
+    """A mask that is not of its picture's size."""
+
+
+class UnknownValueError(ImageError):
+    """A mask with a value that is no class and not ignored."""
+
+
 @dataclass(frozen=True)
 class LabelMap:
     """Which stored value is which class; any value that stands nowhere is an error, not a guess.
@@ -69,7 +77,7 @@ class LabelMap:
         stored = read_labels(path, colours=bool(self.colours))
         if size is not None and stored.shape[:2] != size:
             turned = " (the picture is turned by its EXIF data, the mask is not)"
-            raise ImageError(
+            raise OtherSizeError(
                 f"{path} is {stored.shape[1]}×{stored.shape[0]}, but its picture {size[1]}×{size[0]}"
                 f"{turned if stored.shape[:2] == size[::-1] else ''}: give masks of the picture's size."
             )
@@ -83,7 +91,7 @@ class LabelMap:
             row, column = (int(i) for i in np.argwhere(unknown)[0])
             value = tuple(stored[row, column].tolist()) if self.colours else int(stored[row, column])
             kind = "colour" if self.colours else "value"
-            raise ImageError(
+            raise UnknownValueError(
                 f"{path} has the {kind} {value} at row {row}, column {column}, which is no class and not "
                 "ignored; add it to the label map."
             )

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from swinkit.config import Augmentation, Preprocessing
 from swinkit.data.planes import Planes
 from swinkit.data.reading import Picture
 from swinkit.features import IGNORED
+from swinkit.inputs import Augmentation, Preprocessing
 
 Mask = NDArray[np.uint8]
 TRIES = 10  # for a crop in which no class has too much

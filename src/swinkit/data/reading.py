@@ -23,7 +23,7 @@ from PIL import (
 
 from swinkit.data.archives import open_file
 from swinkit.data.planes import TIFF, Planes, check_npy, read_npy, read_tiff, to_bytes
-from swinkit.errors import ImageError, unreadable
+from swinkit.errors import ConfigError, ImageError, unreadable
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded: Pillow's own limit against decompression bombs, 0.5 GB as RGB."""
@@ -78,7 +78,7 @@ def read_sized(
         with open_file(path) as file:
             array = _read_array(file, path)
             if array is not None:
-                return from_array(array, path, mode), array.shape[:2]
+                return _from_array(array, path, mode), array.shape[:2]
             image = _open(file, path)
             width, height = image.size
             _limit_size(image, path, at_least)
@@ -99,16 +99,36 @@ def read_channels(
     itself: they are taken as they are stored, alpha and CMYK too. Raises ImageError as `read_image`.
     """
     if channels in (1, 3):
-        return read_sized(path, mode="L" if channels == 1 else "RGB", at_least=at_least)
+        return read_sized(path, mode=mode_for(channels), at_least=at_least)
     path = Path(path)
     try:
         with open_file(path) as file:
             array = _stored_array(file, path, channels)
     except Exception as error:
         raise explain(path, error) from error
+    return as_picture(array, path, channels), array.shape[:2]
+
+
+def as_picture(array: NDArray[Any], path: Path, channels: int) -> Picture:
+    """(H, W, C) as it is stored, for a model of so many channels; ImageError where it has others."""
+    if channels in (1, 3):
+        return _from_array(array, path, mode_for(channels))
     if array.shape[2] != channels:
         raise ImageError(f"{path} has {array.shape[2]} channels, but {channels} are wanted; see --in-chans.")
-    return Planes.of(array), array.shape[:2]
+    return Planes.of(array)
+
+
+def opened_picture(image: Image.Image, channels: int) -> tuple[Image.Image, tuple[int, int]]:
+    """A PIL image for a model of so many channels, and its (height, width); ConfigError for others."""
+    if channels not in (1, 3):
+        raise ConfigError(f"The model takes {channels} channels: give files, not PIL images.")
+    pixels = clean(image, mode=mode_for(channels))
+    return pixels, (pixels.height, pixels.width)
+
+
+def mode_for(channels: int) -> Mode:
+    """Grey or RGB."""
+    return "L" if channels == 1 else "RGB"
 
 
 def read_labels(path: str | Path, *, colours: bool = False) -> NDArray[Any]:
@@ -233,7 +253,7 @@ def _stored_array(file: IO[bytes], path: Path, channels: int = 3) -> NDArray[Any
     return array if array.ndim == 3 else array[..., None]
 
 
-def from_array(array: NDArray[Any], path: Path, mode: Mode) -> Image.Image:
+def _from_array(array: NDArray[Any], path: Path, mode: Mode) -> Image.Image:
     """An array as 8-bit RGB or grey, by the rules of `read_image`; ImageError where it has other channels."""
     if array.shape[2] not in (1, 3):
         raise ImageError(f"{path} has {array.shape[2]} channels, not 1 or 3; see --in-chans.")

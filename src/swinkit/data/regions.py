@@ -10,8 +10,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from swinkit.data.planes import TIFF, Planes
-from swinkit.data.reading import MAX_PIXELS, Picture, explain, from_array, read_channels
+from swinkit.data.planes import TIFF
+from swinkit.data.reading import MAX_PIXELS, Picture, as_picture, explain, read_channels
 from swinkit.errors import ImageError
 
 ROOM = 2**28  # bytes of decoded pieces of a TIFF that are kept
@@ -107,13 +107,7 @@ class TiffRegions:
             array = self._array(rows, columns)
         except Exception as error:
             raise explain(self.path, error) from error
-        if self.channels in (1, 3):
-            return from_array(array, self.path, "L" if self.channels == 1 else "RGB")
-        if array.shape[2] != self.channels:
-            raise ImageError(
-                f"{self.path} has {array.shape[2]} channels, but {self.channels} are wanted; see --in-chans."
-            )
-        return Planes.of(array)
+        return as_picture(array, self.path, self.channels)
 
     def _check_packing(self) -> None:
         """Decode one piece; where a library is missing, Pillow may read the whole of a smaller picture."""

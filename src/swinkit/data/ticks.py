@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from swinkit.config import Clips
+from swinkit.inputs import Clips
 
 Ticks = tuple[int, ...]
 

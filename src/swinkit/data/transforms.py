@@ -12,11 +12,11 @@ from PIL import Image, ImageEnhance
 from torch import Tensor
 from torch.nn import functional as F
 
-from swinkit.config import Augmentation, Preprocessing
 from swinkit.data.planes import Planes
 from swinkit.data.randaugment import Canvas, RandAugment
 from swinkit.data.reading import Picture
 from swinkit.errors import ConfigError
+from swinkit.inputs import Augmentation, Preprocessing
 
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 

@@ -53,12 +53,9 @@ def run_metric(
     """
     device = pick_device(config.device)
     task.set_views(config)
-    size = (
-        1
-        if task.ragged
-        else pick_batch_size(config.batch_size, shape=task.preprocessing.shape, device=device)
-    )
-    workers = pick_workers(config.workers, images=len(samples), device=device, shape=task.preprocessing.shape)
+    shape = task.preprocessing.shape
+    size = task.at_once(pick_batch_size(config.batch_size, shape=shape, device=device))
+    workers = pick_workers(config.workers, images=len(samples), device=device, shape=shape)
     several = config.real is not None
     pictures = task.dataset(
         samples,

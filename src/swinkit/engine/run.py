@@ -76,8 +76,10 @@ class RunFolder:
             )
         # absolute, so that the run can be repeated from anywhere
         absolute = {"data": str(Path(config.data).resolve()), "out": str(folder.path)}
-        if Path(config.model).exists():
-            absolute["model"] = str(Path(config.model).resolve())
+        files = {"model": config.model, "label_map": config.label_map}
+        absolute |= {
+            key: str(Path(name).resolve()) for key, name in files.items() if name and Path(name).exists()
+        }
         write_text(folder.config_file, to_yaml(config.model_copy(update=absolute)))
         return folder
 

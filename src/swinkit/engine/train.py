@@ -289,7 +289,7 @@ def loaders(
     training = make_loader(images, order, workers=chosen.workers)
     others = task.dataset(splits["val"])
     each_once = SeededBatches(
-        len(others), 1 if task.ragged else batches.batch_size, shuffle=False, seed=config.seed, share=share
+        len(others), task.at_once(batches.batch_size), shuffle=False, seed=config.seed, share=share
     )
     validation = make_loader(others, each_once, workers=min(chosen.workers, 2))
     return training, validation

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image, ImageDraw
 
-from swinkit.errors import RunError
 from swinkit.explain.canvas import MADE_BY, font_for
+from swinkit.files import not_writable
 
 if TYPE_CHECKING:
     from swinkit.results import Moment
@@ -31,7 +31,7 @@ class FilmFile:
             self._container = av.open(str(path), "w", options={"movflags": "frag_keyframe+empty_moov"})
             self._container.metadata["comment"] = MADE_BY
         except OSError as error:
-            raise RunError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
+            raise not_writable(path, error) from error
 
     def add(self, image: Image.Image) -> None:
         """Write the next picture; the first one tells the size."""

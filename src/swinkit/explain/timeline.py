@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from swinkit.errors import RunError
 from swinkit.explain.canvas import save_figure
+from swinkit.files import not_writable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +29,7 @@ class TimelineTable:
         try:
             self._file = path.open("w", encoding="utf-8", newline="")
         except OSError as error:
-            raise RunError(f"{path} cannot be written ({error.strerror}): choose another place.") from error
+            raise not_writable(path, error) from error
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(COLUMNS)
 

@@ -28,7 +28,6 @@ class BoxHead(nn.Module):
         self, channels: int, classes: int, *, convs: int = 0, layers: int = 2, width: int = 1024
     ) -> None:
         super().__init__()
-        self.classes = classes
         self.shared_convs = nn.ModuleList(ConvNorm(channels, channels, 3) for _ in range(convs))
         sides = [channels * SIDE**2, *[width] * layers]
         self.shared_fcs = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sides))

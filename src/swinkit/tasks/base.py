@@ -15,12 +15,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from swinkit._version import __version__
-from swinkit.config import Augmentation, Preprocessing, Views
+from swinkit.config import Views
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch, SampleDataset
 from swinkit.data.media import PICTURES, Medium
 from swinkit.errors import ConfigError
+from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result
 from swinkit.weights.store import RECOMPUTED, LoadReport, canonical_names, write_file
@@ -204,10 +205,14 @@ class Task(nn.Module, ABC):
     def settings(self) -> dict[str, Any]:
         """What the task itself adds to a saved file, plain; the constructor takes it back."""
 
+    def at_once(self, count: int) -> int:
+        """How many whole inputs make a batch, where so many could."""
+        return 1 if self.ragged else count
+
     def predict(self, images: InputLike | Iterable[InputLike], *, batch_size: int = 32) -> list[Result]:
         """Results for files, PIL images, or arrays of frames, one each."""
         inputs = listed(images)
-        batch_size = 1 if self.ragged else batch_size
+        batch_size = self.at_once(batch_size)
         results: list[Result] = []
         for start in range(0, len(inputs), batch_size):
             results += self.answer(self.preprocess(inputs[start : start + batch_size]))

@@ -11,15 +11,15 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from swinkit.config import Augmentation, Preprocessing
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch, ImageDataset, Item, SampleDataset
-from swinkit.data.reading import clean, read_channels
+from swinkit.data.reading import opened_picture, read_channels
 from swinkit.data.samples import Sample
 from swinkit.data.transforms import ImageTransform, evaluation_transform, mix_batch, training_transform
 from swinkit.errors import ConfigError
 from swinkit.heads.classify import PooledLinear
+from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Classes, Result
 from swinkit.tasks.base import InputLike, Metric, Mix, Task, listed
@@ -98,10 +98,8 @@ class Classifier(Task):
         items = []
         for image in images:
             if isinstance(image, Image.Image):
-                if channels not in (1, 3):
-                    raise ConfigError(f"The model takes {channels} channels: give files, not PIL images.")
-                pixels = clean(image, mode="L" if channels == 1 else "RGB")
-                item = Item(transform(pixels), None, (pixels.height, pixels.width), "")
+                pixels, size = opened_picture(image, channels)
+                item = Item(transform(pixels), None, size, "")
             elif not isinstance(image, str | Path):
                 raise ConfigError(f"A {type(image).__name__} is no picture: give files or PIL images.")
             else:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swinkit.config import Augmentation, Preprocessing
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch
@@ -24,6 +23,7 @@ from swinkit.heads import DENSE_HEADS
 from swinkit.heads.dense import DenseHead, likeliest, resize
 from swinkit.heads.losses import Average, cross_entropy, dice_loss, focal_loss, ohem_cross_entropy
 from swinkit.heads.plain import FCNHead
+from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result, SegmentationMap
 from swinkit.tasks.base import InputLike, Metric, Mix, Task

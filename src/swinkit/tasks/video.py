@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from swinkit.config import Preprocessing
 from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch, Item, SampleDataset
 from swinkit.data.clips import ClipDataset
@@ -18,6 +17,7 @@ from swinkit.data.samples import Sample
 from swinkit.data.transforms import ImageTransform
 from swinkit.data.video import FramesInMemory
 from swinkit.errors import ConfigError
+from swinkit.inputs import Preprocessing
 from swinkit.labels import Labels
 from swinkit.tasks.base import InputLike
 from swinkit.tasks.classify import Classifier

@@ -28,6 +28,12 @@ _MARKS = (
 _THEIRS = ((".batch_norm.", ".bn."), ("_head.classifier.", f"_head.{LAST}"))  # transformers'
 
 
+def split_heads(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Tensors of dense heads, and the others."""
+    heads = {name: tensor for name, tensor in tensors.items() if name.startswith(HEADS)}
+    return heads, {name: tensor for name, tensor in tensors.items() if name not in heads}
+
+
 def our_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of transformers' heads under our names; others as they are."""
     return renamed(tensors, _replaced(0, 1))

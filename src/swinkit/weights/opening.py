@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
-from swinkit.config import Preprocessing
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, WeightsError
+from swinkit.inputs import Preprocessing
 from swinkit.labels import Labels
 from swinkit.weights.companions import (
     check_settings,
@@ -23,7 +23,7 @@ from swinkit.weights.companions import (
 )
 from swinkit.weights.containers import Checkpoint, read_checkpoint
 from swinkit.weights.convert import check_numbers, convert, normed_stages
-from swinkit.weights.dense_heads import HEADS, infer_head, our_names
+from swinkit.weights.dense_heads import infer_head, our_names, split_heads
 from swinkit.weights.infer import infer_config
 from swinkit.weights.store import FORMAT, HEADER, HEADER_KEY
 
@@ -71,16 +71,17 @@ def _open_ours(checkpoint: Checkpoint) -> Opened:
     source = checkpoint.source
     header = _read_header(checkpoint)
     check_numbers(checkpoint.tensors, source)
+    dense, tensors = split_heads(checkpoint.tensors)
     try:
         return Opened(
             source,
             "swinkit",
             str(header["task"]),
             SwinConfig.from_dict(header["config"]),
-            {name: t for name, t in checkpoint.tensors.items() if not name.startswith(HEADS)},
+            tensors,
             Labels.from_list(header["labels"]),
-            normed=normed_stages(checkpoint.tensors),
-            dense={name: t for name, t in checkpoint.tensors.items() if name.startswith(HEADS)},
+            normed=normed_stages(tensors),
+            dense=dense,
             preprocessing=Preprocessing.checked(header["preprocessing"]),
             settings=dict(header["settings"]),
             lineage=tuple(header["lineage"]),
@@ -115,7 +116,8 @@ def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
     if trained is not None and config.rank == 2 and not config.absolute_position:
         config = replace(config, img_size=trained)
     check_settings(checkpoint, config)
-    heads = our_names({name: t for name, t in given.others.items() if name.startswith(HEADS)})
+    theirs, others = split_heads(given.others)
+    heads = our_names(theirs)
     found = infer_head(heads) if given.normed else None
     if found is not None:
         check_numbers(heads, checkpoint.source)
@@ -135,7 +137,7 @@ def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
         numbered=names is None,
         normed=given.normed,
         dense=heads if found else {},
-        others={n: t for n, t in given.others.items() if not (found and n.startswith(HEADS))},
+        others=others if found else given.others,
         other_head=None if found else given.other_head(),
         settings=settings,
         preprocessing=preprocessing(checkpoint, config),

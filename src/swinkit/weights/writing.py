@@ -18,7 +18,7 @@ from swinkit.errors import ConfigError, nearest
 from swinkit.files import make_folder, write_atomically, write_text
 from swinkit.labels import Labels
 from swinkit.weights.convert import INDEX
-from swinkit.weights.dense_heads import HEADS, check_head, huggingface_heads, infer_head, their_names
+from swinkit.weights.dense_heads import check_head, huggingface_heads, infer_head, split_heads, their_names
 from swinkit.weights.dialects import (
     HUGGINGFACE,
     MICROSOFT,
@@ -101,11 +101,11 @@ def spell(
     """
     target = find_target(name)
     _check(target, name, config, dense=dense)
-    heads = {name: tensor.detach().cpu() for name, tensor in tensors.items() if name.startswith(HEADS)}
+    heads, body = split_heads(tensors)
     if heads:
         found = infer_head(heads)
         check_head(name, found[0] if found else {}, config.stages)
-        body = {name: tensor for name, tensor in tensors.items() if name not in heads}
+        heads = {name: tensor.detach().cpu() for name, tensor in heads.items()}
         theirs = spell(body, config, name, dense=dense)
         beside = their_names(heads) if name == "huggingface" else heads
         return {f"backbone.{name}": tensor for name, tensor in theirs.items()} | beside

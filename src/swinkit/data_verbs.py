@@ -1,0 +1,119 @@
+"""The verbs of `swin data`: look at data sets before training on them, and pack them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from swinkit.config import Masks
+from swinkit.inputs import Clips
+from swinkit.printing import say, screen, table
+
+if TYPE_CHECKING:
+    from swinkit.data.check_masks import MaskReport
+
+Options = Parameter(name="*")
+TaskName = Annotated[
+    Literal["classify", "segment", "video"] | None,
+    Parameter(help="What it is for, where the files do not tell."),
+]
+
+
+def data_check(
+    source: Annotated[str, Parameter(help="Folder of class folders, or CSV with path,label[,split].")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Contact sheet to write.")] = Path("data-check.png"),
+    fix_list: Annotated[Path | None, Parameter(help="Write the files to drop, one a line.")] = None,
+    task: TaskName = None,
+    in_chans: Annotated[int, Parameter(help="Channels that the model will take.")] = 3,
+    clip: Annotated[Clips, Options] = Clips(),  # noqa: B008, frozen
+    masks: Annotated[Masks, Options] = Masks(),  # noqa: B008, frozen
+) -> int:
+    """Read every picture, mask or clip; 1 where something must be mended before training."""
+    from swinkit.api import check_data
+    from swinkit.data.check_masks import MaskReport
+    from swinkit.explain.datasheet import draw_data
+    from swinkit.explain.masksheet import draw_masks
+    from swinkit.files import write_text
+
+    report = check_data(source, task=task, in_chans=in_chans, clip=clip, masks=masks)
+    noun = report.data.medium.noun
+    splits = list(report.counts)
+    rows: list[tuple[object, ...]] = [
+        (label, name, *(report.counts[split][label] for split in splits))
+        for label, name in enumerate(report.data.classes)
+    ]
+    if isinstance(report, MaskReport):
+        screen.print(table(("id", "class", *splits, "pixels"), _with_pixels(rows, report), title="Images"))
+    else:
+        rows.append(("", "all", *(sum(report.counts[split]) for split in splits)))
+        screen.print(table(("id", "class", *splits), rows, title=f"{noun.capitalize()}s"))
+    screen.print(table(("short side", f"{noun}s", ""), _size_rows(report.sizes), title="Sizes"))
+    say("Stored as " + ", ".join(f"{mode} ({count})" for mode, count in report.modes.items()))
+    if report.lengths:
+        shortest, middle, longest = min(report.lengths), median(report.lengths), max(report.lengths)
+        say(f"{shortest:.1f} to {longest:.1f} seconds long, {middle:.1f} in the middle")
+    if report.label_ids is not None:
+        say(report.label_ids)
+    kinds = Counter(problem.kind for problem in report.problems)
+    if kinds:
+        first = {problem.kind: problem for problem in reversed(report.problems)}
+        found = [(kind, n, first[kind].line()) for kind, n in kinds.items()]
+        screen.print(table(("problem", "files", "the first"), found, title="Problems"))
+        listed = out.with_name(f"{out.stem}-problems.txt")
+        write_text(listed, "".join(f"{problem.kind}: {problem.line()}\n" for problem in report.problems))
+        say(f"All of them: {listed}")
+    if isinstance(report, MaskReport):
+        draw_masks(report, out)
+    else:
+        draw_data(report, out)
+    say(f"Contact sheet: {out}")
+    if fix_list is not None:
+        write_text(fix_list, "".join(f"{path}\n" for path in report.to_drop()))
+        say(f"Files to drop: {fix_list} ({len(report.to_drop())})")
+    say("Broken: mend it before training." if report.broken else "Nothing is broken.")
+    return int(report.broken)
+
+
+def _with_pixels(rows: list[tuple[object, ...]], report: MaskReport) -> list[tuple[object, ...]]:
+    """Rows of classes with their share of all pixels, and what the pictures hold besides."""
+    total = [sum(counts) for counts in zip(*report.pixels.values(), strict=True)]
+    shares = [f"{count / max(1, sum(total)):.2%}" for count in total]
+    images = [len(pairs) for pairs in report.data.splits.values()]
+    empty = [""] * len(images)
+    return [
+        *((*row, share) for row, share in zip(rows, shares, strict=False)),
+        ("", "ignored", *empty, shares[-1]),
+        ("", "all images", *images, ""),
+    ]
+
+
+def data_shard(
+    source: Annotated[str, Parameter(help="Data as for training.")],
+    out: Annotated[Path, Parameter(help="Folder for the shards.")],
+    /,
+    *,
+    task: TaskName = None,
+    size: Annotated[int, Parameter(help="Files a shard.")] = 1000,
+) -> None:
+    """Write tar files of many pictures each."""
+    from swinkit.api import shard_data
+
+    written = shard_data(source, out, task=task, size=size)
+    say(f"{len(written)} shards: {written[0]} …  (`swin train {out}` reads them in place)")
+
+
+def _size_rows(sizes: Sequence[tuple[int, int]]) -> list[tuple[object, ...]]:
+    """How many files have a short side below each limit, with bars."""
+    limits = (32, 64, 128, 224, 384, 768, 1536)
+    counts = Counter(sum(min(size) >= limit for limit in limits) for size in sizes)
+    names = ["below 32", *(f"{a} to {b - 1}" for a, b in pairwise(limits)), f"{limits[-1]} and more"]
+    most = max(counts.values(), default=1)
+    return [(names[i], counts[i], "█" * round(40 * counts[i] / most)) for i in sorted(counts)]

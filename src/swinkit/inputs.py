@@ -1,0 +1,170 @@
+"""How inputs become tensors: what travels with the weights, and what training varies. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from swinkit.settings import Settings
+
+_IMAGENET = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0.226,))}
+
+
+class Clips(Settings):
+    """Which frames of a video make the input of a model.
+
+    `dense` takes `frames` frames in a row, `stride` apart, and begins anew where a video is shorter;
+    `uniform` takes one of each of so many equal parts of the whole. `fps` is the rate at which `stride`
+    counts; None: the video's own, as published.
+    """
+
+    frames: int = Field(default=32, ge=1, description="Frames of a clip that the model takes.")
+    stride: int = Field(default=2, ge=1, description="Step from one frame of a clip to the next.")
+    sampling: Literal["dense", "uniform"] = Field(
+        default="dense", description="Frames in a row, or one of each equal part of the whole video."
+    )
+    fps: float | None = Field(default=None, gt=0, description="Rate at which stride counts.")
+
+
+class Dense(Settings):
+    """To what size a picture is brought for a model that answers every pixel; its shape is kept, all of it.
+
+    It becomes as large as fits: its long side within `long`, its short one within `short`. None: it stays.
+    """
+
+    short: int | None = Field(default=None, ge=1)
+    long: int | None = Field(default=None, ge=1)
+
+    @property
+    def stated(self) -> tuple[int, int] | None:
+        """(long side, short side); None where pictures stay as they are."""
+        return None if self.short is None else (self.long or 2**31, self.short)
+
+    def limits(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(long side, short side) for a picture of that size."""
+        return self.stated or (max(size), min(size))
+
+
+class Preprocessing(Settings):
+    """How an image or a video becomes the input of a model; it travels with the weights.
+
+    The short side is resized to round(size / crop) pixels, then the central square of `size` is cut out.
+    `mean` and `std` hold for pixels in 0..1, one number a channel; ImageNet's, or their mean for grey. `clip`
+    is for videos. With `dense` nothing is cut, and `size` is that of the crops of training.
+    """
+
+    size: int = Field(ge=1)
+    channels: int = Field(default=3, ge=1)
+    crop: float = Field(default_factory=lambda known: _crop(known.get("size", 0)), gt=0, le=1)
+    mean: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[0])
+    std: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[1])
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    clip: Clips | None = None
+    dense: Dense | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W) of an input, (C, T, H, W) of a clip."""
+        frames = () if self.clip is None else (self.clip.frames,)
+        return (self.channels, *frames, self.size, self.size)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise ValueError(
+                f"mean has {len(self.mean)} and std {len(self.std)} numbers for {self.channels} channels; "
+                "give one number a channel"
+            )
+        if min(self.std) <= 0:
+            raise ValueError(f"std is {self.std}; give numbers above 0")
+        return self
+
+
+class Augmentation(Settings):
+    """What training varies; the defaults suit data sets of some hundred to some ten thousand images."""
+
+    shift: float | None = Field(
+        default=None,
+        ge=0,
+        le=0.5,
+        description="Move by whole pixels, up to this share of the side, instead of a random crop; "
+        "by default 1/8 below 64 pixels, where resampling would blur more than it varies.",
+    )
+    crop_scale: tuple[float, float] | None = Field(
+        default=None,
+        description="Smallest and largest share of the area that is cut out; by default by input size.",
+    )
+    crop_ratio: tuple[float, float] = Field(
+        default=(3 / 4, 4 / 3), description="Narrowest and widest width over height of the cut."
+    )
+    hflip: float = Field(default=0.5, ge=0, le=1, description="Chance of a left-right flip.")
+    randaugment: str | None = Field(
+        default=None,
+        description="RandAugment in timm's spelling, rand-m9-mstd0.5-inc1 as published; takes the place of "
+        "colour jitter.",
+    )
+    color_jitter: float = Field(
+        default=0.2, ge=0, le=1, description="Largest relative change of brightness, contrast and saturation."
+    )
+    erasing: float = Field(default=0.1, ge=0, le=1, description="Chance that a rectangle becomes noise.")
+    mixup: float = Field(default=0.2, ge=0, description="Alpha of mixup's beta distribution; 0 turns it off.")
+    cutmix: float = Field(default=1.0, ge=0, description="Alpha of cutmix's; 0 turns it off.")
+    mix_prob: float = Field(default=0.5, ge=0, le=1, description="Chance that a batch is mixed at all.")
+    switch_prob: float = Field(default=0.5, ge=0, le=1, description="Chance of cutmix where both are on.")
+    label_smoothing: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of the target that is spread over all classes."
+    )
+    resize: tuple[float, float] = Field(
+        default=(0.5, 2.0), description="With masks: smallest and largest factor before a crop is cut."
+    )
+    largest_class: float = Field(
+        default=0.75, gt=0, le=1, description="With masks: share of a crop that no class shall reach."
+    )
+    distortion: bool = Field(
+        default=True, description="With masks: vary brightness, contrast, saturation and hue."
+    )
+
+    @field_validator("randaugment")
+    @classmethod
+    def _check_randaugment(cls, text: str | None) -> str | None:
+        from swinkit.data.randaugment import RandAugment  # here, for it imports torch
+
+        if text is not None:
+            RandAugment.parse(text)
+        return text
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.crop_scale is not None and not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
+            raise ValueError(
+                f"crop_scale is {self.crop_scale}; give two numbers in (0, 1], the smaller first"
+            )
+        if not 0 < self.crop_ratio[0] <= self.crop_ratio[1]:
+            raise ValueError(f"crop_ratio is {self.crop_ratio}; give two numbers above 0, the smaller first")
+        if not 0 < self.resize[0] <= self.resize[1]:
+            raise ValueError(f"resize is {self.resize}; give two numbers above 0, the smaller first")
+        return self
+
+    def shift_for(self, size: int) -> int:
+        """Largest shift in pixels for inputs of `size` pixels; 0 where the random crop varies them."""
+        if self.shift is None:
+            return size // 8 if size < 64 and self.crop_scale is None else 0
+        return round(self.shift * size)
+
+    def scale_for(self, size: int) -> tuple[float, float]:
+        """Give the range of crop areas for inputs of `size` pixels: small images bear less cutting."""
+        if self.crop_scale is not None:
+            return self.crop_scale
+        if size >= 160:
+            return 0.08, 1.0
+        return (0.35, 1.0) if size >= 96 else (0.6, 1.0)
+
+
+def _crop(size: int) -> float:
+    """Small pictures have no margin to lose; 384² and more is published without crop."""
+    return 0.875 if 96 <= size < 384 else 1.0
+
+
+def _statistics(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return _IMAGENET.get(channels, ((0.5,) * channels, (0.5,) * channels))
