@@ -235,7 +235,7 @@ def test_changes_of_a_file(tmp_path: Path) -> None:
 def test_options_that_are_wrong(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         swinkit.create("swin_t", task="segment", **({"num_classes": 5} | TINY | options))
-    with pytest.raises(ConfigError, match="head is for segment, and this model is for classify"):
+    with pytest.raises(ConfigError, match="head is for segment and detect, and this model is for classify"):
         swinkit.create("swin_t", 5, head="fcn")
     with pytest.raises(ConfigError, match="takes images, and this one videos"):
         swinkit.create("swin3d_t", 5, task="segment")

@@ -17,7 +17,17 @@ from swinkit.data.batching import Batch
 from swinkit.errors import ConfigError, ImageError
 from swinkit.inputs import Augmentation
 from swinkit.tasks.base import Task
-from tests.contract import CHECKS, ODD_NAMES, OF_CLIPS, OF_MASKS, OF_PICTURES, Case, Inputs, images_of
+from tests.contract import (
+    CHECKS,
+    ODD_NAMES,
+    OF_CLIPS,
+    OF_MASKS,
+    OF_OBJECTS,
+    OF_PICTURES,
+    Case,
+    Inputs,
+    images_of,
+)
 
 
 def variant(name: str, inputs: Inputs = OF_PICTURES, **settings: Any) -> Case:
@@ -40,9 +50,16 @@ MAPS = {
     "ssformer": variant("swin_pico", OF_MASKS, **SMALL, **DENSE, head="ssformer"),
     "upernet": variant("swin_t", OF_MASKS, **SMALL, **DENSE, in_chans=1),
 }
+BOXES: dict[str, Any] = {"task": "detect", "img_size": 32, "window": 3, "channels": 8, "width": 12}
+OBJECTS = {
+    "mask_rcnn": variant("swin_pico", OF_OBJECTS, **SMALL, **BOXES, head="mask_rcnn"),
+    "faster_rcnn": variant("swin_pico", OF_OBJECTS, **SMALL, **BOXES, head="faster_rcnn", in_chans=1),
+    "cascade": variant("swin_pico", OF_OBJECTS, **SMALL, **BOXES, head="cascade_mask_rcnn"),
+}
+EVERY = CASES | MAPS | OBJECTS
 
 
-@pytest.mark.parametrize("case", (CASES | MAPS).values(), ids=CASES | MAPS)
+@pytest.mark.parametrize("case", EVERY.values(), ids=EVERY)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_contract(check: Callable[[Case, Path], None], case: Case, tmp_path: Path) -> None:
     check(case, tmp_path)
@@ -123,11 +140,11 @@ def test_loss_is_cross_entropy_of_hard_and_soft_targets(pico: Task) -> None:
 def test_mixing_smooths_labels(pico: Task) -> None:
     mix = pico.mixing(Augmentation(mixup=0, cutmix=0, label_smoothing=0.2))
     x = torch.randn(2, 3, 14, 14)
-    images, targets = mix(x, torch.tensor([1, 4]))
-    assert torch.equal(images, x)
+    mixed = mix(Batch(x, torch.tensor([1, 4]), (), ()))
+    assert torch.equal(mixed.images, x)
     expected = torch.full((2, 5), 0.04)
     expected[0, 1] = expected[1, 4] = 0.84
-    torch.testing.assert_close(targets, expected)
+    torch.testing.assert_close(mixed.targets, expected)
 
 
 def test_training_pictures_vary_and_evaluation_pictures_do_not(pico: Task, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import swinkit
+from swinkit.bench.detection import macs_of
 from swinkit.errors import ConfigError
+from swinkit.tasks.detect import Detector
 from swinkit.variants import VARIANTS, find_variant
 
 # Exact counts of models built by Microsoft's code, and by Video Swin's with 400 classes.
@@ -27,6 +29,11 @@ PUBLISHED_PARAMETERS = {
     "upernet_swin_s": 81_259_766,
     "upernet_swin_b": 121_279_716,
     "ssformer_swin_b": 87_539_790,
+    "mask_rcnn_swin_t": 47_794_602,
+    "mask_rcnn_swin_s": 69_112_506,
+    "cascade_mask_rcnn_swin_t": 85_629_804,
+    "cascade_mask_rcnn_swin_s": 106_947_708,
+    "cascade_mask_rcnn_swin_b": 144_977_002,
 }
 # Millions of parameters and GMACs as printed in the papers, to their last digit.
 PUBLISHED_TABLE = {
@@ -40,12 +47,23 @@ PUBLISHED_TABLE = {
 }
 # Video Swin's paper: GFLOPs (multiply-adds) of one 32 × 224² view, without decimals.
 PUBLISHED_VIDEO = {"swin3d_t": 88, "swin3d_s": 166, "swin3d_b": 282, "swin3d_b_ssv2": 321}
+# Millions of parameters, and GFLOPs at 800 × 1280 by mmcv's counter, which counts norms and biases, and no
+# products of attention.
+PUBLISHED_DETECTORS = {
+    "mask_rcnn_swin_t": (48, 267),
+    "mask_rcnn_swin_s": (69, 359),
+    "cascade_mask_rcnn_swin_t": (86, 745),
+    "cascade_mask_rcnn_swin_s": (107, 838),
+    "cascade_mask_rcnn_swin_b": (145, 982),
+}
 
 
 def count(name: str) -> tuple[int, float]:
     """Parameters and MACs of a variant, on the meta device: nothing is computed."""
     with torch.device("meta"):
         model = swinkit.create(name)
+    if isinstance(model, Detector):
+        return sum(parameter.numel() for parameter in model.parameters()), macs_of(model)
     model.backbone.set_attention("eager")  # the counter does not see into SDPA on every device
     size = VARIANTS[name].config().input_size
     assert size
@@ -66,6 +84,10 @@ def test_counts(name: str) -> None:
         assert (round(params / 1e6, 1), round(macs / 1e9, 1)) == PUBLISHED_TABLE[name]
     if name in PUBLISHED_VIDEO:
         assert macs / 1e9 == pytest.approx(PUBLISHED_VIDEO[name], rel=3e-3)
+    if name in PUBLISHED_DETECTORS:
+        millions, gflops = PUBLISHED_DETECTORS[name]
+        assert round(params / 1e6) == millions
+        assert macs / 1e9 == pytest.approx(gflops, rel=8e-3)
 
 
 def test_the_cost_of_another_head() -> None:
@@ -99,7 +121,7 @@ def test_settings_follow_the_papers() -> None:
         assert [config.dim(i) // heads for i, heads in enumerate(config.num_heads)] == [32] * 4
         window = (8, 7, 7) if "3d" in name else (12, 12) if "384" in name else (7, 7)
         assert config.windows == (window,) * 4
-        assert config.fit == {"video": "clamp", "segment": "pad_shift", "classify": "pad"}[variant.task]
+        assert config.fit == {"video": "clamp", "classify": "pad"}.get(variant.task, "pad_shift")
         assert config.patch_size == ((2, 4, 4) if "3d" in name else (4, 4))
 
 

@@ -13,6 +13,7 @@ from swinkit.config import EvaluateConfig, Masks, PredictConfig, TrainConfig
 from swinkit.core.backbone import SwinBackbone
 from swinkit.data.dataset import Data, open_data
 from swinkit.data.media import find_inputs, medium_for
+from swinkit.data.objects import ObjectData, ObjectSamples
 from swinkit.data.opening import open_classes
 from swinkit.data.pairs import MaskData, Pairs
 from swinkit.data.real import relabel
@@ -23,6 +24,7 @@ from swinkit.files import check_writable
 from swinkit.hardware import pick_device
 from swinkit.inputs import Clips
 from swinkit.models import backbone, create, load
+from swinkit.options import check_owners
 from swinkit.progress import console, print_notes, progress_bar, remark, show_changes
 from swinkit.recipes import read_recipe
 from swinkit.results import Result
@@ -112,6 +114,7 @@ def check_data(
     """
     from swinkit.data.check import check_classes
     from swinkit.data.check_masks import check_masks
+    from swinkit.data.check_objects import check_objects
 
     opened = open_data(data, task=task, masks=masks, val_fraction=0, min_classes=1)
     print_notes(opened.notes)
@@ -120,6 +123,8 @@ def check_data(
         advance = partial(bar.advance, step)
         if isinstance(opened, MaskData):
             return check_masks(opened, channels=in_chans, advance=advance)
+        if isinstance(opened, ObjectData):
+            return check_objects(opened, channels=in_chans, advance=advance)
         return check_classes(opened, channels=in_chans, clip=clip, advance=advance)
 
 
@@ -157,6 +162,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
 
     config = EvaluateConfig.checked(options)
     task = model if isinstance(model, Task) else _load(model)
+    check_owners(config, task.name)
     run = None if task.load_report is None else RunFolder.around(task.load_report.source)
     split_file, masks = None, config.masks
     if run and run.trained_on(data):
@@ -175,10 +181,9 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
             f"{opened.root} gives {task.medium.noun}s several labels, but the model answers with one class."
         )
     split = _pick_split(opened, config.split)
-    samples: Samples | Pairs = opened.splits[split]
+    samples: Samples | Pairs | ObjectSamples = opened.splits[split]
     if config.real is not None:
-        if isinstance(samples, Pairs):
-            raise ConfigError("real is for classifiers, and the model answers every pixel.")
+        assert isinstance(samples, Samples)
         samples = relabel(samples, Path(config.real), classes=len(task.classes))
     print_notes(opened.notes)
     out = _place(config.out, run.path if run and not isinstance(model, Task) else None)
@@ -189,7 +194,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
         "clips": config.clips or task.clips,
         "crops": config.crops,
         "flip": config.flip,
-        **(config.limits if task.ragged else {}),
+        **({"scales": config.scales, "slide": config.slide, "stride": config.stride} if task.ragged else {}),
         "real": config.real,
     }
     return evaluate_split(task, samples, config, out=out, source=source, console=console())

@@ -11,21 +11,26 @@ from torch import Tensor
 
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
-from swinkit.data.names import class_names
+from swinkit.data.names import class_names, labels_named
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.inputs import Clips, Dense, Preprocessing
 from swinkit.labels import Labels
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
+from swinkit.tasks.detect import Detector
 from swinkit.tasks.segment import Segmenter
 from swinkit.tasks.video import VideoClassifier
 from swinkit.weights.opening import Opened
 from swinkit.weights.resize import adapt
 from swinkit.weights.store import LoadReport, adopt, canonical_names
 
-TASKS: dict[str, type[Task]] = {"classify": Classifier, "segment": Segmenter, "video": VideoClassifier}
-CROP = 512  # side of a segmentation model's crops where nothing says it, as published
-LONG = 4  # times the short side: the most that the long one may have
+TASKS: dict[str, type[Task]] = {
+    "classify": Classifier,
+    "segment": Segmenter,
+    "video": VideoClassifier,
+    "detect": Detector,
+}
+SIDES = {"segment": (512, 2048), "detect": (800, 1333)}  # short and at most long one, as published
 
 
 def model_of(
@@ -43,9 +48,7 @@ def model_of(
     kind = TASKS[task]
     given, settings = options_of(kind, settings)
     stored = _stored_options(opened) if opened.task == task else {}
-    if given.get("head", stored.get("head")) != stored.get("head"):
-        stored = {}  # widths are those of the other head
-    options = {**kind.usual, **stored, **given}
+    options = {**kind.usual, **kind.kept_options(stored, given), **given}
     if img_size is not None:
         settings["img_size"] = img_size
     config = retarget(opened.config.to_dict(), task, settings, source=opened.task)
@@ -89,10 +92,10 @@ def _arranged(
     opened: Opened, tensors: dict[str, Tensor], kind: type[Task], options: dict[str, Any], other_classes: bool
 ) -> tuple[dict[str, Tensor], tuple[str, ...], list[str]]:
     """The tensors that a model of this kind takes, beginnings of the names that start fresh, what is left."""
-    if kind is Segmenter:
-        return _for_segmenter(opened, tensors, options, other_classes)
+    if kind is Segmenter or kind is Detector:
+        return _for_maps(opened, tensors, kind, options, other_classes)
     tensors, left = _for_classifier(tensors, opened.config.stages)
-    if opened.task == "segment":
+    if opened.task in ("segment", "detect"):
         left += opened.dense
     else:
         tensors |= opened.dense  # of nobody's: to be reported
@@ -103,10 +106,10 @@ def _arranged(
     return tensors, Classifier.class_layers if other_classes else (), left
 
 
-def _for_segmenter(
-    opened: Opened, tensors: dict[str, Tensor], options: dict[str, Any], other_classes: bool
+def _for_maps(
+    opened: Opened, tensors: dict[str, Tensor], kind: type[Task], options: dict[str, Any], other_classes: bool
 ) -> tuple[dict[str, Tensor], tuple[str, ...], list[str]]:
-    """Backbone with the norms of its maps, and the head where it is of the kind that is wanted."""
+    """Backbone with the norms of its maps, and those of the file's heads that are as they are wanted."""
     body = {n: t for n, t in tensors.items() if not n.startswith(("head.", "norm."))}
     left = [name for name in tensors if name not in body]
     if opened.other_head is None:
@@ -114,16 +117,12 @@ def _for_segmenter(
     else:
         left += opened.others
     norms = tuple(f"backbone.norm{i}." for i in range(opened.config.stages) if i not in opened.normed)
-    known = opened.settings
-    known_head = opened.task == "segment" and bool(known)
-    if not known_head or any(options.get(name) != known.get(name) for name in ("head", "channels")):
-        return body, (*norms, "decode_head.", "auxiliary_head."), [*left, *opened.dense]
-    heads = dict(opened.dense)
-    if options.get("auxiliary") != known.get("auxiliary"):
-        heads = {name: tensor for name, tensor in heads.items() if not name.startswith("auxiliary_head.")}
-        norms += ("auxiliary_head.",)
+    same = opened.task == kind.name
+    fresh = kind.other_heads(opened.settings if same else {}, options)
+    kept = [name for name in opened.dense if same and not name.startswith(fresh or ("\0",))]
+    heads = {name: opened.dense[name] for name in kept}
     left += [name for name in opened.dense if name not in heads]
-    return body | heads, norms + (Segmenter.class_layers if other_classes else ()), left
+    return body | heads, norms + fresh + (kind.class_layers if other_classes else ()), left
 
 
 def backbone_of(
@@ -167,7 +166,8 @@ def retarget(values: Mapping[str, Any], task: str, settings: Mapping[str, Any], 
     """The architecture with other settings; for another task than that of its `source` with its usual ones.
 
     For `task="video"` an image's becomes a clip's: an inflated model has Video Swin's patch depth 2 and
-    window depth 8 unless `window` says otherwise. For "segment" it takes crops, and all windows shift.
+    window depth 8 unless `window` says otherwise. For "segment" it takes crops, for "detect" pictures of any
+    size, and all windows shift.
     """
     values = dict(values)
     config = SwinConfig.from_dict(values)
@@ -181,10 +181,13 @@ def retarget(values: Mapping[str, Any], task: str, settings: Mapping[str, Any], 
         }
         if config.absolute_position:
             raise ConfigError("A model with absolute position cannot be inflated to video: train one anew.")
-    elif task == "segment" and source != task:
+    elif task in ("segment", "detect") and source != task:
         if config.rank == 3:
-            raise ConfigError("A segmentation model takes images, and this one videos.")
-        values |= {"img_size": CROP, "fit": "pad_shift"}
+            raise ConfigError(f"A model for {task} takes images, and this one videos.")
+        usual = (
+            SIDES[task][0] if task == "segment" else config.input_size if config.absolute_position else None
+        )
+        values |= {"img_size": usual, "fit": "pad_shift"}
     return SwinConfig.from_dict(values | with_depth(values, settings))
 
 
@@ -267,15 +270,24 @@ def _stored_options(opened: Opened) -> dict[str, Any]:
     return dict(opened.settings)
 
 
+def sides_for(task: str, short: int) -> Dense:
+    """The sides of pictures of a task, in the published proportion to a short one."""
+    usual, long = SIDES[task]
+    return Dense(short=short, long=round(short * long / usual))
+
+
 def preprocessing_for(config: SwinConfig, task: str) -> Preprocessing:
     """The usual preprocessing at a backbone's size; of videos as in Video Swin's test pipeline."""
     size = config.input_size
     side = min(size[-2:]) if size else 224
-    if task == "segment":
-        side = min(size) if size else CROP
-        dense = Dense(short=side, long=LONG * side)
+    if task in SIDES:
+        side = min(size) if size else SIDES[task][0]
         return Preprocessing(
-            size=side, channels=config.in_chans, crop=1.0, interpolation="bilinear", dense=dense
+            size=side,
+            channels=config.in_chans,
+            crop=1.0,
+            interpolation="bilinear",
+            dense=sides_for(task, side),
         )
     if config.rank == 2:
         return Preprocessing(size=side, channels=config.in_chans)
@@ -292,7 +304,9 @@ def _preprocessing(
     stored, usual = opened.preprocessing, preprocessing_for(config, task)
     if stored is None or config.in_chans != stored.channels:
         return usual
-    if (stored.clip is None) != (usual.clip is None) or (stored.dense is None) != (usual.dense is None):
+    if (task != opened.task and not {task, opened.task} <= {"classify", "video"}) or (
+        (stored.clip is None) != (usual.clip is None)
+    ):
         return usual.model_copy(update={"mean": stored.mean, "std": stored.std})  # of another task
     if img_size is None:
         return stored
@@ -331,4 +345,4 @@ def labels_of(count: int | None, names: Sequence[str] | None) -> Labels:
         raise ConfigError(f"num_classes={count}, but {len(names)} classes are named.")
     if not names:
         raise ConfigError(f"num_classes={len(names)}: a classifier needs at least one class.")
-    return Labels.of(names)
+    return labels_named(names)

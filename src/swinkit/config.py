@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
@@ -26,7 +26,7 @@ class Views(Compute):
     scales: tuple[float, ...] = Field(
         default=(1.0,),
         min_length=1,
-        description="Segmentation: sizes at which to answer, times the usual one; mean of all.",
+        description="Segmentation and detection: sizes at which to answer, times the usual one; mean of all.",
     )
     slide: int | None = Field(
         default=None,
@@ -43,16 +43,6 @@ class Views(Compute):
         if min(scales) <= 0:
             raise ValueError("give numbers above 0")
         return scales
-
-    @property
-    def limits(self) -> dict[str, Any]:
-        """What they say to a model whose every answer is a map."""
-        return {"scales": self.scales, "slide": self.slide or 0, "stride": self.stride}
-
-    @property
-    def are_usual(self) -> bool:
-        """Whether nothing is said that only such a model understands."""
-        return self.limits == {"scales": (1.0,), "slide": 0, "stride": None}
 
 
 class PredictConfig(Views):
@@ -79,7 +69,27 @@ class PredictConfig(Views):
     tile: int | None = Field(
         default=None,
         ge=1,
-        description="Segmentation: answer pictures of any size, not resized, by tiles of this side.",
+        description="Segmentation and detection: answer pictures of any size, not resized, by tiles of this "
+        "side.",
+    )
+    score: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Detection: how sure an object must be; by default the model's, 0.05.",
+    )
+    overlap: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Detection: overlap (IoU) from which of two objects of a class the surer stays; 0.5.",
+    )
+    detections: int | None = Field(
+        default=None, ge=1, description="Detection: objects of a picture at most; by default 100."
+    )
+    classes: tuple[str, ...] = Field(default=(), description="Detection: only objects of these classes.")
+    track: bool = Field(
+        default=False, description="Detection: follow the objects of a video; each keeps its number."
     )
 
     @model_validator(mode="after")
@@ -155,13 +165,20 @@ class TrainOptions(Compute, Masks):
     recipe: str | None = Field(
         default=None, description="Published recipe or preset whose options hold where none are given."
     )
-    task: Literal["classify", "segment", "video"] | None = Field(
+    task: Literal["classify", "segment", "detect", "video"] | None = Field(
         default=None, description="What to train for; by default told by the model and the data."
     )
     head: str | None = Field(
-        default=None, description="Segmentation: upernet, ssformer, fcn, pspnet …; by default the model's."
+        default=None,
+        description="Segmentation: upernet, ssformer, fcn …; detection: mask_rcnn, faster_rcnn, "
+        "cascade_mask_rcnn, cascade_rcnn; by default the model's.",
     )
-    channels: int | None = Field(default=None, ge=1, description="Segmentation: width of the head.")
+    channels: int | None = Field(
+        default=None, ge=1, description="Segmentation: width of the head; detection: of the pyramid."
+    )
+    width: int | None = Field(
+        default=None, ge=1, description="Detection: width of the layers that look at regions."
+    )
     auxiliary: int | None = Field(
         default=None, ge=0, description="Segmentation: width of the auxiliary head; 0 for none."
     )
@@ -175,7 +192,8 @@ class TrainOptions(Compute, Masks):
     short: int | None = Field(
         default=None,
         ge=0,
-        description="Segmentation: short side to which pictures are resized; by default img_size; 0: none.",
+        description="Segmentation and detection: short side to which pictures are resized; by default "
+        "img_size; 0: none.",
     )
     out: str | None = Field(default=None, description="Run folder; by default runs/MODEL-N.")
     epochs: int = Field(default=30, ge=1, description="Passes over the training images.")
@@ -237,8 +255,12 @@ class TrainOptions(Compute, Masks):
         description="Share of the peak where warm-up begins; by default a step's.",
     )
     lr_end: float = Field(default=0.01, ge=0, le=1, description="Share of the peak where the run ends.")
-    schedule: Literal["cosine", "linear"] = Field(
+    schedule: Literal["cosine", "linear", "step"] = Field(
         default="cosine", description="How the learning rate falls; linear is mmseg's poly of power 1."
+    )
+    lr_drops: tuple[float, ...] = Field(
+        default=(2 / 3, 11 / 12),
+        description="With schedule step: shares of the run after each of which the rate is a tenth.",
     )
     weight_decay: float = Field(
         default=0.05, ge=0, description="AdamW's; none on norms, bias tables, absolute position, biases."

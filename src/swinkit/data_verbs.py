@@ -17,10 +17,11 @@ from swinkit.printing import say, screen, table
 
 if TYPE_CHECKING:
     from swinkit.data.check_masks import MaskReport
+    from swinkit.data.check_objects import ObjectReport
 
 Options = Parameter(name="*")
 TaskName = Annotated[
-    Literal["classify", "segment", "video"] | None,
+    Literal["classify", "segment", "detect", "video"] | None,
     Parameter(help="What it is for, where the files do not tell."),
 ]
 
@@ -39,8 +40,10 @@ def data_check(
     """Read every picture, mask or clip; 1 where something must be mended before training."""
     from swinkit.api import check_data
     from swinkit.data.check_masks import MaskReport
+    from swinkit.data.check_objects import ObjectReport
     from swinkit.explain.datasheet import draw_data
     from swinkit.explain.masksheet import draw_masks
+    from swinkit.explain.objects import draw_objects
     from swinkit.files import write_text
 
     report = check_data(source, task=task, in_chans=in_chans, clip=clip, masks=masks)
@@ -50,7 +53,9 @@ def data_check(
         (label, name, *(report.counts[split][label] for split in splits))
         for label, name in enumerate(report.data.classes)
     ]
-    if isinstance(report, MaskReport):
+    if isinstance(report, ObjectReport):
+        screen.print(table(("id", "class", *splits), [*rows, *_of_pictures(report)], title="Objects"))
+    elif isinstance(report, MaskReport):
         screen.print(table(("id", "class", *splits, "pixels"), _with_pixels(rows, report), title="Images"))
     else:
         rows.append(("", "all", *(sum(report.counts[split]) for split in splits)))
@@ -70,7 +75,9 @@ def data_check(
         listed = out.with_name(f"{out.stem}-problems.txt")
         write_text(listed, "".join(f"{problem.kind}: {problem.line()}\n" for problem in report.problems))
         say(f"All of them: {listed}")
-    if isinstance(report, MaskReport):
+    if isinstance(report, ObjectReport):
+        draw_objects(report, out)
+    elif isinstance(report, MaskReport):
         draw_masks(report, out)
     else:
         draw_data(report, out)
@@ -92,6 +99,16 @@ def _with_pixels(rows: list[tuple[object, ...]], report: MaskReport) -> list[tup
         *((*row, share) for row, share in zip(rows, shares, strict=False)),
         ("", "ignored", *empty, shares[-1]),
         ("", "all images", *images, ""),
+    ]
+
+
+def _of_pictures(report: ObjectReport) -> list[tuple[object, ...]]:
+    """How many objects there are in all, in how many pictures, and in how many there are none."""
+    pictures = report.pictures.values()
+    return [
+        ("", "all", *map(sum, report.counts.values())),
+        ("", "images", *(count for count, _ in pictures)),
+        ("", "images without objects", *(empty for _, empty in pictures)),
     ]
 
 

@@ -2,52 +2,187 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from PIL import Image
 
 from swinkit.config import PredictConfig
 from swinkit.data.video import open_footage
-from swinkit.errors import ClipError
-from swinkit.explain.annotate import Names
+from swinkit.errors import ClipError, ConfigError
+from swinkit.explain.annotate import OBJECT_COLUMNS, Names
 from swinkit.explain.dense import overlaid
 from swinkit.explain.film import FilmFile
+from swinkit.files import not_writable
 from swinkit.progress import Advance
-from swinkit.results import SegmentationMap, SegmentedVideo
+from swinkit.results import (
+    DetectedVideo,
+    Detections,
+    Result,
+    SegmentationMap,
+    SegmentedVideo,
+    import_supervision,
+)
 from swinkit.tasks.base import Task
 
+RATE = 25.0  # frames a second where a video does not say it
 
-def segment_frames(
+
+class Summary(Protocol):
+    """What sums up the answers for the frames of a video; a context manager."""
+
+    def add(self, image: Image.Image, result: Result, time: float) -> Image.Image:
+        """Count a frame in; the frame with its answer."""
+
+    def result(self, path: Path, size: tuple[int, int], frames: int) -> Result:
+        """The answer for the video."""
+
+    def __enter__(self) -> Self:
+        """Open."""
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+
+
+def answer_frames(
     task: Task,
     path: Path,
     config: PredictConfig,
     names: Names | None,
     *,
     advance: Advance = lambda *, completed, total: None,
-) -> SegmentedVideo:
-    """The mean share of each class over all frames; with `names` a film with the classes over the frames.
+) -> Result:
+    """A video's answer from those of all its frames; with `names` a film of these, and a table of objects.
 
     Damaged frames are taken as far as they can be shown. ClipError for a file that cannot be read.
     """
-    shares: Counter[str] = Counter()
     count = 0
     with ExitStack() as opened:
         footage = opened.enter_context(open_footage(path))
+        rate = footage.rate or RATE
         film: FilmFile | None = None
+        table: Path | None = None
         if names is not None:
-            (place,) = names.free(path, ".mp4")
-            film = opened.enter_context(FilmFile(place, footage.rate or 25.0))
+            place, *tables = names.free(path, ".mp4", *([".csv"] if task.name == "detect" else []))
+            table = next(iter(tables), None)
+            film = opened.enter_context(FilmFile(place, rate))
+        summary: Summary
+        if task.name == "segment":
+            summary = opened.enter_context(Shares(task.classes))
+        else:
+            summary = opened.enter_context(Sightings(config, rate, table))
         for image in footage.every(strict=False):
             (result,) = task.answer(task.preprocess([image]), flip=config.flip)
-            assert isinstance(result, SegmentationMap)
-            pixels = result.labels.size
-            shares.update({name: area / pixels for name, area in result.areas.items()})
+            shown = summary.add(image, result, count / rate)
             if film is not None:
-                film.add(overlaid(image, result.labels, result.colours))
+                film.add(shown)
             count += 1
             advance(completed=count, total=max(count, footage.ticks))
         size = footage.size
     if not count:
         raise ClipError(f"{path} holds no frame that can be decoded; remove or replace it.")
-    mean = {name: share / count for name, share in shares.most_common()}
-    return SegmentedVideo(str(path), size, count, task.classes, mean)
+    return summary.result(path, size, count)
+
+
+class Shares:
+    """The mean share of the pixels that each class has."""
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        self.classes = classes
+        self.shares: Counter[str] = Counter()
+
+    def add(self, image: Image.Image, result: Result, time: float) -> Image.Image:
+        """As `Summary`."""
+        assert isinstance(result, SegmentationMap)
+        pixels = result.labels.size
+        self.shares.update({name: area / pixels for name, area in result.areas.items()})
+        return overlaid(image, result.labels, result.colours)
+
+    def result(self, path: Path, size: tuple[int, int], frames: int) -> SegmentedVideo:
+        """As `Summary`."""
+        mean = {name: share / frames for name, share in self.shares.most_common()}
+        return SegmentedVideo(str(path), size, frames, self.classes, mean)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class Sightings:
+    """In how many frames each class is seen, and how many objects of it; a table of all as it runs."""
+
+    def __init__(self, config: PredictConfig, rate: float, table: Path | None) -> None:
+        self.config, self.place = config, table
+        self.tracker = make_tracker(rate) if config.track else None
+        self.frames: Counter[str] = Counter()
+        self.objects: Counter[str] = Counter()
+        self.tracks: dict[str, set[int]] = {}
+        self.number = 0
+        self._file: Any = None
+
+    def add(self, image: Image.Image, result: Result, time: float) -> Image.Image:
+        """As `Summary`."""
+        assert isinstance(result, Detections)
+        found = result if self.tracker is None else tracked(result, self.tracker)
+        self.frames.update(set(found.names))
+        self.objects.update(found.names)
+        for i, name in enumerate(found.names):
+            track = -1 if found.tracks is None else int(found.tracks[i])
+            if track >= 0:
+                self.tracks.setdefault(name, set()).add(track)
+            if self._file is not None:
+                row = (name, f"{found.scores[i]:.6f}", *(f"{side:.2f}" for side in found.boxes[i]))
+                self._writer.writerow((self.number, f"{time:.3f}", "" if track < 0 else track, *row))
+        self.number += 1
+        return found.draw(image, self.config.score)
+
+    def result(self, path: Path, size: tuple[int, int], frames: int) -> DetectedVideo:
+        """As `Summary`."""
+        tracks = {name: len(own) for name, own in self.tracks.items()} if self.tracker is not None else None
+        return DetectedVideo(
+            str(path), size, frames, dict(self.frames.most_common()), dict(self.objects), tracks
+        )
+
+    def __enter__(self) -> Self:
+        if self.place is not None:
+            try:
+                self._file = self.place.open("w", encoding="utf-8", newline="")
+            except OSError as error:
+                raise not_writable(self.place, error) from error
+            self._writer = csv.writer(self._file, lineterminator="\n")
+            self._writer.writerow(("frame", "time", "track", *OBJECT_COLUMNS))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def make_tracker(rate: float) -> Any:
+    """ByteTrack (Zhang et al. 2022); ConfigError where its library is not installed."""
+    try:
+        import_supervision()
+        from trackers import ByteTrackTracker
+    except ImportError as error:
+        raise ConfigError("track needs a library more: `pip install swinkit[track]`.") from error
+    return ByteTrackTracker(frame_rate=rate)
+
+
+def tracked(found: Detections, tracker: Any) -> Detections:
+    """The objects of the next frame with their numbers; those that are not followed have -1."""
+    supervision = import_supervision()
+    given = supervision.Detections(
+        xyxy=found.boxes.reshape(-1, 4), confidence=found.scores, class_id=found.labels
+    )
+    given.data["place"] = np.arange(len(found))
+    answer = tracker.update(given)
+    tracks = np.full(len(found), -1, np.int64)
+    if len(answer):
+        tracks[answer.data["place"].astype(int)] = answer.tracker_id
+    return found.with_tracks(tracks)

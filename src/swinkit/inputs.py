@@ -122,7 +122,14 @@ class Augmentation(Settings):
         default=0.75, gt=0, le=1, description="With masks: share of a crop that no class shall reach."
     )
     distortion: bool = Field(
-        default=True, description="With masks: vary brightness, contrast, saturation and hue."
+        default=True, description="With masks or boxes: vary brightness, contrast, saturation and hue."
+    )
+    resizing: Literal["published", "jitter", "none"] = Field(
+        default="published",
+        description="With boxes: short sides and crops as published; large-scale jitter; or as in tests.",
+    )
+    copy_paste: float = Field(
+        default=0.0, ge=0, le=1, description="With boxes: chance that objects of another picture are added."
     )
 
     @field_validator("randaugment")

@@ -15,12 +15,20 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Labels:
-    """Names and colours by id (0..K−1); a name that stands twice raises ConfigError."""
+    """Names and colours by id (0..K−1); a name that stands twice raises ConfigError.
+
+    `categories` are the ids of the data set, where it has its own (COCO's have gaps), in the same order.
+    """
 
     names: tuple[str, ...]
     colours: tuple[Colour, ...]
+    categories: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.categories:
+            object.__setattr__(self, "categories", tuple(range(len(self.names))))
+        if len(set(self.categories)) != len(self.names):
+            raise ConfigError(f"{len(self.names)} classes need as many category ids, each its own.")
         for name, count in Counter(self.names).most_common(1):
             if count > 1:
                 raise ConfigError(f"The class name {name!r} stands twice: give each class its own name.")
@@ -29,20 +37,28 @@ class Labels:
         return len(self.names)
 
     @classmethod
-    def of(cls, names: Iterable[str]) -> Labels:
+    def of(cls, names: Iterable[str], categories: Iterable[int] = ()) -> Labels:
         """Give each name a colour: hues a golden angle apart, so that neighbours differ."""
         listed = tuple(names)
         hues = [(i * 0.61803398875) % 1.0 for i in range(len(listed))]
         colours = [colorsys.hsv_to_rgb(hue, 0.65, 0.9) for hue in hues]
-        return cls(listed, tuple((round(r * 255), round(g * 255), round(b * 255)) for r, g, b in colours))
+        shown = tuple((round(r * 255), round(g * 255), round(b * 255)) for r, g, b in colours)
+        return cls(listed, shown, tuple(categories))
 
     def to_list(self) -> list[dict[str, Any]]:
-        """Rows of id, name and colour; `from_list` undoes it."""
-        rows = zip(self.names, self.colours, strict=True)
-        return [{"id": i, "name": name, "colour": list(colour)} for i, (name, colour) in enumerate(rows)]
+        """Rows of id, name, colour, and the data set's id where it is another; `from_list` undoes it."""
+        rows = zip(self.names, self.colours, self.categories, strict=True)
+        return [
+            {"id": i, "name": name, "colour": list(colour)} | ({} if own == i else {"category": own})
+            for i, (name, colour, own) in enumerate(rows)
+        ]
 
     @classmethod
     def from_list(cls, rows: list[dict[str, Any]]) -> Labels:
         """Read `to_list`'s form."""
         ordered = sorted(rows, key=lambda row: row["id"])
-        return cls(tuple(row["name"] for row in ordered), tuple(tuple(row["colour"]) for row in ordered))
+        return cls(
+            tuple(row["name"] for row in ordered),
+            tuple(tuple(row["colour"]) for row in ordered),
+            tuple(row.get("category", row["id"]) for row in ordered),
+        )

@@ -12,7 +12,6 @@ from swinkit.assembly import (
     backbone_of,
     labels_of,
     model_of,
-    only_a_backbone,
     options_of,
     preprocessing_for,
     retarget,
@@ -21,13 +20,11 @@ from swinkit.assembly import (
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.core.windows import Fit
-from swinkit.errors import ConfigError, WeightsError, nearest
+from swinkit.errors import ConfigError, nearest
 from swinkit.sources import open_named
 from swinkit.tasks.base import Task
 from swinkit.variants import VARIANTS, find_variant
 from swinkit.weights.catalog import CATALOG
-
-OTHER_TASKS = {"detect": "a detector"}
 
 
 def create(
@@ -97,9 +94,6 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
     what is missing starts fresh, and the report says so. Raises ConfigError for settings that cannot be.
     """
     task = known_task(task)
-    published = CATALOG.get(str(path))
-    if task is None and published is not None and published.task not in TASKS:
-        raise WeightsError(only_a_backbone(str(path), OTHER_TASKS[published.task]))  # before it is fetched
     wanted = {"in_chans": in_chans, "window": window, "fit": fit}
     settings |= {key: value for key, value in wanted.items() if value is not None}
     return model_of(
@@ -119,6 +113,14 @@ def task_of(model: str) -> str:
     if model in VARIANTS:
         return VARIANTS[model].task
     return CATALOG[model].task if model in CATALOG else open_named(model).task
+
+
+def option_of(model: str, name: str) -> Any:
+    """An option of the task of a variant or of weights, without building it; None where it has none."""
+    if model in VARIANTS:
+        return VARIANTS[model].options.get(name)
+    weights = CATALOG.get(model)
+    return VARIANTS[weights.variant].options.get(name) if weights else open_named(model).settings.get(name)
 
 
 def backbone(

@@ -10,34 +10,35 @@ from pathlib import Path
 from swinkit.config import PredictConfig, Views
 from swinkit.data.batching import in_order
 from swinkit.data.finding import is_image, is_video
-from swinkit.data.media import CLIPS, FRAMES, Medium
-from swinkit.errors import ConfigError, InputError
+from swinkit.data.media import FRAMES, Medium
+from swinkit.errors import InputError
 from swinkit.explain.annotate import Names, annotate
-from swinkit.frames import segment_frames
+from swinkit.frames import answer_frames
 from swinkit.hardware import pick_batch_size, pick_workers
+from swinkit.object_tiles import detect_tiles
+from swinkit.options import check_owners
 from swinkit.progress import row
 from swinkit.results import Failure, Result
 from swinkit.streaming import stream_video
 from swinkit.tasks.base import Task
+from swinkit.tasks.detect import Detector
 from swinkit.tiles import segment_tiles
 
 Answer = Callable[..., Result]
+LIMITS = {
+    **{name: name for name in ("topk", "clips", "detections", "classes")},
+    **{"score": "score_threshold", "overlap": "nms_threshold"},
+}
+"""Options that limit what a model gives back, and what it calls them."""
 
 
 def set_up(task: Task, config: PredictConfig) -> Medium:
     """Give a model what the options say; what its inputs are. ConfigError for options that are not for it."""
-    if config.stream and task.medium is not CLIPS:
-        raise ConfigError("stream is for videos, and the model takes images.")
-    if config.tile is not None and not task.ragged:
-        raise ConfigError("tile is for segmentation, and the model answers with classes.")
+    check_owners(config, task.name)
     task.set_views(config if config.tile is None else Views())
-    chosen = {"topk", "clips"} & config.model_fields_set
-    if chosen and task.ragged:
-        raise ConfigError(
-            f"{' and '.join(sorted(chosen))}: for classifiers, and the model answers every pixel."
-        )
-    if chosen:
-        task.set_test_limits(**config.model_dump(include=chosen))
+    limits = {LIMITS[name]: getattr(config, name) for name in LIMITS if name in config.model_fields_set}
+    if limits:
+        task.set_test_limits(**limits)
     return FRAMES if task.films else task.medium
 
 
@@ -58,8 +59,10 @@ def _by_parts(task: Task, config: PredictConfig, path: Path) -> Answer | None:
     if config.stream:
         return stream_video
     if task.films and is_video(path) and not is_image(path):
-        return segment_frames
-    return segment_tiles if config.tile is not None else None
+        return answer_frames
+    if config.tile is None:
+        return None
+    return detect_tiles if isinstance(task, Detector) else segment_tiles
 
 
 def _alone(answer: Answer, task: Task, path: Path, config: PredictConfig, names: Names | None) -> Result:
@@ -85,5 +88,5 @@ def _in_batches(
         for path in islice(remaining, len(batch) + len(batch.unreadable)):
             result = answers.get(str(path)) or Failure(str(path), next(errors))
             if names is not None:
-                annotate(result, names, task.medium, config.save)
+                annotate(result, names, task.medium, config)
             yield result

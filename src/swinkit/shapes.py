@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -9,13 +10,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ring = list[tuple[float, float]]  # closed: the last point is the first
+RLE = dict[str, Any]  # COCO's compressed run lengths: `size` (height, width), `counts` as text
 
 
-def coco_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
+def coco_rle(mask: NDArray[np.bool_]) -> RLE:
     """COCO's compressed run lengths of a mask (H, W): `size` and `counts`, plain for JSON."""
     from faster_coco_eval.core.mask import encode
 
-    packed = encode(np.asfortranarray(mask, dtype=np.uint8))
+    return _plain(encode(np.asfortranarray(mask, dtype=np.uint8)))
+
+
+def rle_of_part(part: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> RLE:
+    """Run lengths of a mask of (height, width) of which only a part (h, w) is not empty.
+
+    `corner` is the (row, column) where the part begins. The whole mask is never held.
+    """
+    from faster_coco_eval.core.mask import frPyObjects
+
+    height, width = size
+    steps = np.diff(np.pad(part.T.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    places = [np.nonzero(steps == sign) for sign in (1, -1)]
+    starts, ends = ((columns + corner[1]) * height + rows + corner[0] for columns, rows in places)
+    if len(starts):  # a run that fills a column of the picture goes on in the next one
+        apart = starts[1:] != ends[:-1]
+        starts, ends = starts[np.append(True, apart)], ends[np.append(apart, True)]
+    edges = np.stack([starts, ends], 1).ravel()
+    counts = np.diff(np.concatenate([[0], edges, [height * width]])).tolist()
+    counts = counts if counts[-1] else counts[:-1]  # nothing comes after the last run
+    return _plain(frPyObjects({"size": [height, width], "counts": counts}, height, width))
+
+
+def as_rle(shape: Sequence[Sequence[float]] | RLE, size: tuple[int, int]) -> RLE:
+    """Compressed run lengths, in a picture of (height, width), of polygons x, y, x, y … or of other ones."""
+    from faster_coco_eval.core.mask import frPyObjects, merge
+
+    if not isinstance(shape, dict):
+        return _plain(merge(frPyObjects([list(ring) for ring in shape], *size)))
+    return _plain(frPyObjects(shape, *shape["size"])) if isinstance(shape["counts"], list) else shape
+
+
+def union(rles: Sequence[RLE]) -> RLE:
+    """The run lengths of all pixels that any of some masks of one picture has."""
+    from faster_coco_eval.core.mask import merge
+
+    return rles[0] if len(rles) == 1 else _plain(merge(list(rles)))
+
+
+def mask_of(rle: RLE) -> NDArray[np.bool_]:
+    """The mask (H, W) of COCO's run lengths, compressed or not."""
+    from faster_coco_eval.core.mask import decode
+
+    found: NDArray[np.bool_] = decode(as_rle(rle, rle["size"])).astype(bool)
+    return found
+
+
+def uncompressed(counts: str) -> list[int]:
+    """The runs that COCO's text stands for; checked by nobody, so that a negative one may be among them.
+
+    Six bits a letter, of which one says that more follow; from the third on what a run is more than the one
+    before the last.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for letter in counts.encode("utf-8"):
+        bits = letter - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    return runs
+
+
+def _plain(packed: dict[str, Any]) -> RLE:
     return {"size": [int(side) for side in packed["size"]], "counts": packed["counts"].decode("ascii")}
 
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from swinkit.data.names import class_names
+from swinkit.data.names import class_names, labels_named
 from swinkit.errors import ConfigError, WeightsError, nearest
-from swinkit.labels import Labels
 from swinkit.variants import VARIANTS
 from swinkit.weights.catalog import CATALOG
 from swinkit.weights.containers import holds_checkpoint
@@ -64,6 +63,6 @@ def open_named(name: str | Path, *, window: Any = None, img_size: Any = None) ->
     if published.labels is not None and labels is not None and numbered:
         names = class_names(published.labels)
         if len(names) == len(labels):
-            labels, numbered = Labels.of(names), False
+            labels, numbered = labels_named(names), False
     lineage = ({"published": str(name), "url": published.url}, *opened.lineage)
     return replace(opened, labels=labels, numbered=numbered, licence=published.licence, lineage=lineage)

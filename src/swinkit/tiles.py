@@ -23,7 +23,7 @@ from swinkit.explain.canvas import MADE_BY
 from swinkit.files import not_writable, unfinished
 from swinkit.progress import Advance
 from swinkit.results import SegmentationMap
-from swinkit.tasks.base import Task
+from swinkit.tasks.segment import Segmenter
 from swinkit.tasks.sliding import WINDOW_STEP, Blend
 
 ROOM = 2**27  # probabilities held at once, 0.5 GB
@@ -32,7 +32,7 @@ LARGE = 2**26  # pixels from which the map is held in a file
 
 
 def segment_tiles(
-    task: Task,
+    task: Segmenter,
     path: Path,
     config: PredictConfig,
     names: Names | None,
@@ -58,7 +58,7 @@ def segment_tiles(
         answer = _answers(task.eval(), regions, config, partial(advance, total=blend.tiles))
         for rows, columns, part in blend.answers(answer):
             ids[rows, columns] = part.numpy()
-        seen = None if names is None else _seen(regions)
+        seen = None if names is None else seen_by_people(regions)
     result = SegmentationMap(str(path), ids, task.classes, task.labels.colours)
     if names is not None and seen is not None:
         write_map(result, names, config.save, seen, index=place)
@@ -80,7 +80,7 @@ def _growing(place: Path, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
 
 
 def _answers(
-    task: Task, regions: Regions, config: PredictConfig, advance: Callable[..., object]
+    task: Segmenter, regions: Regions, config: PredictConfig, advance: Callable[..., object]
 ) -> Callable[[list[tuple[slice, slice]]], Iterator[Tensor]]:
     """What answers tiles, some at a time."""
     done = count(1)
@@ -103,7 +103,7 @@ def _answers(
     return answer
 
 
-def _seen(regions: Regions) -> Image.Image:
+def seen_by_people(regions: Regions) -> Image.Image:
     """The picture for people: of a large one every so many pixels."""
     height, width = regions.size
     factor = max(1, -(-max(height, width) // SEEN))

@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from swinkit.assembly import LONG
+from swinkit.assembly import sides_for
 from swinkit.config import EvaluateConfig, TrainConfig
 from swinkit.data.batching import check_headers
 from swinkit.data.dataset import Data, open_data, save_splits
 from swinkit.data.media import CLIPS
-from swinkit.data.pairs import MaskData
+from swinkit.data.object_opening import holds_objects
+from swinkit.data.objects import ObjectData
+from swinkit.data.pairs import MaskData, holds_masks
 from swinkit.data.samples import ClassData, Samples
 from swinkit.engine.evaluate import evaluate_split
 from swinkit.engine.faults import listed, too_many
@@ -25,20 +27,14 @@ from swinkit.engine.train import Plan, devices_of, fit, prepare
 from swinkit.errors import ConfigError, DataError
 from swinkit.files import remove_unfinished, write_text
 from swinkit.hardware import pick_device
-from swinkit.inputs import Augmentation, Preprocessing
-from swinkit.models import create, load, task_of
+from swinkit.inputs import Preprocessing
+from swinkit.models import create, load, option_of, task_of
+from swinkit.options import check_owners
 from swinkit.progress import console, print_notes, remark, show_changes
-from swinkit.settings import Settings
 from swinkit.tasks.base import Task
 from swinkit.tasks.segment import Segmenter
 from swinkit.variants import VARIANTS
 
-# options, and those of augmentation, that only one kind of task knows
-FOR_MASKS = ("loss", "average", "short", "resize", "largest_class", "distortion")
-FOR_CLASSES = (
-    *("sampling", "shift", "crop_scale", "crop_ratio", "randaugment", "color_jitter", "erasing", "mixup"),
-    *("cutmix", "mix_prob", "switch_prob", "label_smoothing"),
-)
 HEADERS_READ = 200_000  # of a part; beyond, that would take longer than it saves
 
 
@@ -138,7 +134,7 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
     )
     if "model" not in config.model_fields_set and opened.medium is CLIPS:
         config = config.model_copy(update={"model": "swin3d_t"})
-    _check_options(config, segment=isinstance(opened, MaskData))
+    check_owners(config, opened.task, "the data are")
     if isinstance(opened, MaskData) and len(opened.classes) < 2:
         raise DataError(f"{opened.root} has only the class {opened.classes[0]!r}, but 2 are needed.")
     data = _readable(opened)
@@ -148,10 +144,17 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
 
 
 def _wanted_task(config: TrainConfig) -> str | None:
-    """The task that is stated, or that the model is for; None: that of the data, as classifiers learn any."""
+    """The task that is stated, or that the model is for where the data are; None: that of the data.
+
+    A classifier's weights learn any, and those of a segmentation model or a detector what the data hold.
+    """
     if config.task is None and "model" in config.model_fields_set:
         own = task_of(config.model)
-        return None if own == "classify" else own
+        other = {"segment": holds_objects, "detect": holds_masks}.get(own)
+        fits = {"segment": holds_masks, "detect": holds_objects}.get(own)
+        if own == "classify" or (fits and other and not fits(config.data) and other(config.data)):
+            return None
+        return own
     return config.task
 
 
@@ -193,10 +196,13 @@ def _final_figures(best: Task, data: Data, config: TrainConfig, folder: RunFolde
 def start_model(config: TrainConfig, data: Data) -> Task:
     """The model that training starts from: a variant with random weights, or a file.
 
-    For clips, weights of an image model are inflated; for masks, a classifier's get a dense head.
+    For clips, weights of an image model are inflated; for masks and boxes, a classifier's get other heads.
     """
-    given = _given(config, "img_size", "window", "in_chans", "drop_path", "head", "channels", "auxiliary")
-    task = "segment" if isinstance(data, MaskData) else "video" if data.medium is CLIPS else None
+    settings = ("img_size", "window", "in_chans", "drop_path", "head", "channels", "auxiliary", "width")
+    given = _given(config, *settings)
+    task = None if data.task == "classify" else data.task
+    if isinstance(data, ObjectData):
+        given |= _detector_head(config, data)
     if config.model in VARIANTS:
         if task == "video" and VARIANTS[config.model].task != task:
             raise ConfigError(
@@ -206,11 +212,11 @@ def start_model(config: TrainConfig, data: Data) -> Task:
         given = {"drop_path": 0.1, **given}
         model = create(config.model, classes=data.classes, task=task, multi_label=data.multi, **given)
     else:
-        several = None if task == "segment" else data.multi
+        several = data.multi if isinstance(data, ClassData) else None
         model = load(config.model, task=task, classes=data.classes, multi_label=several, **given)
-    model.preprocessing = _preprocessing(config, model.preprocessing)
-    if isinstance(data, MaskData):
-        model.labels = data.labels  # with their colours
+    model.preprocessing = _preprocessing(config, model.preprocessing, model.name)
+    if not isinstance(data, ClassData):
+        model.labels = data.labels  # with their colours and ids
     if isinstance(model, Segmenter):
         model.losses, model.average = config.loss, config.average
     if config.class_weights == "balanced":
@@ -218,26 +224,26 @@ def start_model(config: TrainConfig, data: Data) -> Task:
     return model
 
 
-def _check_options(config: TrainConfig, *, segment: bool) -> None:
-    """Refuse options that mean nothing to the task: for classes with masks, and the other way round."""
-    pairs: list[tuple[str, Settings, type[Settings]]] = [
-        ("", config, TrainConfig),
-        ("augmentation.", config.augmentation, Augmentation),
-    ]
-    given = [
-        f"{group}{name}"
-        for group, values, kind in pairs
-        for name, field in kind.model_fields.items()
-        if name in (FOR_CLASSES if segment else FOR_MASKS) and getattr(values, name) != field.default
-    ]
-    if given:
-        what = (
-            "classifiers, and the data have masks" if segment else "segmentation, and the data have no masks"
+def _detector_head(config: TrainConfig, data: ObjectData) -> dict[str, str]:
+    """The kind of R-CNN where the model is no detector: with masks where the data have shapes.
+
+    ConfigError for one that learns masks from data without them.
+    """
+    own = task_of(config.model) == "detect"
+    if config.head is None and not own:
+        return {"head": "mask_rcnn" if data.has_shapes else "faster_rcnn"}
+    head = config.head or str(option_of(config.model, "head"))
+    if "mask" in head and not data.has_shapes:
+        bare = head.replace("mask_rcnn", "rcnn" if head.startswith("cascade") else "faster_rcnn")
+        raise ConfigError(
+            f"{data.root} has objects without shapes, and {head} learns masks: say head={bare}, for boxes."
         )
-        raise ConfigError(f"{' and '.join(given)}: for {what}.")
+    if config.augmentation.copy_paste and not data.has_shapes:
+        raise ConfigError(f"copy_paste needs the objects' shapes, and {data.root} has objects without.")
+    return {}
 
 
-def _preprocessing(config: TrainConfig, usual: Preprocessing) -> Preprocessing:
+def _preprocessing(config: TrainConfig, usual: Preprocessing, task: str) -> Preprocessing:
     """The model's own, with what the settings say; ConfigError where they are for videos and it is not."""
     clip = _given(config, "frames", "stride", "fps")
     if config.frame_sampling is not None:
@@ -250,7 +256,7 @@ def _preprocessing(config: TrainConfig, usual: Preprocessing) -> Preprocessing:
     if usual.clip is not None:
         values["clip"] |= clip
     if usual.dense is not None and config.short is not None:
-        values["dense"] = {"short": config.short, "long": LONG * config.short} if config.short else {}
+        values["dense"] = sides_for(task, config.short).model_dump() if config.short else {}
     return Preprocessing.checked(values)
 
 
@@ -267,7 +273,8 @@ def _readable(data: Data) -> Data:
     """
     if "train" not in data.splits:
         have = ", ".join(data.splits)
-        what = "pictures and masks" if isinstance(data, MaskData) else "class folders"
+        kinds = {"segment": "pictures and masks", "detect": "pictures and boxes"}
+        what = kinds.get(data.task, "class folders")
         raise DataError(f"{data.root} has no part train, only {have}: add a folder train of {what}.")
     splits: dict[str, Any] = {}
     notes = list(data.notes)

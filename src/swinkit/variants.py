@@ -9,13 +9,15 @@ from typing import Any
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, nearest
 
+SCENE = (800, 1280)  # pixels for which detectors' costs are published
+
 
 @dataclass(frozen=True)
 class Variant:
     """One architecture: the settings of its SwinConfig, and what it costs.
 
-    `macs` are multiply-adds by `torch.utils.flop_counter` (FLOPs / 2), head included. `options` are the
-    task's own.
+    `macs` are multiply-adds by `torch.utils.flop_counter` (FLOPs / 2), head included; a detector's for
+    800 × 1280 pixels, 1000 regions and 100 masks. `options` are the task's own.
     """
 
     task: str
@@ -24,6 +26,11 @@ class Variant:
     params: int
     macs: int
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def counted_at(self) -> tuple[int, ...]:
+        """Pixels (and frames) of the input that `macs` is for."""
+        return SCENE if self.task == "detect" else self.config().input_size or ()
 
     def config(self, **overrides: Any) -> SwinConfig:
         """The SwinConfig, with some settings replaced."""
@@ -43,12 +50,51 @@ _L = {"embed_dim": 192, "depths": (2, 2, 18, 2), "num_heads": (6, 12, 24, 48)}
 
 _224 = {"img_size": 224, "window": 7, "patch": 4, "fit": "pad"}
 _384 = {"img_size": 384, "window": 12, "patch": 4, "fit": "pad"}
+_ANY = {"img_size": None, "window": 7, "patch": 4, "fit": "pad_shift"}
 _512 = {"img_size": 512, "window": 7, "patch": 4, "fit": "pad_shift"}
 _CLIP = {"img_size": (32, 224, 224), "window": (8, 7, 7), "patch": (2, 4, 4), "fit": "clamp"}
 
 _NANO = {"embed_dim": 48, "depths": (2, 4, 2), "num_heads": (3, 6, 12), "init_std": None}
 _NANO4 = {"embed_dim": 48, "depths": (2, 2, 4, 2), "num_heads": (3, 6, 12, 24), "init_std": None}
 _PICO = {"embed_dim": 32, "depths": (2, 4), "num_heads": (2, 4), "init_std": None}
+
+_COSTS = {
+    "mask_rcnn": {
+        "t": (47_794_602, 265_630_941_184),
+        "s": (69_112_506, 356_426_973_184),
+        "b": (107_141_800, 499_183_428_608),
+        "l": (215_640_708, 904_638_008_320),
+    },
+    "cascade_mask_rcnn": {
+        "t": (85_629_804, 743_881_949_184),
+        "s": (106_947_708, 834_677_981_184),
+        "b": (144_977_002, 977_434_436_608),
+        "l": (253_475_910, 1_382_889_016_320),
+    },
+    "faster_rcnn": {
+        "t": (45_151_322, 212_645_085_184),
+        "s": (66_469_226, 303_441_117_184),
+        "b": (104_498_520, 446_197_572_608),
+        "l": (212_997_428, 851_652_152_320),
+    },
+    "cascade_rcnn": {
+        "t": (77_699_964, 584_924_381_184),
+        "s": (99_017_868, 675_720_413_184),
+        "b": (137_047_162, 818_476_868_608),
+        "l": (245_546_070, 1_223_931_448_320),
+    },
+}
+
+
+def _detectors() -> dict[str, Variant]:
+    """Each kind of R-CNN on each size of Swin."""
+    sizes = {"t": _T, "s": _S, "b": _B, "l": _L}
+    return {
+        f"{head}_swin_{letter}": Variant("detect", {**sizes[letter], **_ANY}, 80, *costs, {"head": head})
+        for head, each in _COSTS.items()
+        for letter, costs in each.items()
+    }
+
 
 VARIANTS: dict[str, Variant] = {
     "swin_t": Variant("classify", {**_T, **_224}, 1000, 28_288_354, 4_490_566_656),
@@ -81,6 +127,7 @@ VARIANTS: dict[str, Variant] = {
     "ssformer_swin_b": Variant(
         "segment", {**_B, **_512}, 150, 87_539_790, 91_289_631_232, {"head": "ssformer"}
     ),
+    **_detectors(),
     # our own, for small pictures and short clips on CPUs; no published weights
     "swin_nano": Variant(
         "classify",
@@ -100,6 +147,20 @@ VARIANTS: dict[str, Variant] = {
         3_192_004_608,
         {"head": "upernet", "channels": 96, "auxiliary": 0},
     ),
+    **{
+        f"{head}_swin_nano": Variant(
+            "detect",
+            {**_NANO4, "img_size": 320, "window": 8, "patch": 4, "fit": "pad_shift"},
+            3,
+            params,
+            macs,
+            {"head": head, "channels": 96, "width": 256},
+        )
+        for head, params, macs in (
+            ("faster_rcnn", 7_788_449, 37_055_607_680),
+            ("mask_rcnn", 8_157_860, 44_303_530_880),
+        )
+    },
     "swin3d_pico": Variant(
         "video",
         {**_PICO, "img_size": (16, 112, 112), "window": (4, 7, 7), "patch": (2, 4, 4), "fit": "clamp"},

@@ -121,7 +121,7 @@ def models(
         (
             name,
             variant.task,
-            "×".join(map(str, variant.config().input_size or ())),
+            "×".join(map(str, variant.counted_at)),
             "×".join(map(str, variant.config().windows[0])),
             *_short(variant.params, variant.macs),
         )
@@ -151,7 +151,6 @@ def models(
             screen.print(table(head, shown, title=title))
     if not found:
         raise ConfigError(f"No model fits {' '.join(words or ())!r}: `swin models` without words lists all.")
-    say("Parameters and MACs of published detectors are those of their backbone.")
 
 
 def convert(

@@ -172,7 +172,7 @@ def test_the_script_makes_every_figure_of_the_page(tmp_path: Path) -> None:
 def row(name: str, variant: Variant) -> str:
     of = variant.config()
     sides = "×".join(map(str, of.windows[0]))
-    size = "×".join(map(str, of.input_size or ()))
+    size = "×".join(map(str, variant.counted_at))
     blocks, heads = (", ".join(map(str, numbers)) for numbers in (of.depths, of.num_heads))
     cost = f"{variant.params / 1e6:.1f} | {f'{variant.macs / 1e9:#.3g}'.rstrip('.')}"
     return f"| `{name}` | {of.embed_dim} | {blocks} | {heads} | {sides} | {size} | {cost} |"

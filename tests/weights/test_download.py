@@ -245,16 +245,6 @@ def test_load_by_name(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path:
         find_file("tinny.coco")
 
 
-def test_a_task_that_is_unknown_is_refused_before_the_download(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    named = replace(entry(server), task="detect")
-    monkeypatch.setitem(catalog.CATALOG, "tiny.coco", named)
-    with pytest.raises(WeightsError, match=r"tiny\.coco is a detector .*swinkit\.backbone"):
-        swinkit.load("tiny.coco")
-    assert server.asked == []
-
-
 def test_the_catalogue_is_sound() -> None:
     files = [published.file for published in CATALOG.values()]
     assert len(set(files)) == len(files)

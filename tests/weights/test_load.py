@@ -536,7 +536,7 @@ def test_meta_tensors_hold_nothing(tmp_path: Path) -> None:
         ({"num_classes": 2.5}, "num_classes=2.5"),
         ({"classes": 5}, "classes=5: give a list of names"),
         ({"task": []}, r"task=\[\] is unknown"),
-        ({"task": "detect"}, "task='detect' is unknown"),
+        ({"task": "detection"}, "task='detection' is unknown to this swinkit: did you mean 'detect'"),
         ({"drop_path": "a"}, "drop_path='a': give a number"),
         ({"qk_scale": "x"}, "qk_scale='x': give a number"),
         ({"qkv_bias": 1}, "qkv_bias=1: give True or False"),

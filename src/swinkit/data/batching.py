@@ -25,49 +25,77 @@ from swinkit.data.transforms import ImageTransform
 from swinkit.errors import InputError, RunError
 from swinkit.inputs import Preprocessing
 
+Size = tuple[int, int]  # height, width
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What is to be found in a picture: boxes (N, 4) in its pixels, labels (N,), masks (N, H, W) or None."""
+
+    boxes: Tensor
+    labels: Tensor
+    masks: Tensor | None
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Objects:
+        """With all tensors changed alike."""
+        masks = None if self.masks is None else change(self.masks)
+        return Objects(change(self.boxes), change(self.labels), masks)
+
 
 @dataclass(frozen=True)
 class Batch:
     """Images or clips as a model takes them, with what is needed to name and judge the answers.
 
     `images` (B, C, H, W), clips (B, C, T, H, W), with several views of each (B, V, …); `targets` (B,) int64,
-    (B, classes) of 1 and 0 where several may hold, (B, H, W) of masks, or None; `sizes` the original (height,
-    width) in pixels, `paths` the files. `unreadable` holds one sentence for each file that was dropped from
-    this batch. `others` are the images at other sizes, where they are to be answered so too.
+    (B, classes) of 1 and 0 where several may hold, (B, H, W) of masks, the objects of each, or None; `sizes`
+    the original (height, width) in pixels, `paths` the files. `unreadable` holds one sentence for each file
+    that was dropped from this batch. `others` are the images at other sizes, where they are to be answered
+    so too. `valid` has for `images`, and then for each of `others`, the (height, width) of each picture: the
+    rest is padding. `records` are what the data say of each, where a metric wants all of it.
     """
 
     images: Tensor
-    targets: Tensor | None
-    sizes: tuple[tuple[int, int], ...]
+    targets: Tensor | tuple[Objects, ...] | None
+    sizes: tuple[Size, ...]
     paths: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
     others: tuple[Tensor, ...] = ()
+    valid: tuple[tuple[Size, ...], ...] = ()
+    records: tuple[Any, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """Give this batch with its tensors on a device."""
-        targets = None if self.targets is None else self.targets.to(device, non_blocking=non_blocking)
-        return replace(self, images=self.images.to(device, non_blocking=non_blocking), targets=targets)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
         """Give this batch in page-locked memory; `DataLoader` calls it."""
-        targets = None if self.targets is None else self.targets.pin_memory()
-        return replace(self, images=self.images.pin_memory(), targets=targets)
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        targets = self.targets
+        if isinstance(targets, Tensor):
+            targets = change(targets)
+        elif targets is not None:
+            targets = tuple(objects.each(change) for objects in targets)
+        return replace(self, images=change(self.images), targets=targets)
 
 
 class Item(NamedTuple):
     """One image or clip on its way into a batch; `size` is its original (height, width) in pixels.
 
-    The label of an image with a mask is the mask (H, W).
+    The label of an image with a mask is the mask (H, W), of one with objects these; `record` is what the data
+    say of it, where a metric wants all of it.
     """
 
     image: Tensor
-    label: int | tuple[int, ...] | Tensor | None
-    size: tuple[int, int]
+    label: int | tuple[int, ...] | Tensor | Objects | None
+    size: Size
     path: str
     others: tuple[Tensor, ...] = ()
+    record: Any = None
 
 
 class SampleDataset(Dataset[Item | InputError], ABC):
@@ -111,13 +139,17 @@ class SampleDataset(Dataset[Item | InputError], ABC):
     def collate(self, items: Sequence[Item | InputError]) -> Batch:
         """Stack the readable items; with none of them, `images` is (0, C, size, size)."""
         read = [item for item in items if isinstance(item, Item)]
+        others = list(zip(*(item.others for item in read), strict=True))
+        views: list[Sequence[Tensor]] = [[item.image for item in read], *others]
         return Batch(
-            images=self.stack([item.image for item in read]),
+            images=self.stack(views[0]),
             targets=self.targets(read),
             sizes=tuple(item.size for item in read),
             paths=tuple(item.path for item in read),
             unreadable=tuple(str(item) for item in items if isinstance(item, InputError)),
-            others=tuple(map(torch.stack, zip(*(item.others for item in read), strict=True))),
+            others=tuple(self.stack(view) for view in others),
+            valid=tuple(tuple((x.shape[-2], x.shape[-1]) for x in view) for view in views),
+            records=tuple(item.record for item in read if item.record is not None),
         )
 
     def stack(self, images: Sequence[Tensor]) -> Tensor:
@@ -125,7 +157,7 @@ class SampleDataset(Dataset[Item | InputError], ABC):
         return torch.stack(list(images)) if images else torch.empty(0, *self.preprocessing.shape)
 
     @abstractmethod
-    def targets(self, items: Sequence[Item]) -> Tensor | None:
+    def targets(self, items: Sequence[Item]) -> Tensor | tuple[Objects, ...] | None:
         """What is to be answered; None for bare paths."""
 
 
@@ -157,7 +189,7 @@ class ClassDataset(SampleDataset):
             return torch.tensor([item.label for item in items], dtype=torch.int64)
         targets = torch.zeros(len(items), self.multi)
         for row, item in zip(targets, items, strict=True):
-            assert not isinstance(item.label, Tensor)
+            assert not isinstance(item.label, Tensor | Objects)
             own = (item.label,) if isinstance(item.label, int) else item.label or ()
             row[list(own)] = 1
         return targets

@@ -1,4 +1,4 @@
-"""Open a data set of any kind: classes of pictures or clips, or pictures with masks."""
+"""Open a data set of any kind: classes of pictures or clips, pictures with masks, pictures with boxes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from pathlib import Path
 
 from swinkit.config import Masks
 from swinkit.data.media import medium_for
+from swinkit.data.object_opening import holds_objects, open_objects, save_objects
+from swinkit.data.objects import ObjectData
 from swinkit.data.opening import open_classes, save_split
 from swinkit.data.pairs import MaskData, holds_masks, open_masks, save_pairs
 from swinkit.data.samples import ClassData
 from swinkit.errors import ConfigError
 
-Data = ClassData | MaskData
+Data = ClassData | MaskData | ObjectData
 
 
 def open_data(
@@ -32,7 +34,7 @@ def open_data(
     `open_classes` and `open_masks`.
     """
     masks = masks or Masks()
-    if task == "segment" or (task is None and holds_masks(data)):
+    if task == "segment" or (task is None and holds_masks(data) and not holds_objects(data)):
         return open_masks(
             data,
             label_map=masks.label_map,
@@ -44,6 +46,10 @@ def open_data(
         )
     if masks.label_map is not None or masks.ignore_index:
         raise ConfigError(f"label_map and ignore_index are for masks, and {data} has none.")
+    if task == "detect" or (task is None and holds_objects(data)):
+        return open_objects(
+            data, val_fraction=val_fraction, seed=seed, classes=classes, split_file=split_file
+        )
     return open_classes(
         data,
         val_fraction=val_fraction,
@@ -59,5 +65,7 @@ def save_splits(data: Data, path: Path) -> None:
     """Write which file is in which split, for `split_file`; DataError where it cannot be written."""
     if isinstance(data, MaskData):
         save_pairs(data, path)
+    elif isinstance(data, ObjectData):
+        save_objects(data, path)
     else:
         save_split(data, path)

@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 
 from swinkit.data.finding import is_image, naturally, pictures_among, walk_files
 from swinkit.data.label_maps import Meaning, in_colours, named_meaning
+from swinkit.data.object_layouts import read_lines
 from swinkit.data.samples import some
 from swinkit.data.tables import SPLIT_NAMES
 from swinkit.errors import DataError
@@ -158,18 +159,10 @@ def _voc(root: Path) -> Layout | None:
     layout = Layout({}, named_meaning("voc"), "voc")
     for part, name in names.items():
         if (lists / f"{name}.txt").is_file():
-            listed = list(filter(None, map(str.strip, _lines(lists / f"{name}.txt"))))
+            listed = list(filter(None, map(str.strip, read_lines(lists / f"{name}.txt"))))
             pairs = [Pair(pictures[one], masks / f"{one}.png") for one in listed if one in pictures]
             layout.keep(part, [pair for pair in pairs if pair.mask.is_file()], len(listed), home)
     return layout.told_by(_table(root) or _table(home)) if layout.parts else None
-
-
-def _lines(file: Path) -> list[str]:
-    """Lines of a text; DataError where it is none."""
-    try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read as text in UTF-8: {error}.") from error
 
 
 def _table(root: Path) -> Path | None:
@@ -264,7 +257,7 @@ def read_colours(file: Path) -> Meaning:
         "label_colors.txt": _from_columns,
         "labelmap.txt": _from_cvat,
     }
-    lines = [line for line in _lines(file) if line.strip() and not line.startswith("#")]
+    lines = [line for line in read_lines(file) if line.strip() and not line.startswith("#")]
     if file.suffix == ".csv" and not any(part.strip().isdecimal() for part in lines[0].split(",")):
         del lines[0]  # the names of the columns
     try:

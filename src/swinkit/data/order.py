@@ -44,6 +44,8 @@ class SeededBatches(Sampler[list[Draw]]):
     count, leaves out so many batches of that epoch: those before a run was broken off. With `chances` items
     are drawn with these, some often and some not at all. `archives` are the lengths of the runs of items that
     lie in one tar file: these are shuffled sixteen at a time, so that a disk or a network reads few at once.
+    `groups` says of each item in which of two groups it is: but for what is left of each, a batch has items
+    of one.
     """
 
     def __init__(  # noqa: PLR0913, one for each thing that decides on the order
@@ -58,12 +60,13 @@ class SeededBatches(Sampler[list[Draw]]):
         share: Share = Share(),
         chances: NDArray[np.float64] | None = None,
         archives: Sequence[int] = (),
+        groups: NDArray[np.bool_] | None = None,
     ) -> None:
         self.length = length
         self.whole = batch_size * share.world
         self.shuffle, self.seed, self.drop_last = shuffle, seed, drop_last
         self.repeats, self.share = repeats, share
-        self.chances, self.archives = chances, archives
+        self.chances, self.archives, self.groups = chances, archives, groups
         self.epoch = 0
         self.begin = (0, 0)
 
@@ -76,7 +79,7 @@ class SeededBatches(Sampler[list[Draw]]):
         first = self.begin[1] if self.begin[0] == self.epoch else 0
         self.epoch += 1
         seeds = torch.randint(2**62, (self.length,), generator=generator)
-        order = self._order(generator)
+        order = self._grouped(self._order(generator), generator)
         for start in range(first * self.whole, len(self) * self.whole, self.whole):
             mine = range(start, min(start + self.whole, self.length))[self.share.rank :: self.share.world]
             yield [Draw(int(order[place // self.repeats]), int(seeds[place])) for place in mine]
@@ -93,6 +96,18 @@ class SeededBatches(Sampler[list[Draw]]):
         drawn = torch.randperm(len(runs), generator=generator).tolist()
         parts = [torch.cat([runs[i] for i in drawn[at : at + NEAR]]) for at in range(0, len(drawn), NEAR)]
         return torch.cat([part[torch.randperm(len(part), generator=generator)] for part in parts])
+
+    def _grouped(self, order: Tensor, generator: torch.Generator) -> Tensor:
+        """The same items, those of a batch from one group; whole batches in random order, the rest last."""
+        if self.groups is None or not self.shuffle:
+            return order
+        count = max(1, self.whole // self.repeats)  # of a batch that differ
+        first = torch.from_numpy(self.groups)[order]
+        parts = [part.split(count) for part in (order[first], order[~first])]
+        whole = [batch for part in parts for batch in part if len(batch) == count]
+        rest = [batch for part in parts for batch in part if len(batch) < count]
+        drawn = torch.randperm(len(whole), generator=generator).tolist()
+        return torch.cat([*(whole[i] for i in drawn), *rest])
 
     @property
     def sampler(self) -> SeededBatches:

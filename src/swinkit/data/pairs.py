@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self, overload
+from typing import ClassVar, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,7 @@ class MaskData:
     notes: tuple[str, ...] = ()
     medium: Medium = PICTURES
     multi: bool = False
+    task: ClassVar[str] = "segment"
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -193,6 +193,22 @@ def check_header(path: str | Path) -> None:
         raise explain(path, error) from error
 
 
+def header_size(path: str | Path) -> tuple[int, int]:
+    """The (height, width) of the upright picture, by its header; ImageError as `read_image`."""
+    path = Path(path)
+    try:
+        with open_file(path) as file:
+            array = _read_array(file, path)
+            if array is not None:
+                return array.shape[0], array.shape[1]
+            image = _open(file, path)
+            _limit_size(image, path, None)
+            turned = _orientation(image) in (5, 6, 7, 8)
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except Exception as error:
+        raise explain(path, error) from error
+
+
 def stored_mode(path: str | Path) -> str:
     """How a file stores its pixels, by Pillow's name (RGB, L, CMYK, I;16 …), or as "4 × uint16".
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from swinkit.data.media import PICTURES, Medium, medium_of
+from swinkit.data.media import CLIPS, PICTURES, Medium, medium_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,11 @@ class ClassData:
     splits: dict[str, Samples]
     notes: tuple[str, ...]
     multi: bool = False
+
+    @property
+    def task(self) -> str:
+        """What is learnt from it."""
+        return "video" if self.medium is CLIPS else "classify"
 
     def with_splits(self, splits: dict[str, Samples], notes: Iterable[str]) -> Self:
         """The same with other splits."""

@@ -53,7 +53,7 @@ def read_table(table: Path, base: Path, *, exact: bool = False) -> Table:
     """
     rows: list[Row] = []
     seen: set[Path] = set()
-    lines = _parquet_lines(table) if table.suffix.lower() == ".parquet" else _csv_lines(table)
+    lines = _parquet_lines(table) if table.suffix.lower() == ".parquet" else csv_lines(table)
     columns = next(lines)[1]
     _check_columns(table, columns)
     for number, cells in lines:
@@ -90,7 +90,7 @@ def write_table(rows: Iterable[Row], table: Path, base: Path, *, multi: bool = F
     write_atomically(table, lambda temporary: temporary.write_bytes(content))
 
 
-def _csv_lines(table: Path) -> Iterator[tuple[int, Any]]:
+def csv_lines(table: Path) -> Iterator[tuple[int, Any]]:
     """The names of the columns, then each row by column, with the number of its line."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
@@ -105,7 +105,7 @@ def _csv_lines(table: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _parquet_lines(table: Path) -> Iterator[tuple[int, Any]]:
-    """As `_csv_lines`; rows are counted from 1."""
+    """As `csv_lines`; rows are counted from 1."""
     try:
         import pyarrow as arrow
         from pyarrow import parquet

@@ -94,9 +94,11 @@ def first_overflow(task: Task, images: Tensor) -> str | None:
 
 def save_repro(path: Path, state: dict[str, Tensor], batch: Batch, loss: Tensor) -> None:
     """Write the batch as the model saw it, and the weights: `torch.load(path, weights_only=True)`."""
+    targets = batch.to("cpu").targets
+    plain = [vars(objects) for objects in targets] if isinstance(targets, tuple) else targets
     content = {
         "images": batch.images.cpu(),
-        "targets": None if batch.targets is None else batch.targets.cpu(),
+        "targets": plain,
         "paths": list(batch.paths),
         "loss": loss.detach().cpu(),
         "state_dict": {name: tensor.cpu() for name, tensor in state.items()},

@@ -56,9 +56,7 @@ class TrainingModule(LightningModule):
         Of several processes each gives its share of the mean over all images of the step.
         """
         if len(batch):
-            assert batch.targets is not None
-            images, targets = self.mix(batch.images, batch.targets)
-            batch = replace(batch, images=images, targets=targets)
+            batch = self.mix(batch)
             loss = _total(self.task.loss(batch))
         else:
             loss = self._no_loss(batch)
@@ -100,10 +98,12 @@ class TrainingModule(LightningModule):
             if world() > 1:
                 self.task(_one_blank(batch))  # with FSDP2 the others wait in each layer
             return
-        raw = self.task(batch.images)
+        raw = self.task.respond(batch)
         self.metric.update(raw, batch)
-        self.val_losses[0] += len(batch) * _total(self.task.loss(batch, raw)).item()
-        self.val_losses[1] += len(batch)
+        losses = self.task.loss(batch, raw)
+        if losses:  # a detector's are those of what it draws for training
+            self.val_losses[0] += len(batch) * _total(losses).item()
+            self.val_losses[1] += len(batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures as val_NAME, and the epoch's mean losses."""

@@ -98,6 +98,22 @@ def line_with_warmup(
     return factor
 
 
+def steps_with_warmup(
+    steps: int, warmup: int, *, start: float | None = None, drops: Sequence[float] = ()
+) -> Callable[[int], float]:
+    """Factor of the peak learning rate by step: a tenth after each of some shares of the run.
+
+    mmcv's `StepLrUpdaterHook` with linear warm-up.
+    """
+    first = 1 / (warmup + 1) if start is None else start
+
+    def factor(step: int) -> float:
+        fallen = 0.1 ** sum(step >= round(drop * steps) for drop in drops)
+        return float(fallen) * (first + (1 - first) * step / warmup if step < warmup else 1.0)
+
+    return factor
+
+
 def make_optimizer(groups: Sequence[dict[str, Any]], lr: float, *, sam: float) -> torch.optim.Optimizer:
     """AdamW over `parameter_groups` as published; with `sam` the radius of sharpness-aware minimisation.
 
@@ -131,6 +147,8 @@ def warmup_schedule(config: TrainConfig, *, steps: int, epochs: int) -> tuple[in
         wanted = config.warmup_epochs if config.warmup_epochs is not None else min(20.0, epochs / 10)
         warmup = round(steps * wanted / epochs)
     warmup = min(warmup, steps)
+    if config.schedule == "step":
+        return warmup, steps_with_warmup(steps, warmup, start=config.lr_start, drops=config.lr_drops)
     kinds = {"cosine": cosine_with_warmup, "linear": line_with_warmup}
     return warmup, kinds[config.schedule](steps, warmup, start=config.lr_start, floor=config.lr_end)
 

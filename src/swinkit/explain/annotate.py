@@ -11,16 +11,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from swinkit.config import PredictConfig
 from swinkit.data.media import Medium
 from swinkit.data.video import stretch_of
 from swinkit.errors import DataError
 from swinkit.explain.canvas import MADE_BY, save_image
 from swinkit.explain.timeline import COLUMNS
 from swinkit.files import make_folder, write_text
-from swinkit.results import Classes, Result, SegmentationMap
+from swinkit.results import Classes, Detections, Result, SegmentationMap
 
 SUFFIXES = {"overlay": ".png", "colour": "_colour.png", "index": "_index.png", "geojson": ".geojson"}
-_MARKS = (MADE_BY.encode(), ",".join(COLUMNS).encode())
+OBJECT_COLUMNS = ("name", "score", "x1", "y1", "x2", "y2")
+_MARKS = (MADE_BY.encode(), ",".join(COLUMNS).encode(), b"frame,time,track,name,score")
 
 
 class Names:
@@ -72,13 +74,21 @@ def _is_ours(path: Path) -> bool:
     return any(mark in beginning for mark in _MARKS)
 
 
-def annotate(result: Result, names: Names, medium: Medium, save: Sequence[str] = ()) -> None:
+def annotate(result: Result, names: Names, medium: Medium, config: PredictConfig) -> None:
     """Draw one result as PNG, or a map of classes as `save` says; a failure has no picture."""
     if isinstance(result, SegmentationMap):
-        write_map(result, names, save, medium.overview(result.path))
+        write_map(result, names, config.save, medium.overview(result.path))
+    elif isinstance(result, Detections):
+        write_objects(result, names, medium.overview(result.path), config.score)
     elif isinstance(result, Classes):
         (target,) = names.free(result.path, ".png")
         save_image(result.draw(medium.overview(result.path)), target)
+
+
+def write_objects(result: Detections, names: Names, picture: Image.Image, score: float | None) -> None:
+    """Draw the objects that are so sure, by default as `Detections.draw`."""
+    (target,) = names.free(result.path, ".png")
+    save_image(result.draw(picture, score), target)
 
 
 def write_map(

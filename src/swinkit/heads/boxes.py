@@ -17,6 +17,11 @@ LARGEST_RATIO = abs(math.log(16 / 1000))  # to which changes of width and height
 FINEST = 56  # pixels of the side of a box on the first map
 
 
+def single(x: Tensor) -> Tensor:
+    """Numbers of 32 bits at least: fewer, as of mixed precision, hold no coordinates in pixels."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def anchors(
     sizes: Sequence[tuple[int, int]],
     strides: Sequence[int],
@@ -89,12 +94,14 @@ def pool(maps: Sequence[Tensor], regions: Tensor, strides: Sequence[int], side: 
     samples as a bin has pixels.
     """
     own = levels(regions[:, 1:], len(maps))
+    kind = maps[0].dtype
+    maps = [single(features) for features in maps]
     pooled = maps[0].new_zeros(len(regions), maps[0].shape[1], side, side)
     for level, (features, stride) in enumerate(zip(maps, strides, strict=True)):
         chosen = (own == level).nonzero()[:, 0]
-        given = roi_align(features, regions[chosen].to(features.dtype), side, 1 / stride, -1, aligned=True)
+        given = roi_align(features, regions[chosen].to(features), side, 1 / stride, -1, aligned=True)
         pooled = pooled.index_copy(0, chosen, given)
-    return pooled
+    return pooled.to(kind)
 
 
 def paste(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms  # type: ignore[import-untyped, unused-ignore]
 
-from swinkit.heads.boxes import decode
+from swinkit.heads.boxes import decode, single
 from swinkit.heads.dense import ConvNorm
 from swinkit.heads.fpn import Conv
 
@@ -47,7 +47,7 @@ class BoxHead(nn.Module):
         x = regions.flatten(1)
         for layer in self.shared_fcs:
             x = F.relu(layer(x))
-        return self.fc_cls(x), self.fc_reg(x)
+        return single(self.fc_cls(x)), single(self.fc_reg(x))
 
 
 class MaskHead(nn.Module):
@@ -67,8 +67,7 @@ class MaskHead(nn.Module):
         """(N, C, 14, 14) -> logits (N, classes, 28, 28)."""
         for conv in self.convs:
             regions = F.relu(conv(regions))
-        logits: Tensor = self.conv_logits(F.relu(self.upsample(regions)))
-        return logits
+        return single(self.conv_logits(F.relu(self.upsample(regions))))
 
 
 def refine(
@@ -84,9 +83,14 @@ def refine(
     """
     own = changes.unflatten(1, (-1, 4))[torch.arange(len(labels), device=labels.device), labels]
     boxes = decode(regions[:, 1:], own, stds, None)
-    numbers = regions[:, 0].long()
+    return torch.cat([regions[:, :1], within(boxes, regions[:, 0].long(), sizes)], 1)
+
+
+def within(boxes: Tensor, numbers: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+    """Boxes (N, …, 4) cut at the borders of pictures of (height, width), each at those of its own."""
     limits = torch.tensor([[size[1], size[0]] * 2 for size in sizes], device=boxes.device, dtype=boxes.dtype)
-    return torch.cat([regions[:, :1], boxes.clamp_min(0).minimum(limits[numbers])], 1)
+    own = limits[numbers].view(len(boxes), *[1] * (boxes.ndim - 2), 4)
+    return boxes.clamp_min(0).minimum(own)
 
 
 def likeliest(scores: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -58,7 +58,8 @@ def rpn_losses(
     flat = [x.permute(0, 2, 3, 1) for x in raw.scores], [x.permute(0, 2, 3, 1) for x in raw.changes]
     scores = torch.cat([x.flatten(1) for x in flat[0]], 1)
     changes = torch.cat([x.reshape(len(x), -1, 4) for x in flat[1]], 1)
-    score, change, drawn = scores.new_zeros(()), changes.new_zeros(()), 0
+    # every process must have a gradient for all that learns, where nothing is to be found too
+    score, change, drawn = scores.sum() * 0, changes.sum() * 0, 0
     for i, (boxes, size) in enumerate(zip(truth, sizes, strict=True)):
         inside = _inside(anchors, size, border)
         own = anchors[inside]
@@ -135,13 +136,13 @@ def mask_loss(logits: Tensor, drawn: Drawn, masks: Sequence[Tensor]) -> Tensor:
 
     `masks` (M_i, H, W) are those of each picture's true boxes.
     """
-    positive = drawn.positive
-    kinds, regions, true = drawn.labels[positive], drawn.regions[positive], drawn.true[positive]
-    if not len(kinds):
+    if not drawn.positive.any():
         return logits.sum() * 0
-    starts = torch.tensor([0, *(len(own) for own in masks)], device=true.device).cumsum(0)
-    every = torch.cat(list(masks)).to(logits.dtype)[:, None]
-    boxes = torch.cat([(starts[regions[:, 0].long()] + true)[:, None].to(regions.dtype), regions[:, 1:]], 1)
-    wanted = (roi_align(every, boxes, MASK, 1.0, -1, aligned=True)[:, 0] >= 0.5).to(logits.dtype)
-    own = logits[torch.arange(len(kinds), device=kinds.device), kinds]
-    return F.binary_cross_entropy_with_logits(own, wanted)
+    pictures, wanted = drawn.regions[:, 0], []
+    for i, own in enumerate(masks):  # apart, for all masks of a batch in numbers that are pooled are large
+        chosen = drawn.positive & (pictures == i)
+        boxes = torch.cat([drawn.true[chosen][:, None].to(logits), drawn.regions[chosen, 1:].to(logits)], 1)
+        wanted.append(roi_align(own.to(logits)[:, None], boxes, MASK, 1.0, -1, aligned=True)[:, 0])
+    kinds = drawn.labels[drawn.positive]
+    given = logits[torch.arange(len(kinds), device=kinds.device), kinds]
+    return F.binary_cross_entropy_with_logits(given, (torch.cat(wanted) >= 0.5).to(logits.dtype))

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms  # type: ignore[import-untyped, unused-ignore]
 
 from swinkit.features import FeatureSpec
-from swinkit.heads.boxes import anchors, decode
+from swinkit.heads.boxes import anchors, decode, single
 
 STDS = (1.0, 1.0, 1.0, 1.0)
 RATIOS = (0.5, 1.0, 2.0)
+OVERLAP = 0.7  # of proposals, above which the less likely one goes
 
 
 class Raw(NamedTuple):
@@ -41,7 +42,7 @@ class RPNHead(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Raw:
         """Scores and changes, map by map."""
         seen = [F.relu(self.rpn_conv(x)) for x in maps]
-        return Raw([self.rpn_cls(x) for x in seen], [self.rpn_reg(x) for x in seen])
+        return Raw([single(self.rpn_cls(x)) for x in seen], [single(self.rpn_reg(x)) for x in seen])
 
     def anchors(self, raw: Raw) -> list[Tensor]:
         """The anchors (H · W · A, 4) of each map."""
@@ -50,7 +51,7 @@ class RPNHead(nn.Module):
         return anchors(sizes, self.strides, ratios=RATIOS, device=first.device)
 
     def proposals(
-        self, raw: Raw, sizes: Sequence[tuple[int, int]], *, before: int, keep: int, overlap: float = 0.7
+        self, raw: Raw, sizes: Sequence[tuple[int, int]], *, before: int, keep: int, overlap: float = OVERLAP
     ) -> list[Tensor]:
         """The likeliest boxes (N, 5) of each picture, the last number their probability, best first.
 

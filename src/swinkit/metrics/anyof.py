@@ -32,7 +32,7 @@ class AnyOfMetric(Mergeable):
         """Count a batch in."""
         if not len(batch):
             return
-        assert batch.targets is not None
+        assert isinstance(batch.targets, Tensor)
         right = batch.targets.cpu()
         self.count += len(batch)
         for k in self.ks:

@@ -73,7 +73,7 @@ class ClassificationMetric(Mergeable):
         """Count a batch in; an empty one (all files unreadable) changes nothing."""
         if not len(batch):
             return
-        assert batch.targets is not None
+        assert isinstance(batch.targets, Tensor)
         raw, targets = raw.detach().float().cpu(), batch.targets.cpu()
         probabilities = raw.softmax(-1)
         for metric in self._metrics():  # by logits, for small probabilities are rounded to equal ones

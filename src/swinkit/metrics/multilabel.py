@@ -47,7 +47,7 @@ class MultiLabelMetric(Mergeable):
         """Count a batch in; an empty one (all files unreadable) changes nothing."""
         if not len(batch):
             return
-        assert batch.targets is not None
+        assert isinstance(batch.targets, Tensor)
         scores, targets = raw.detach().float().cpu().sigmoid(), batch.targets.cpu()
         self.precision.update(scores, targets.long())
         self.f1.update(scores, targets.long())

@@ -82,7 +82,7 @@ class SegmentationMetric(Confusion):
 
     def update(self, raw: Tensor, batch: Batch) -> None:  # type: ignore[override]
         """Count a batch in: logits (B, K, h, w), resized to the masks."""
-        assert batch.targets is not None
+        assert isinstance(batch.targets, Tensor)
         for logits, target, path in zip(raw, batch.targets, batch.paths, strict=True):
             wanted = self.count % self.step == 0
             truth = target.to(logits.device)

@@ -20,14 +20,13 @@ from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch, SampleDataset
 from swinkit.data.media import PICTURES, Medium
-from swinkit.errors import ConfigError
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result
 from swinkit.weights.store import RECOMPUTED, LoadReport, canonical_names, write_file
 
 InputLike = str | Path | Image.Image | NDArray[Any]  # an array holds the frames of a video
-Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Mix = Callable[[Batch], Batch]
 
 
 def listed(inputs: InputLike | Iterable[InputLike]) -> list[InputLike]:
@@ -38,7 +37,7 @@ def listed(inputs: InputLike | Iterable[InputLike]) -> list[InputLike]:
 class Metric(Protocol):
     """Collects raw outputs over a data set and sums them up."""
 
-    def update(self, raw: Tensor, batch: Batch) -> None:
+    def update(self, raw: Any, batch: Batch) -> None:
         """Count a batch in, whose outputs are these."""
 
     def compute(self) -> dict[str, float]:
@@ -130,34 +129,36 @@ class Task(nn.Module, ABC):
         }
         write_file(Path(path), dict(tensors or self.state_dict()), header)
 
+    @classmethod
+    def kept_options(cls, stored: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of the options that a file has stored, those that hold beside what a user gives."""
+        return stored
+
+    @classmethod
+    def other_heads(cls, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
+        """Beginnings of the names in which a file's heads, with these options, are others than wanted."""
+        return ()
+
     @abstractmethod
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
         """Files or PIL images to one normalised batch; an unreadable one raises InputError."""
 
     @abstractmethod
-    def respond(self, batch: Batch, *, flip: bool = False) -> Tensor:
+    def respond(self, batch: Batch, *, flip: bool = False) -> Any:
         """Outputs of `forward` for all views of a batch, with `flip` of mirror images too: the mean."""
 
     @abstractmethod
-    def postprocess(self, raw: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Result]:
+    def postprocess(self, raw: Any, sizes: Sequence[tuple[int, int]]) -> list[Result]:
         """Outputs of `forward` to results, one an image; `sizes` are original (height, width)."""
 
     @abstractmethod
-    def loss(self, batch: Batch, raw: Tensor | None = None) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, raw: Any = None) -> dict[str, Tensor]:
         """Losses by name, to be summed; `raw` are the outputs for the batch where they are known."""
 
     def no_loss(self, images: Tensor) -> Tensor:
         """A loss of 0 that has passed all that `loss` does, for a process whose batch is empty."""
         raw: Tensor = self(images)
         return raw.sum() * 0
-
-    @abstractmethod
-    def probabilities(self, raw: Tensor) -> Tensor:
-        """Outputs of `forward` as probabilities, which may be averaged over views of an input."""
-
-    @abstractmethod
-    def as_raw(self, probabilities: Tensor) -> Tensor:
-        """Outputs that have these probabilities."""
 
     @abstractmethod
     def weigh_classes(self, counts: Sequence[int]) -> None:
@@ -193,13 +194,7 @@ class Task(nn.Module, ABC):
         """Limit what `postprocess` gives back."""
 
     def set_views(self, views: Views) -> None:
-        """Answer as options of predict and evaluate say; ConfigError for those that are not for this task."""
-        if self.ragged:
-            self.set_test_limits(**views.limits)
-        elif not views.are_usual:
-            raise ConfigError(
-                "scales, slide and stride are for segmentation: the model answers with classes."
-            )
+        """Answer as options of predict and evaluate say, as far as they are for this task."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -126,7 +127,7 @@ class Classifier(Task):
 
     def loss(self, batch: Batch, raw: Tensor | None = None) -> dict[str, Tensor]:
         """Cross entropy, with hard (B,) or soft (B, classes) targets; of several classes that of each."""
-        assert batch.targets is not None
+        assert isinstance(batch.targets, Tensor)
         logits = (self(batch.images) if raw is None else raw).float()
         weights = self.class_weights if self.training else None
         weights = None if weights is None else weights.to(logits.device)
@@ -198,9 +199,10 @@ class Classifier(Task):
         mix = mix_batch(augmentation, len(self.labels))
         smooth = 0.0 if self.multi_label else augmentation.label_smoothing
 
-        def mix_and_smooth(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-            images, soft = mix(images, targets)
-            return images, soft * (1 - smooth) + smooth / soft.shape[1]
+        def mix_and_smooth(batch: Batch) -> Batch:
+            assert isinstance(batch.targets, Tensor)
+            images, soft = mix(batch.images, batch.targets)
+            return replace(batch, images=images, targets=soft * (1 - smooth) + smooth / soft.shape[1])
 
         return mix_and_smooth
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from swinkit.config import Views
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch
@@ -91,6 +92,18 @@ class Segmenter(Task):
             else None
         )
 
+    @classmethod
+    def kept_options(cls, stored: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As `Task`: widths are those of one head."""
+        return stored if given.get("head", stored.get("head")) == stored.get("head") else {}
+
+    @classmethod
+    def other_heads(cls, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
+        """As `Task`."""
+        if any(name not in stored or stored[name] != wanted.get(name) for name in ("head", "channels")):
+            return ("decode_head.", "auxiliary_head.")
+        return () if stored.get("auxiliary") == wanted.get("auxiliary") else ("auxiliary_head.",)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of normalised images, at their size."""
         return resize(self.decode_head(self.backbone(x)), x)
@@ -155,7 +168,7 @@ class Segmenter(Task):
 
         Logits are resized to the targets (bilinear). Of known outputs `raw` there is no auxiliary loss.
         """
-        assert batch.targets is not None
+        assert isinstance(batch.targets, Tensor)
         if raw is not None:
             return self._losses(raw, batch.targets)
         raw, *aside = self.all_logits(batch.images)
@@ -223,7 +236,7 @@ class Segmenter(Task):
 
     def mixing(self, augmentation: Augmentation) -> Mix:
         """Nothing: mixup and cutmix are for classifiers."""
-        return lambda images, targets: (images, targets)
+        return lambda batch: batch
 
     def set_test_limits(  # type: ignore[override]
         self,
@@ -245,6 +258,10 @@ class Segmenter(Task):
             self.window, self.stride = (slide, slide), (step, step)
         elif slide == 0:
             self.window = None
+
+    def set_views(self, views: Views) -> None:
+        """As `Task`."""
+        self.set_test_limits(scales=views.scales, slide=views.slide or 0, stride=views.stride)
 
     def settings(self) -> dict[str, Any]:
         """The head, and the widths of it and of the auxiliary head."""

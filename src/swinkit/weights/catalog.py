@@ -17,7 +17,7 @@ _MIT, _APACHE = "MIT", "Apache-2.0"  # of the repositories that released them
 class Published:
     """One published file.
 
-    `classes` counts those of the model's head, 0 where a detector's stands on the backbone.
+    `classes` counts those of the model's head.
     `labels` names a list of `swinkit.data.names`, None where classes have ids only. `metric` is the
     published figure, its name first; preprocessing follows from the variant's input size.
     """
@@ -45,9 +45,15 @@ def _classifier(variant: str, file: str, trained_on: str, top1: float | None) ->
     )
 
 
-def _dense(task: str, variant: str, file: str, metric: tuple[str, float]) -> Published:
-    trained_on, labels, classes = {"detect": ("COCO", "coco", 0), "segment": ("ADE20K", "ade20k", 150)}[task]
-    return Published(task, f"{_RELEASES}/{file}.pth", trained_on, metric, variant, classes, labels, _APACHE)
+def _detector(variant: str, release: str, ap: float, end: str = "") -> Published:
+    size = {"t": "tiny", "s": "small", "b": "base"}[variant[-1]]
+    url = f"{_RELEASES}/{release}/{variant[:-1]}{size}_patch4_window7{end}.pth"
+    return Published("detect", url, "COCO", ("box AP", ap), variant, 80, "coco", _APACHE)
+
+
+def _segmenter(variant: str, file: str, miou: float) -> Published:
+    url = f"{_RELEASES}/{file}_patch4_window7_512x512.pth"
+    return Published("segment", url, "ADE20K", ("mIoU", miou), variant, 150, "ade20k", _APACHE)
 
 
 def _video(variant: str, file: str, trained_on: str, top1: float, classes: int = 400) -> Published:
@@ -81,36 +87,16 @@ CATALOG: dict[str, Published] = {
     "swin_l.in22k_in1k_384": _classifier(
         "swin_l_384", "v1.0.0/swin_large_patch4_window12_384_22kto1k", _BOTH, 87.3
     ),
-    "mask_rcnn_swin_t.coco_1x": _dense(
-        "detect", "swin_t", "v1.0.3/mask_rcnn_swin_tiny_patch4_window7_1x", ("box AP", 43.7)
-    ),
-    "mask_rcnn_swin_t.coco": _dense(
-        "detect", "swin_t", "v1.0.2/mask_rcnn_swin_tiny_patch4_window7", ("box AP", 46.0)
-    ),
-    "mask_rcnn_swin_s.coco": _dense(
-        "detect", "swin_s", "v1.0.2/mask_rcnn_swin_small_patch4_window7", ("box AP", 48.5)
-    ),
-    "cascade_mask_rcnn_swin_t.coco_1x": _dense(
-        "detect", "swin_t", "v1.0.3/cascade_mask_rcnn_swin_tiny_patch4_window7_1x", ("box AP", 48.1)
-    ),
-    "cascade_mask_rcnn_swin_t.coco": _dense(
-        "detect", "swin_t", "v1.0.2/cascade_mask_rcnn_swin_tiny_patch4_window7", ("box AP", 50.4)
-    ),
-    "cascade_mask_rcnn_swin_s.coco": _dense(
-        "detect", "swin_s", "v1.0.2/cascade_mask_rcnn_swin_small_patch4_window7", ("box AP", 51.9)
-    ),
-    "cascade_mask_rcnn_swin_b.coco": _dense(
-        "detect", "swin_b", "v1.0.2/cascade_mask_rcnn_swin_base_patch4_window7", ("box AP", 51.9)
-    ),
-    "upernet_swin_t.ade20k": _dense(
-        "segment", "upernet_swin_t", "v1.0.1/upernet_swin_tiny_patch4_window7_512x512", ("mIoU", 44.51)
-    ),
-    "upernet_swin_s.ade20k": _dense(
-        "segment", "upernet_swin_s", "v1.0.1/upernet_swin_small_patch4_window7_512x512", ("mIoU", 47.64)
-    ),
-    "upernet_swin_b.ade20k": _dense(
-        "segment", "upernet_swin_b", "v1.0.1/upernet_swin_base_patch4_window7_512x512", ("mIoU", 48.13)
-    ),
+    "mask_rcnn_swin_t.coco_1x": _detector("mask_rcnn_swin_t", "v1.0.3", 43.7, "_1x"),
+    "mask_rcnn_swin_t.coco": _detector("mask_rcnn_swin_t", "v1.0.2", 46.0),
+    "mask_rcnn_swin_s.coco": _detector("mask_rcnn_swin_s", "v1.0.2", 48.5),
+    "cascade_mask_rcnn_swin_t.coco_1x": _detector("cascade_mask_rcnn_swin_t", "v1.0.3", 48.1, "_1x"),
+    "cascade_mask_rcnn_swin_t.coco": _detector("cascade_mask_rcnn_swin_t", "v1.0.2", 50.4),
+    "cascade_mask_rcnn_swin_s.coco": _detector("cascade_mask_rcnn_swin_s", "v1.0.2", 51.9),
+    "cascade_mask_rcnn_swin_b.coco": _detector("cascade_mask_rcnn_swin_b", "v1.0.2", 51.9),
+    "upernet_swin_t.ade20k": _segmenter("upernet_swin_t", "v1.0.1/upernet_swin_tiny", 44.51),
+    "upernet_swin_s.ade20k": _segmenter("upernet_swin_s", "v1.0.1/upernet_swin_small", 47.64),
+    "upernet_swin_b.ade20k": _segmenter("upernet_swin_b", "v1.0.1/upernet_swin_base", 48.13),
     "swin3d_t.k400": _video("swin3d_t", "swin_tiny_patch244_window877_kinetics400_1k", "Kinetics-400", 78.8),
     "swin3d_s.k400": _video("swin3d_s", "swin_small_patch244_window877_kinetics400_1k", "Kinetics-400", 80.6),
     "swin3d_b.k400": _video("swin3d_b", "swin_base_patch244_window877_kinetics400_1k", "Kinetics-400", 80.6),

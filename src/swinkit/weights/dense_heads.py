@@ -1,17 +1,20 @@
-"""Dense heads in files: told by their tensors, and spelled as others do. Our names are OpenMMLab's."""
+"""Heads on the maps of all stages, in files: told by their tensors, and spelled as others do.
+
+Our names are OpenMMLab's.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from swinkit.errors import ConfigError
 from swinkit.weights.dialects.spelling import renamed
 
-HEADS = ("decode_head.", "auxiliary_head.")
+HEADS = ("decode_head.", "auxiliary_head.", "neck.", "rpn_head.", "roi_head.")
 LAST = "conv_seg."  # the layer that depends on the classes
 
 # what only that head has; those with parts of others come first
@@ -53,8 +56,20 @@ def _replaced(old: int, new: int) -> Callable[[str], str]:
     return rename
 
 
-def infer_head(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], int] | None:
-    """Settings of the head that tensors under our names make, and its classes; None where there is none."""
+class Heads(NamedTuple):
+    """What heads make of a backbone: the task, its settings, and the number of classes."""
+
+    task: str
+    settings: dict[str, Any]
+    classes: int
+
+
+def infer_heads(tensors: Mapping[str, Tensor]) -> Heads | None:
+    """What tensors under our names make; None where there is no head that is known."""
+    return _segmenter(tensors) or _detector(tensors)
+
+
+def _segmenter(tensors: Mapping[str, Tensor]) -> Heads | None:
     last = tensors.get(f"decode_head.{LAST}weight")
     if last is None or last.ndim != 4:
         return None
@@ -63,13 +78,31 @@ def infer_head(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], int] | No
         if any(re.match(mark, name) for name in own):
             aside = tensors.get(f"auxiliary_head.{LAST}weight")
             width = 0 if aside is None or aside.ndim != 4 else aside.shape[1]
-            return {"head": head, "channels": last.shape[1], "auxiliary": width}, last.shape[0]
+            settings = {"head": head, "channels": last.shape[1], "auxiliary": width}
+            return Heads("segment", settings, last.shape[0])
     return None
 
 
-def check_head(dialect: str, settings: Mapping[str, Any], stages: int) -> None:
+def _detector(tensors: Mapping[str, Tensor]) -> Heads | None:
+    """Swin's own: two layers for the boxes, or in each of three stages four convolutions and a layer."""
+    masks = any(name.startswith("roi_head.mask_head.") for name in tensors)
+    for start, mark, head, bare in (
+        ("roi_head.bbox_head.", "shared_fcs.1.", "mask_rcnn", "faster_rcnn"),
+        ("roi_head.bbox_head.2.", "shared_convs.3.conv.", "cascade_mask_rcnn", "cascade_rcnn"),
+    ):
+        own = (f"{start}fc_cls.", f"{start}fc_reg.", "neck.fpn_convs.0.conv.", start + mark)
+        names = [f"{name}weight" for name in own]
+        if all(name in tensors and tensors[name].ndim in (2, 4) for name in names):
+            scores, changes, pyramid, _ = (tensors[name] for name in names)
+            classes, width = len(scores) - 1, scores.shape[1]
+            if len(changes) == 4 * classes:
+                settings = {"head": head if masks else bare, "channels": len(pyramid), "width": width}
+                return Heads("detect", settings, classes)
+    return None
+
+
+def check_head(dialect: str, head: str | None, stages: int) -> None:
     """Refuse a head that the other code cannot build."""
-    head = settings.get("head")
     if dialect == "huggingface" and (head != "upernet" or stages != 4):
         raise ConfigError(
             f"This model cannot be written in transformers' spelling (huggingface): it knows UPerNet on four "

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from swinkit.core.config import SwinConfig
+from swinkit.data.names import labels_named
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.inputs import Preprocessing
 from swinkit.labels import Labels
@@ -23,7 +24,7 @@ from swinkit.weights.companions import (
 )
 from swinkit.weights.containers import Checkpoint, read_checkpoint
 from swinkit.weights.convert import check_numbers, convert, normed_stages
-from swinkit.weights.dense_heads import infer_head, our_names, split_heads
+from swinkit.weights.dense_heads import infer_heads, our_names, split_heads
 from swinkit.weights.infer import infer_config
 from swinkit.weights.store import FORMAT, HEADER, HEADER_KEY
 
@@ -118,19 +119,20 @@ def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
     check_settings(checkpoint, config)
     theirs, others = split_heads(given.others)
     heads = our_names(theirs)
-    found = infer_head(heads) if given.normed else None
+    found = infer_heads(heads) if given.normed else None
     if found is not None:
         check_numbers(heads, checkpoint.source)
-    settings, classes = found or ({}, given.classes)
+    task = found.task if found else "video" if config.rank == 3 else "classify"
+    settings, classes = (found.settings, found.classes) if found else ({}, given.classes)
     names = class_labels(checkpoint.config, classes)
-    labels = None if classes is None else Labels.of(names or map(str, range(classes)))
+    labels = None if classes is None else labels_named(names or list(map(str, range(classes))))
     if labels is not None and names is not None:
         labels = replace(labels, colours=class_colours(checkpoint.config, len(names)) or labels.colours)
     lineage = {"file": checkpoint.source, "dialect": given.dialect.name}
     return Opened(
         checkpoint.source,
         given.dialect.name,
-        "segment" if found else "video" if config.rank == 3 else "classify",
+        task,
         config,
         given.tensors,
         labels,

@@ -18,7 +18,7 @@ from swinkit.errors import ConfigError, nearest
 from swinkit.files import make_folder, write_atomically, write_text
 from swinkit.labels import Labels
 from swinkit.weights.convert import INDEX
-from swinkit.weights.dense_heads import check_head, huggingface_heads, infer_head, split_heads, their_names
+from swinkit.weights.dense_heads import check_head, huggingface_heads, infer_heads, split_heads, their_names
 from swinkit.weights.dialects import (
     HUGGINGFACE,
     MICROSOFT,
@@ -103,8 +103,8 @@ def spell(
     _check(target, name, config, dense=dense)
     heads, body = split_heads(tensors)
     if heads:
-        found = infer_head(heads)
-        check_head(name, found[0] if found else {}, config.stages)
+        found = infer_heads(heads)
+        check_head(name, found.settings["head"] if found else None, config.stages)
         heads = {name: tensor.detach().cpu() for name, tensor in heads.items()}
         theirs = spell(body, config, name, dense=dense)
         beside = their_names(heads) if name == "huggingface" else heads

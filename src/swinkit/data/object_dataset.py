@@ -1,0 +1,109 @@
+"""Pictures with objects, or without, as samples of detection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from swinkit.data.batching import Item, Objects, SampleDataset, Size
+from swinkit.data.object_transforms import ObjectTransform, Scene
+from swinkit.data.objects import Annotated, ObjectSamples
+from swinkit.data.pair_transforms import whole_picture
+from swinkit.data.reading import Picture, opened_picture, read_channels
+from swinkit.errors import ImageError
+from swinkit.inputs import Preprocessing
+
+MULTIPLE = 32  # of which the sides of a batch are, as published
+
+
+class ObjectDataset(SampleDataset):
+    """Pictures with objects, or bare paths: varied by `transform` for training, else whole ones.
+
+    They keep their shape; a batch has room for the largest of them, zeros to the right and below. With
+    several `scales` the picture at all but the first is in `others`.
+    """
+
+    def __init__(
+        self,
+        samples: ObjectSamples | Sequence[Path],
+        preprocessing: Preprocessing,
+        transform: ObjectTransform | None = None,
+        *,
+        scales: Sequence[float] = (1.0,),
+    ) -> None:
+        super().__init__(samples, preprocessing)
+        self.transform, self.scales = transform, scales
+
+    def item(self, place: int) -> Item:
+        """As `SampleDataset`; ImageError too for a picture of another size than its boxes are for."""
+        sample = self.samples[place]
+        if not isinstance(sample, Annotated):
+            return self.picture(Path(sample))
+        picture, size = self._read(sample)
+        if self.transform is None:
+            return self._whole(picture, size, str(sample.image), sample._replace(size=size))
+        beside = self.transform.draw(len(self.samples))
+        other = None if beside is None else self._scene(self.samples[beside])
+        image, objects = self.transform(Scene(picture, sample), other)
+        return Item(image, objects, size, str(sample.image))
+
+    def picture(self, source: Path | Image.Image) -> Item:
+        """One picture alone; ImageError for one that cannot be read."""
+        channels = self.preprocessing.channels
+        if isinstance(source, Image.Image):
+            return self._whole(*opened_picture(source, channels), "")
+        return self._whole(*read_channels(source, channels), str(source))
+
+    def _scene(self, sample: Annotated) -> Scene | None:
+        """A second picture to take objects from; None for one that cannot be read."""
+        try:
+            return Scene(self._read(sample)[0], sample)
+        except ImageError:
+            return None
+
+    def _read(self, sample: Annotated) -> tuple[Picture, Size]:
+        picture, size = read_channels(sample.image, self.preprocessing.channels)
+        if sample.size is not None and sample.size != size:
+            told, own = (f"{width} × {height}" for height, width in (sample.size, size))
+            raise ImageError(
+                f"{sample.image} has {own} pixels, but its boxes are for {told}: correct one of them."
+            )
+        return picture, size
+
+    def _whole(self, picture: Picture, size: Size, path: str, record: Annotated | None = None) -> Item:
+        image, *others = (whole_picture(picture, self.preprocessing, scale) for scale in self.scales)
+        return Item(image, None, size, path, tuple(others), record)
+
+    def stack(self, images: Sequence[Tensor]) -> Tensor:
+        """Side by side, with room for the largest."""
+        if not images:
+            return super().stack(images)
+        height, width = room([(image.shape[1], image.shape[2]) for image in images])
+        return torch.stack([padded(image, (height, width)) for image in images])
+
+    def targets(self, items: Sequence[Item]) -> tuple[Objects, ...] | None:
+        """The objects of each picture, their masks of the batch's size."""
+        found = [item.label for item in items if isinstance(item.label, Objects)]
+        if len(found) < len(items) or not items:
+            return None
+        size = room([(item.image.shape[1], item.image.shape[2]) for item in items])
+        return tuple(
+            own if own.masks is None else Objects(own.boxes, own.labels, padded(own.masks, size))
+            for own in found
+        )
+
+
+def room(sizes: Sequence[Size]) -> Size:
+    """(height, width) in which all fit, in whole steps."""
+    height, width = (-(-max(sides) // MULTIPLE) * MULTIPLE for sides in zip(*sizes, strict=True))
+    return height, width
+
+
+def padded(x: Tensor, size: Size) -> Tensor:
+    """(…, h, w) with zeros to the right and below, up to a size."""
+    return F.pad(x, (0, size[1] - x.shape[-1], 0, size[0] - x.shape[-2]))

@@ -1,0 +1,119 @@
+"""What a format's reader finds: classes with their own ids, and the annotated pictures of each part."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swinkit.data.objects import Annotated, Fault
+from swinkit.data.samples import some
+from swinkit.data.tables import SPLIT_NAMES
+from swinkit.errors import DataError
+
+FOLDERS = ("images", "JPEGImages", "data", "imgs", "img")  # in which pictures lie
+LARGEST = 1e7  # pixels of an edge that a box may have
+
+
+@dataclass
+class Layout:
+    """Pictures of each part, whose labels are ids of `names`, and what is wrong among them.
+
+    `missing` are pictures that annotations name and that are not there.
+    """
+
+    names: dict[int, str]
+    parts: dict[str, list[Annotated]]
+    faults: list[Fault] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def keep(self, part: str, picture: Annotated) -> None:
+        """Take a picture, without the objects that cannot be used."""
+        size = picture.size
+        kept = []
+        for place, box in enumerate(picture.boxes):
+            wrong = fault_of(box, size)
+            if wrong is None:
+                kept.append(place)
+            else:
+                self.faults.append(Fault(wrong[0], picture.image, wrong[1]))
+        whole = len(kept) == len(picture.boxes)
+        self.parts.setdefault(part, []).append(picture if whole else picture.chosen(kept))
+
+    def notes(self) -> list[str]:
+        """What was left out, in sentences."""
+        notes = []
+        left = [fault for fault in self.faults if fault.left]
+        if left:
+            notes.append(f"{len(left)} objects were left out: {left[0].path.name} has {left[0].what}.")
+        if self.missing:
+            notes.append(f"{len(self.missing)} pictures are not there: {some(self.missing, 3)}.")
+        return notes
+
+
+def fault_of(box: NDArray[np.float64], size: tuple[int, int] | None) -> tuple[str, str] | None:
+    """Kind and description of what makes a box in a picture of (height, width) useless."""
+    shown = ", ".join(f"{side:g}" for side in box)
+    if not np.isfinite(box).all() or np.abs(box).max() > LARGEST:
+        return "no box", f"a box whose edges are no numbers of pixels ({shown})"
+    left, top, right, bottom = box.tolist()
+    if right <= left or bottom <= top:
+        return "no area", f"a box without area ({shown})"
+    if size is not None and (right <= 0 or bottom <= 0 or left >= size[1] or top >= size[0]):
+        return "outside", f"a box outside of its {size[1]} × {size[0]} pixels ({shown})"
+    return None
+
+
+def part_of(name: str) -> str | None:
+    """The part that a file or folder is named after: `instances_val2017` is "val"."""
+    words = "".join(letter if letter.isalpha() else " " for letter in name.lower()).split()
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+
+
+def number(value: Any) -> float:
+    """A number as it is, also as text; NaN for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return math.nan
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+
+
+def check_names(names: dict[int, str], source: Path) -> None:
+    """Refuse two classes of one name."""
+    twice = [name for name, count in Counter(names.values()).items() if count > 1]
+    if twice:
+        raise DataError(f"{source} has two classes {some(twice)}: give each its own name.")
+
+
+def read_lines(file: Path) -> list[str]:
+    """Lines of a text; DataError where it is none."""
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read as text in UTF-8: {error}.") from error
+
+
+class Finder:
+    """Finds pictures by what annotations call them: in some folders, by name or without its suffix."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+        self._first: Path | None = None
+
+    def __call__(self, name: str) -> Path | None:
+        """The picture; None where it is nowhere."""
+        folders = self.folders if self._first is None else [self._first, *self.folders]
+        for folder in folders:
+            place = folder / name
+            if place.is_file():
+                self._first = folder  # most lie in one
+                return place
+        return None

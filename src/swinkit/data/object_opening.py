@@ -1,0 +1,182 @@
+"""Open a data set of pictures with boxes, in whatever form it lies on disk."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from swinkit.data.box_tables import holds_boxes, read_box_table
+from swinkit.data.coco import find_coco, read_coco
+from swinkit.data.object_layouts import Layout
+from swinkit.data.objects import Annotated, ObjectData, ObjectSamples
+from swinkit.data.samples import draw_key, some
+from swinkit.data.voc import find_voc, read_voc, voc_home
+from swinkit.data.yolo import describes_yolo, description_in, lies_as_yolo, read_yolo
+from swinkit.errors import DataError
+from swinkit.files import write_text
+from swinkit.labels import Labels
+
+YAML = (".yaml", ".yml")
+FORMS = "COCO's JSON, YOLO's folders, Pascal VOC's XML, or a CSV with path, label, xmin, ymin, xmax, ymax"
+
+
+def reader_for(data: Path) -> Callable[[], Layout] | None:
+    """What reads a folder or file of pictures with boxes; None where it is none."""
+    if data.is_file():
+        if data.suffix.lower() in YAML:
+            return (lambda: read_yolo(data)) if describes_yolo(data) else None
+        if data.suffix.lower() == ".csv":
+            return (lambda: read_box_table(data)) if holds_boxes(data) else None
+    if not data.exists():
+        return None
+    coco = find_coco(data)
+    if coco:
+        return lambda: read_coco(coco, data)
+    if not data.is_dir():
+        return None
+    if description_in(data) is not None or lies_as_yolo(data):
+        return lambda: read_yolo(data)
+    if _lies_as_voc(data):
+        return lambda: read_voc(data)
+    tables = sorted(path for path in data.glob("*.csv") if holds_boxes(path))
+    return (lambda: read_box_table(tables[0])) if len(tables) == 1 else None
+
+
+def holds_objects(data: str | Path) -> bool:
+    """Whether a path names pictures with boxes."""
+    return reader_for(Path(data)) is not None
+
+
+def _lies_as_voc(root: Path) -> bool:
+    """Whether there are annotations in XML; with masks and lists of these alone it is VOC's segmentation."""
+    home = voc_home(root)
+    if home is not None:
+        lists = home / "ImageSets"
+        return (lists / "Main").is_dir() or not (lists / "Segmentation").is_dir()
+    return bool(find_voc(root))
+
+
+def open_objects(
+    data: str | Path,
+    *,
+    val_fraction: float = 0.2,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    split_file: Path | None = None,
+) -> ObjectData:
+    """List the pictures of a data set and what is in them; `FORMS` says how it may lie.
+
+    Where there is train but no val, `val_fraction` of train is drawn: the same pictures for the same seed,
+    wherever the data lies; a `split_file` that exists decides instead. `classes` are a model's, which then
+    number the objects. Raises DataError for data that cannot be used as they are.
+    """
+    root = Path(data)
+    if not root.exists():
+        raise DataError(f"There is no folder or file {root}; check the path.")
+    read = reader_for(root)
+    if read is None:
+        raise DataError(f"{root} holds no pictures with boxes; give {FORMS}.")
+    layout = read()
+    notes = layout.notes()
+    if not any(layout.parts.values()):
+        raise DataError(f"{root} has no picture of those it names: {some(layout.missing, 3) or 'none'}.")
+    labels = _labels(layout, root)
+    numbers = {own: i for i, own in enumerate(labels.categories)}
+    if classes is not None:
+        labels, numbers = _of_model(labels, numbers, classes, layout, root)
+    home = root if root.is_dir() else root.parent
+    if split_file is not None and split_file.exists():
+        layout.parts = _by_file(layout.parts, split_file, home)
+    elif val_fraction > 0 and "train" in layout.parts and "val" not in layout.parts:
+        layout.parts |= _drawn(layout.parts["train"], home, val_fraction, seed)
+    _check_once(layout.parts, root)
+    splits = {
+        part: ObjectSamples(one.of_class(numbers) for one in layout.parts[part])
+        for part in ("train", "val", "test")
+        if layout.parts.get(part)
+    }
+    empty = sum(not len(one.boxes) for own in layout.parts.values() for one in own)
+    if empty:
+        notes.append(f"{empty} pictures have no objects: they teach, and are judged, what is not there.")
+    return ObjectData(root, labels, splits, tuple(notes), tuple(layout.faults), tuple(layout.missing))
+
+
+def _labels(layout: Layout, root: Path) -> Labels:
+    """The classes in the order of their ids, which travel with them."""
+    if not layout.names:
+        raise DataError(f"{root} names no class: no picture has an object.")
+    ordered = sorted(layout.names)
+    return Labels.of([layout.names[own] for own in ordered], ordered)
+
+
+def _of_model(
+    labels: Labels, numbers: dict[int, int], classes: Sequence[str], layout: Layout, root: Path
+) -> tuple[Labels, dict[int, int]]:
+    """The model's numbers for the classes of the data; DataError where it does not know one that is there."""
+    own = {name: i for i, name in enumerate(classes)}
+    there = {int(label) for part in layout.parts.values() for one in part for label in one.labels}
+    unknown = [layout.names[label] for label in sorted(there) if layout.names[label] not in own]
+    if unknown:
+        raise DataError(
+            f"{root} has classes that the model does not know: {some(unknown)}; it knows {some(classes)}."
+        )
+    categories = dict(zip(labels.names, labels.categories, strict=True))
+    free = max(labels.categories, default=0)
+    ids = []
+    for name in classes:  # what the data do not have gets an id that nothing has
+        free += name not in categories
+        ids.append(categories.get(name, free))
+    known = {label: own[name] for name, label in categories.items() if name in own}
+    return Labels.of(classes, ids), known
+
+
+def _drawn(samples: list[Annotated], root: Path, fraction: float, seed: int) -> dict[str, list[Annotated]]:
+    """Those that stay, and those for validation: the ones with the smallest hashes of their names."""
+    if len(samples) < 2:
+        return {}
+    count = min(max(1, round(len(samples) * fraction)), len(samples) - 1)
+    places = sorted(range(len(samples)), key=lambda i: draw_key(samples[i].image, root, seed))
+    chosen = set(places[:count])
+    return {
+        "train": [one for i, one in enumerate(samples) if i not in chosen],
+        "val": [samples[i] for i in sorted(chosen)],
+    }
+
+
+def save_objects(data: ObjectData, path: Path) -> None:
+    """Write which picture is in which split as CSV, for `split_file`."""
+    home = data.root if data.root.is_dir() else data.root.parent
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "split"))
+    for part, samples in data.splits.items():
+        writer.writerows((_relative(one.image, home), part) for one in samples)
+    write_text(path, text.getvalue())
+
+
+def _by_file(parts: dict[str, list[Annotated]], split_file: Path, home: Path) -> dict[str, list[Annotated]]:
+    with split_file.open(encoding="utf-8", newline="") as file:
+        listed = {row["path"]: row["split"] for row in csv.DictReader(file)}
+    found: dict[str, list[Annotated]] = {}
+    for own in parts.values():
+        for one in own:
+            part = listed.get(_relative(one.image, home))
+            if part is not None:
+                found.setdefault(part, []).append(one)
+    return found
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _check_once(parts: dict[str, list[Annotated]], root: Path) -> None:
+    """Refuse a picture that is in two parts: figures on it would be worth nothing."""
+    places: dict[Path, str] = {}
+    for part, own in parts.items():
+        for one in own:
+            before = places.setdefault(one.image, part)
+            if before != part:
+                raise DataError(f"{one.image} is in {before} and in {part} of {root}: leave it out of one.")

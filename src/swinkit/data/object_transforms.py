@@ -1,0 +1,258 @@
+"""A picture and its objects on their way to training: resized, cut, mirrored, pasted into each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from swinkit.data.batching import Objects, Size
+from swinkit.data.objects import Annotated, Shape
+from swinkit.data.pair_transforms import distorted, fitted, normalised
+from swinkit.data.planes import Planes
+from swinkit.data.reading import Picture
+from swinkit.inputs import Augmentation, Preprocessing
+from swinkit.shapes import as_rle, mask_of
+
+SHORTS = tuple(range(480, 801, 32))  # published short sides of a model whose pictures have 800
+FIRST_SHORTS = (400, 500, 600)  # before a crop
+CROP = (384, 600)  # least and most pixels of its sides
+USUAL = 800
+JITTER = (0.1, 2.0)  # factors of large-scale jitter
+HIDDEN, LEFT = 10, 300  # mmdet's CopyPaste: see `pasted`
+
+
+Step = Callable[[Picture, "Frame"], tuple[Picture, "Frame"]]
+
+
+class Scene(NamedTuple):
+    """A picture as it was read, and what is in it."""
+
+    picture: Picture
+    sample: Annotated
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a changed picture of (height, width) has what was at x, y: at `scale` · (x, y) + `shift`."""
+
+    size: Size
+    scale: tuple[float, float] = (1.0, 1.0)
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    def resized(self, size: Size) -> Frame:
+        """After a change of size."""
+        x, y = size[1] / self.size[1], size[0] / self.size[0]
+        return Frame(size, (self.scale[0] * x, self.scale[1] * y), (self.shift[0] * x, self.shift[1] * y))
+
+    def cropped(self, corner: tuple[int, int], size: Size) -> Frame:
+        """After a cut, or a border, that begins at (row, column)."""
+        return Frame(size, self.scale, (self.shift[0] - corner[1], self.shift[1] - corner[0]))
+
+    def mirrored(self) -> Frame:
+        """After a left-right flip."""
+        return Frame(
+            self.size, (-self.scale[0], self.scale[1]), (self.size[1] - self.shift[0], self.shift[1])
+        )
+
+    def boxes(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where boxes (N, 4) are now, cut at the borders."""
+        x, y = (
+            np.sort(boxes[:, axis::2] * self.scale[axis] + self.shift[axis], 1).clip(0, self.size[1 - axis])
+            for axis in (0, 1)
+        )
+        found: NDArray[np.float64] = np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], 1)
+        return found
+
+    def mask(self, shape: Shape) -> NDArray[np.bool_]:
+        """Which pixels (height, width) a shape covers now; polygons by COCO's rules."""
+        if shape is None:
+            return np.zeros(self.size, bool)
+        if isinstance(shape, dict):
+            return self._moved(mask_of(shape))
+        rings = [np.reshape(ring, (-1, 2)) * self.scale + self.shift for ring in shape]
+        low = np.floor(np.minimum(0, np.min([ring.min(0) for ring in rings], 0))).astype(int)
+        high = np.ceil(np.max([ring.max(0) for ring in rings] + [self.size[::-1]], 0)).astype(int)
+        # COCO's rules know no points outside of a picture, so that it is drawn on one that is large enough
+        size = int(high[1] - low[1]), int(high[0] - low[0])
+        drawn = mask_of(as_rle([(ring - low).ravel().tolist() for ring in rings], size))
+        return drawn[-low[1] :, -low[0] :][: self.size[0], : self.size[1]]
+
+    def _moved(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A mask of the original, by its nearest pixels."""
+        rows, columns = (
+            (np.arange(side) + 0.5 - self.shift[axis]) / self.scale[axis]
+            for axis, side in ((1, self.size[0]), (0, self.size[1]))
+        )
+        inside = [
+            (places >= 0) & (places < side) for places, side in zip((rows, columns), mask.shape, strict=True)
+        ]
+        nearest = (
+            places.astype(int).clip(0, side - 1)
+            for places, side in zip((rows, columns), mask.shape, strict=True)
+        )
+        found: NDArray[np.bool_] = mask[np.ix_(*nearest)] & np.ix_(*inside)[0] & np.ix_(*inside)[1]
+        return found
+
+
+class ObjectTransform:
+    """Picture and objects for training: resized and cut, mirrored, pasted into each other, distorted.
+
+    `published` resizing is that of Swin's detectors: for half of the pictures to a short side from
+    `SHORTS`; for the others to one of `FIRST_SHORTS`, cut to sides of `CROP` pixels, and resized so; all of
+    these in proportion to the model's short side. `jitter` resizes by a factor of 0.1 to 2 what fits into
+    the model's square, and cuts that out (Ghiasi et al. 2021). Draws from torch's global generator.
+    """
+
+    def __init__(self, pre: Preprocessing, augmentation: Augmentation, *, masks: bool) -> None:
+        assert pre.dense is not None
+        self.pre, self.dense, self.masks = pre, pre.dense, masks
+        self.resizing, self.flip = augmentation.resizing, augmentation.hflip
+        self.copy_paste = augmentation.copy_paste
+        self.distort = augmentation.distortion and pre.channels == 3
+
+    def draw(self, count: int) -> int | None:
+        """The place, of so many, of the picture whose objects are pasted into the next one; None for none."""
+        return _one_of(range(count)) if self.copy_paste and _chance(self.copy_paste) else None
+
+    def __call__(self, scene: Scene, other: Scene | None = None) -> tuple[Tensor, Objects]:
+        """Picture (C, h, w), normalised, and its objects; those of `other` pasted in."""
+        view = self._varied(scene)
+        if other is not None:
+            view = pasted(view, self._varied(other))
+        picture = view.picture
+        if self.distort and isinstance(picture, Image.Image):
+            picture = distorted(picture)
+        image = normalised(picture, self.pre.mean, self.pre.std)
+        boxes, labels = torch.from_numpy(view.boxes).float(), torch.from_numpy(view.labels)
+        if not self.masks:
+            return image, Objects(boxes, labels, None)
+        assert view.masks is not None
+        return image, Objects(boxes, labels, torch.from_numpy(view.masks.astype(np.uint8)))
+
+    def _varied(self, scene: Scene) -> View:
+        """One picture resized, cut and mirrored, with those of its objects that are still to be seen."""
+        picture = scene.picture
+        frame = Frame((picture.height, picture.width))
+        for step in self._steps(frame.size):
+            picture, frame = step(picture, frame)
+        if _chance(self.flip):
+            picture, frame = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), frame.mirrored()
+        sample = scene.sample
+        boxes = frame.boxes(sample.boxes)
+        seen = ~sample.crowd & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1)
+        masks = None
+        if self.masks or self.copy_paste:
+            shown = [frame.mask(sample.shapes[place]) for place in np.flatnonzero(seen)]
+            masks = np.array(shown, bool).reshape(-1, *frame.size)
+        return View(picture, boxes[seen], sample.labels[seen], masks)
+
+    def _steps(self, size: Size) -> list[Step]:
+        """What is done to a picture of this size."""
+        long, short = self.dense.limits(size)
+        if self.resizing == "none":
+            return [partial(_fit, limits=(long, short))]
+        if self.resizing == "jitter":
+            side, (low, high) = self.pre.size, JITTER
+            factor = low + (high - low) * torch.rand(()).item()
+            return [partial(_fit, limits=(side * factor,) * 2), partial(_cut, sides=(side, side))]
+        factor = short / USUAL
+        last = partial(_fit, limits=(long, factor * _one_of(SHORTS)))
+        if _chance(0.5):
+            return [last]
+        least, most = (round(factor * side) for side in CROP)
+        height, width = (int(torch.randint(least, most + 1, ()).item()) for _ in range(2))
+        first = partial(_fit, limits=(long, factor * _one_of(FIRST_SHORTS)))
+        return [first, partial(_cut, sides=(height, width)), last]
+
+
+@dataclass(frozen=True)
+class View:
+    """A changed picture, and what is to be seen in it; `masks` (N, H, W) where they are wanted."""
+
+    picture: Picture
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    masks: NDArray[np.bool_] | None
+
+
+def _fit(picture: Picture, frame: Frame, *, limits: tuple[float, float]) -> tuple[Picture, Frame]:
+    """As large as fits in, at its shape."""
+    height, width = fitted(frame.size, limits)
+    return picture.resize((width, height), Image.Resampling.BILINEAR), frame.resized((height, width))
+
+
+def _cut(picture: Picture, frame: Frame, *, sides: tuple[int, int]) -> tuple[Picture, Frame]:
+    """A part of (height, width) from anywhere, or all of a side that is shorter."""
+    height, width = (min(have, wanted) for have, wanted in zip(frame.size, sides, strict=True))
+    top, left = (
+        int(torch.randint(have - side + 1, ()).item())
+        for have, side in zip(frame.size, (height, width), strict=True)
+    )
+    cut = picture.crop((left, top, left + width, top + height))
+    return cut, frame.cropped((top, left), (height, width))
+
+
+def pasted(view: View, other: View) -> View:
+    """Some of the objects of another picture in one; what they cover is no longer there.
+
+    As mmdet's `CopyPaste`: of an object partly covered the box becomes that of what is left, and it is gone
+    where one of its sides moves by more than 10 pixels and no more than 300 pixels are left.
+    """
+    assert view.masks is not None
+    assert other.masks is not None
+    chosen = torch.rand(len(other.labels)).numpy() < 0.5
+    if not chosen.any() or isinstance(view.picture, Planes) or isinstance(other.picture, Planes):
+        return view
+    size = view.masks.shape[1:]
+    given = np.stack([_on(mask, size) for mask in other.masks[chosen]])
+    cover: NDArray[Any] = np.logical_or.reduce(given)
+    picture = view.picture.copy()
+    picture.paste(other.picture, (0, 0), Image.fromarray(_on(cover, other.masks.shape[1:])))
+    left: NDArray[Any] = view.masks & ~cover
+    boxes = boxes_of(left)
+    moved = np.abs(boxes - view.boxes).max(1, initial=0)
+    touched = (view.masks & cover).any((1, 2))
+    kept = ~touched | (moved <= HIDDEN) | (left.sum((1, 2)) > LEFT)
+    kept &= left.any((1, 2)) | ~touched
+    boxes = np.where(touched[:, None], boxes, view.boxes)[kept]
+    seen = given.any((1, 2))
+    return View(
+        picture,
+        np.concatenate([boxes, boxes_of(given[seen])]),
+        np.concatenate([view.labels[kept], other.labels[chosen][seen]]),
+        np.concatenate([left[kept], given[seen]]),
+    )
+
+
+def boxes_of(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The boxes (N, 4) around masks (N, H, W); zeros for an empty one."""
+    found = np.zeros((len(masks), 4))
+    for box, mask in zip(found, masks, strict=True):
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if len(rows):
+            box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return found
+
+
+def _on(mask: NDArray[np.bool_], size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """A mask on a page of another (height, width), from the same upper left corner."""
+    page = np.zeros(size, bool)
+    height, width = (min(sides) for sides in zip(mask.shape, size, strict=True))
+    page[:height, :width] = mask[:height, :width]
+    return page
+
+
+def _chance(share: float) -> bool:
+    return torch.rand(()).item() < share
+
+
+def _one_of(choices: Sequence[int]) -> int:
+    return choices[int(torch.randint(len(choices), ()).item())]

@@ -1,0 +1,226 @@
+"""Pictures with objects in them, as data sets give them: boxes, classes, shapes, and whose ids they have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swinkit.data.media import PICTURES, Medium
+from swinkit.data.reading import check_header
+from swinkit.labels import Labels
+
+Shape = list[list[float]] | dict[str, Any] | None
+"""Polygons (x, y, x, y … in pixels), COCO's run lengths, or nothing known."""
+
+Size = tuple[int, int]
+
+
+class Fault(NamedTuple):
+    """Something in a data set that cannot be right: in which file, and what; `left`: it was left out."""
+
+    kind: str
+    path: Path
+    what: str
+    left: bool = True
+
+
+class Annotated(NamedTuple):
+    """A picture and what is in it.
+
+    `size` is the (height, width) that the boxes are for, None where the data do not say it; `number` is the
+    picture's id in its data set. `boxes` (N, 4) are x1, y1, x2, y2 in pixels; `crowd` (N,) marks groups,
+    which are neither learnt nor counted; `areas` (N,) are those of the objects in pixels.
+    """
+
+    image: Path
+    size: Size | None
+    number: int | str
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    crowd: NDArray[np.bool_]
+    areas: NDArray[np.float64]
+    shapes: tuple[Shape, ...]
+
+    def of_class(self, numbers: dict[int, int]) -> Annotated:
+        """With other numbers for the classes; objects of those that have none are left out."""
+        kept = [i for i, label in enumerate(self.labels.tolist()) if label in numbers]
+        chosen = self.chosen(kept)
+        labels = np.array([numbers[label] for label in chosen.labels.tolist()], np.int64)
+        return chosen._replace(labels=labels)
+
+    def chosen(self, places: Sequence[int]) -> Annotated:
+        """With these of the objects."""
+        index = np.array(places, np.int64)
+        return self._replace(
+            boxes=self.boxes[index],
+            labels=self.labels[index],
+            crowd=self.crowd[index],
+            areas=self.areas[index],
+            shapes=tuple(self.shapes[i] for i in places),
+        )
+
+
+class Object(NamedTuple):
+    """One object on its way into an `Annotated`; `area` None: that of the box."""
+
+    label: int
+    box: tuple[float, float, float, float]
+    shape: Shape = None
+    crowd: bool = False
+    area: float | None = None
+
+
+def annotated(image: Path, size: Size | None, number: int | str, objects: Sequence[Object]) -> Annotated:
+    """A picture with these objects."""
+    boxes = np.array([one.box for one in objects], np.float64).reshape(-1, 4)
+    own = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    areas = [box if one.area is None else one.area for one, box in zip(objects, own, strict=True)]
+    return Annotated(
+        image,
+        size,
+        number,
+        boxes,
+        np.array([one.label for one in objects], np.int64),
+        np.array([one.crowd for one in objects], bool),
+        np.array(areas, np.float64),
+        tuple(one.shape for one in objects),
+    )
+
+
+class ObjectSamples(Sequence[Annotated]):
+    """Annotated pictures in a few arrays, which loader processes share; see `Samples`."""
+
+    def __init__(self, samples: Iterable[Annotated]) -> None:
+        heads, head_ends, shapes, shape_ends, ends = bytearray(), [0], bytearray(), [0], [0]
+        boxes, labels, crowd, areas = [], [], [], []
+        for one in samples:
+            heads += json.dumps([str(one.image), one.size, one.number]).encode("utf-8", "surrogatepass")
+            head_ends.append(len(heads))
+            if any(shape is not None for shape in one.shapes):
+                shapes += json.dumps(one.shapes).encode()
+            shape_ends.append(len(shapes))
+            ends.append(ends[-1] + len(one.boxes))
+            boxes.append(one.boxes.astype(np.float64))
+            labels.append(one.labels)
+            crowd.append(one.crowd)
+            areas.append(one.areas)
+        self._heads, self._shapes = (np.frombuffer(bytes(text), np.uint8) for text in (heads, shapes))
+        self._head_ends, self._shape_ends, self._ends = map(np.array, (head_ends, shape_ends, ends))
+        self._boxes = np.concatenate([np.empty((0, 4)), *boxes])
+        self._labels = np.concatenate([np.empty(0, np.int64), *labels])
+        self._crowd = np.concatenate([np.empty(0, bool), *crowd])
+        self._areas = np.concatenate([np.empty(0), *areas])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> Annotated: ...
+    @overload
+    def __getitem__(self, place: slice) -> ObjectSamples: ...
+    def __getitem__(self, place: int | slice) -> Annotated | ObjectSamples:
+        if isinstance(place, slice):
+            return self.chosen(range(*place.indices(len(self))))
+        place = range(len(self))[place]
+        image, size, number = json.loads(_part(self._heads, self._head_ends, place))
+        own = slice(self._ends[place], self._ends[place + 1])
+        told = _part(self._shapes, self._shape_ends, place)
+        shapes = json.loads(told) if told else [None] * (own.stop - own.start)
+        return Annotated(
+            Path(image),
+            None if size is None else (size[0], size[1]),
+            number,
+            self._boxes[own],
+            self._labels[own],
+            self._crowd[own],
+            self._areas[own],
+            tuple(shapes),
+        )
+
+    def chosen(self, places: Iterable[int]) -> ObjectSamples:
+        """Those at these places."""
+        return ObjectSamples(self[place] for place in places)
+
+    def counts(self, classes: int) -> NDArray[np.int64]:
+        """How many objects of each class there are, groups left out."""
+        return np.bincount(self._labels[~self._crowd], minlength=classes)
+
+    def chances(self, classes: int) -> NDArray[np.float64]:
+        """How often to draw each picture so that rare classes come more often: by its rarest one.
+
+        A class in a share f of the pictures, less than a thousandth, counts √(0.001 / f) times, as Gupta et
+        al. 2019 have it for LVIS.
+        """
+        sets = [set(self._labels[a:b].tolist()) for a, b in pairwise(self._ends)]
+        times = np.bincount([label for own in sets for label in own], minlength=classes)
+        wanted = np.sqrt(0.001 * max(len(sets), 1) / np.maximum(times, 1)).clip(min=1)
+        rare = np.array([max((wanted[label] for label in own), default=1.0) for own in sets])
+        chances: NDArray[np.float64] = rare / rare.sum()
+        return chances
+
+    def archives(self) -> list[int]:
+        """None lie in tar files."""
+        return []
+
+    def wide(self) -> NDArray[np.bool_]:
+        """Which pictures are wider than high, as far as the data say."""
+        sizes = (json.loads(_part(self._heads, self._head_ends, place))[1] for place in range(len(self)))
+        return np.array([size is not None and size[1] > size[0] for size in sizes], bool)
+
+    def have_shapes(self) -> bool:
+        """Whether every object that is learnt has a shape."""
+        places = np.flatnonzero(np.diff(self._ends)).tolist()
+        if any(self._shape_ends[place] == self._shape_ends[place + 1] for place in places):
+            return False
+        return all(
+            shape is not None or crowd
+            for place in places
+            for shape, crowd in zip(self[place].shapes, self[place].crowd, strict=True)
+        )
+
+
+def _part(text: NDArray[np.uint8], ends: NDArray[np.int64], place: int) -> bytes:
+    return text[ends[place] : ends[place + 1]].tobytes()
+
+
+@dataclass(frozen=True)
+class ObjectData:
+    """A data set of pictures with objects: its classes with their own ids, and the pictures of each split.
+
+    `faults` tells what is wrong in it, `missing` pictures that it names and that are not there.
+    """
+
+    root: Path
+    labels: Labels
+    splits: dict[str, ObjectSamples]
+    notes: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    missing: tuple[str, ...] = ()
+    medium: Medium = PICTURES
+    multi: bool = False
+    task: ClassVar[str] = "detect"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names by number."""
+        return self.labels.names
+
+    def with_splits(self, splits: dict[str, ObjectSamples], notes: Iterable[str]) -> Self:
+        """The same with other splits."""
+        return replace(self, splits=splits, notes=tuple(notes))
+
+    def check(self, sample: Annotated) -> None:
+        """Read the header of a picture; ImageError where that cannot be."""
+        check_header(sample.image)
+
+    @property
+    def has_shapes(self) -> bool:
+        """Whether masks can be learnt."""
+        return all(samples.have_shapes() for part, samples in self.splits.items() if part == "train")

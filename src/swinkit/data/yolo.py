@@ -1,0 +1,230 @@
+"""YOLO: a text for each picture, a line an object: class, and box or polygon in shares of the sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from swinkit.data.finding import is_image, naturally, pictures_among, walk_files
+from swinkit.data.object_layouts import Layout, check_names, number, part_of, read_lines
+from swinkit.data.objects import Fault, Object, Size, annotated
+from swinkit.data.reading import header_size
+from swinkit.data.samples import some
+from swinkit.data.tables import SPLIT_NAMES
+from swinkit.data.threads import in_threads
+from swinkit.errors import ConfigError, DataError, ImageError
+from swinkit.settings import read_yaml
+
+DESCRIPTIONS = ("data.yaml", "dataset.yaml", "config.yaml", "data.yml")
+NAMES = ("classes.txt", "obj.names", "names.txt")
+
+
+class Described(NamedTuple):
+    """Where the pictures of each part are, and the classes by number.
+
+    With `strict` pictures without a text do not count.
+    """
+
+    parts: dict[str, list[Path]]
+    names: dict[int, str]
+    strict: bool = False
+
+
+def describes_yolo(file: Path) -> bool:
+    """Whether a YAML file names classes and where the pictures of the parts are."""
+    try:
+        stated = read_yaml(file)
+    except ConfigError:
+        return False
+    parts = [stated.get(name) for name in SPLIT_NAMES]
+    return "names" in stated and any(isinstance(part, str | list) for part in parts)
+
+
+def description_in(root: Path) -> Path | None:
+    """The description of a folder, if it has one."""
+    files = [root / name for name in DESCRIPTIONS] + sorted(root.glob("*.yaml"))
+    return next((file for file in files if file.is_file() and describes_yolo(file)), None)
+
+
+def lies_as_yolo(root: Path) -> bool:
+    """Whether folders of pictures lie beside folders of such texts."""
+    return next(_in_folders(root), None) is not None
+
+
+def read_yolo(data: Path) -> Layout:
+    """The pictures of a data set that a description states, or that lie in `images` with texts in `labels`.
+
+    A picture without a text has no objects. Raises DataError for descriptions and texts that are none.
+    """
+    file = data if data.is_file() else description_in(data)
+    described = _described(file) if file is not None else _found(data)
+    check_names(described.names, file or data)
+    layout = Layout(dict(described.names), {})
+    home = file.parent if file else data
+    for part, pictures in described.parts.items():
+        texts = [_text_of(picture, home) for picture in pictures]
+        pairs = list(zip(pictures, texts, strict=True))
+        if described.strict:
+            pairs = [pair for pair in pairs if pair[1] is not None]
+        for (picture, text), own in zip(pairs, in_threads(_read, pairs), strict=True):
+            layout.faults += own.faults
+            known = []
+            for one in own.objects:
+                if file is None and not described.names:
+                    layout.names.setdefault(one.label, str(one.label))
+                if one.label in layout.names:
+                    known.append(one)
+                else:
+                    what = f"class {one.label} in {text}, of which there is no name"
+                    layout.faults.append(Fault("no such class", picture, what))
+            layout.keep(part, annotated(picture, own.size, picture.stem, known))
+    return layout
+
+
+def _described(file: Path) -> Described:
+    stated = read_yaml(file)
+    given = stated["names"]
+    names = dict(enumerate(given)) if isinstance(given, list) else given
+    whole = isinstance(names, dict) and all(type(i) is int and i >= 0 for i in names)
+    if not whole or not names:
+        raise DataError(f"{file} needs names: a list, or numbers and names.")
+    odd = [name for name in names.values() if not isinstance(name, str | int) or isinstance(name, bool)]
+    if odd:  # YAML takes a bare no, off or null for something else
+        raise DataError(f"{file}: write names in quotes, YAML reads one as {odd[0]!r}.")
+    parts: dict[str, list[Path]] = {}
+    for name, part in SPLIT_NAMES.items():
+        told = stated.get(name)
+        entries = [told] if isinstance(told, str) else told or []
+        pictures = [picture for entry in entries for picture in _pictures(str(entry), stated, file)]
+        if pictures:
+            parts.setdefault(part, []).extend(pictures)
+    if not parts:
+        raise DataError(f"{file} names no folder in which pictures lie; check train and val.")
+    strict = stated.get("skip_if_label_file_missing") is True
+    return Described(parts, {i: str(name) for i, name in names.items()}, strict)
+
+
+def _pictures(entry: str, stated: dict[str, Any], file: Path) -> list[Path]:
+    """The pictures of a folder or of a list of paths, which may lie beside or above the description."""
+    base = Path(str(stated.get("path") or "."))
+    bases = [base, file.parent / base, file.parent, file.parent.parent, file.parent / base.name]
+    plain = entry.removeprefix("../")
+    places = [place for given in (entry, plain) for place in (one / given for one in bases)]
+    found = next((place for place in places if place.exists()), None)
+    if found is None:
+        raise DataError(f"{file} names {entry}, which is not there; paths are relative to {file.parent}.")
+    if found.is_dir():
+        return naturally(pictures_among(walk_files(found)))
+    listed = [line.strip() for line in read_lines(found) if line.strip()]
+    every = [
+        next((place for place in (one / line for one in (found.parent, *bases)) if place.is_file()), None)
+        for line in listed
+    ]
+    missing = [line for line, place in zip(listed, every, strict=True) if place is None]
+    if missing:
+        raise DataError(f"{found} lists {some(missing, 3)}, which are not there.")
+    return [place for place in every if place is not None]
+
+
+def _found(root: Path) -> Described:
+    """Folders without a description; names from a list of them, where there is one."""
+    parts: dict[str, list[Path]] = {}
+    for part, images in _in_folders(root):
+        parts.setdefault(part, []).extend(naturally(pictures_among(walk_files(images))))
+    file = next((root / name for name in NAMES if (root / name).is_file()), None)
+    names = [] if file is None else [line.strip() for line in read_lines(file) if line.strip()]
+    return Described(parts, dict(enumerate(names)))
+
+
+def _in_folders(root: Path) -> Iterator[tuple[str, Path]]:
+    """Each part and its folder of pictures: `images/train`, `train/images`, or `images` for all."""
+    images, labels = root / "images", root / "labels"
+    if images.is_dir() and labels.is_dir():
+        inner = [path for path in sorted(images.iterdir()) if path.is_dir() and (labels / path.name).is_dir()]
+        named = [
+            (part, path) for path in inner if (part := part_of(path.name)) and _has_texts(labels / path.name)
+        ]
+        yield from named
+        if not named and _has_texts(labels):
+            yield "train", images
+        return
+    for path in sorted(root.iterdir()) if root.is_dir() else ():
+        part = part_of(path.name) if path.is_dir() else None
+        if part and (path / "images").is_dir() and (path / "labels").is_dir() and _has_texts(path / "labels"):
+            yield part, path / "images"
+
+
+def _has_texts(folder: Path) -> bool:
+    """Whether there are texts, and no masks."""
+    files = list(walk_files(folder))
+    return any(path.suffix == ".txt" for path in files) and not any(map(is_image, files))
+
+
+def _text_of(picture: Path, home: Path) -> Path | None:
+    """The text of a picture: in `labels` where it lies in `images`, or beside it."""
+    parts = list(picture.parts)
+    name = picture.with_suffix(".txt").name
+    if "images" in parts:
+        place = len(parts) - 1 - parts[::-1].index("images")
+        inner = Path(*parts[place + 1 : -1])
+        for folder in (Path(*parts[:place]), home):
+            text = folder / "labels" / inner / name
+            if text.is_file():
+                return text
+    beside = picture.with_name(name)
+    return beside if beside.is_file() else None
+
+
+class _Text(NamedTuple):
+    size: Size | None
+    objects: list[Object]
+    faults: list[Fault]
+
+
+def _read(pair: tuple[Path, Path | None]) -> _Text:
+    """The objects of a text in pixels of its picture."""
+    picture, text = pair
+    try:
+        size = header_size(picture)
+    except ImageError:  # to be told where it is read
+        return _Text(None, [], [])
+    objects: list[Object] = []
+    faults: list[Fault] = []
+    for place, line in enumerate(read_lines(text) if text is not None else (), start=1):
+        if line.strip():
+            one = _object(line, size)
+            if one is None:
+                faults.append(
+                    Fault("no box", picture, f"line {place} of {text}, which is no class and box or polygon")
+                )
+            else:
+                objects.append(one)
+    return _Text(size, objects, faults)
+
+
+def _object(line: str, size: Size) -> Object | None:
+    words = line.split()
+    label, values = number(words[0]), np.array([number(word) for word in words[1:]])
+    if label < 0 or label != round(label) or len(values) < 4 or len(values) % 2 or len(values) == 5:
+        return None
+    height, width = size
+    if len(values) == 4:
+        x, y, w, h = values.tolist()
+        box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
+        return Object(int(label), box)
+    if not np.isfinite(values).all():
+        return None
+    points = values.reshape(-1, 2) * (width, height)
+    left, top = points.min(0).tolist()
+    right, bottom = points.max(0).tolist()
+    area = float(abs(_shoelace(points)))
+    return Object(int(label), (left, top, right, bottom), [points.ravel().tolist()], area=area or None)
+
+
+def _shoelace(points: np.ndarray) -> float:
+    """The area that a ring of points (N, 2) encloses."""
+    x, y = points.T
+    return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2

@@ -1,0 +1,182 @@
+"""COCO's average precision and recall of boxes and masks, by faster-coco-eval."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swinkit.data.batching import Batch
+from swinkit.data.objects import Annotated
+from swinkit.explain.objects import Compared, draw_compared
+from swinkit.files import write_text
+from swinkit.labels import Labels
+from swinkit.metrics.base import Mergeable
+from swinkit.results import Detections
+
+Kind = Literal["box", "mask"]
+COCO_KINDS: dict[Kind, str] = {"box": "bbox", "mask": "segm"}
+FIGURES = (
+    *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
+    *("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large"),
+)
+"""COCO's twelve, in its order."""
+SHOWN = 12  # pictures that are drawn
+NONE = -1.0  # COCO's figure where there is nothing to find
+
+
+class Answer(NamedTuple):
+    """A picture, what the data say of it, and what was found."""
+
+    record: Annotated
+    found: Detections
+
+
+class DetectionMetric(Mergeable):
+    """The twelve figures of boxes and, of a model with masks on data with shapes, of masks, in %.
+
+    `answer` makes what was found of a raw output and the picture's (height, width).
+    """
+
+    def __init__(
+        self,
+        labels: Labels,
+        answer: Callable[[dict[str, Any], tuple[int, int]], Detections],
+        *,
+        masks: bool,
+        monitor: Kind,
+    ) -> None:
+        self.labels, self.answer, self.masks, self.monitor = labels, answer, masks, monitor
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all pictures."""
+        self.answers: list[Answer] = []
+        self._evaluated: dict[Kind, Any] | None = None
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        """How many pictures count."""
+        return len(self.answers)
+
+    def update(self, raw: Sequence[dict[str, Any]], batch: Batch) -> None:
+        """Count a batch in, of which the data say what there is to find."""
+        for own, record, size in zip(raw, batch.records, batch.sizes, strict=True):
+            self.answers.append(Answer(record, self.answer(own, size)))
+        self._evaluated = None
+
+    def _add(self, other: DetectionMetric) -> None:
+        self.answers += other.answers
+        self._evaluated = None
+
+    def compute(self) -> dict[str, float]:
+        """`box_ap` … `box_ar_large`, and so for masks, in %, -1 where there is none; and `images`."""
+        figures: dict[str, float] = {}
+        for kind, evaluated in self._evaluate().items():
+            values = [NONE] * len(FIGURES) if evaluated is None else evaluated.stats[: len(FIGURES)].tolist()
+            figures |= {
+                f"{kind}_{name}": NONE if value < 0 else 100 * value
+                for name, value in zip(FIGURES, values, strict=True)
+            }
+        return {**figures, "images": float(self.count)}
+
+    def details(self) -> dict[str, Any]:
+        """AP of each class in %, None for one that is not there: of masks where there are, and of both."""
+        each = {kind: self._by_class(evaluated) for kind, evaluated in self._evaluate().items()}
+        shown = self.monitor if self.monitor in each else "box"
+        return {"per_class": each[shown], **{f"{kind}_ap_per_class": values for kind, values in each.items()}}
+
+    def _by_class(self, evaluated: Any) -> dict[str, float | None]:
+        if evaluated is None:
+            return dict.fromkeys(self.labels.names)
+        precision = evaluated.eval["precision"][:, :, :, 0, -1]  # threshold, recall, class
+        means = [_mean(precision[:, :, i]) for i in range(len(self.labels))]
+        return dict(zip(self.labels.names, means, strict=True))
+
+    def draw(self, folder: Path) -> list[Path]:
+        """predictions.png: pictures with their objects and what was found; results.json: COCO's file."""
+        step = max(1, self.count // SHOWN)
+        sheet, results = folder / "predictions.png", folder / "results.json"
+        shown = [_compared(answer) for answer in self._ordered()[::step][:SHOWN]]
+        draw_compared(shown, self.labels, sheet)
+        write_results([(answer.found, answer.record.number) for answer in self._ordered()], results)
+        return [sheet, results]
+
+    def _ordered(self) -> list[Answer]:
+        """By name: the same order however many processes have read them."""
+        return sorted(self.answers, key=lambda answer: str(answer.record.image))
+
+    def _evaluate(self) -> dict[Kind, Any]:
+        """The evaluations by kind; None where there is nothing to find."""
+        if self._evaluated is None:
+            answers = self._ordered()
+            shaped = self.masks and all(
+                shape is not None for answer in answers for shape in answer.record.shapes
+            )
+            kinds: list[Kind] = ["box", "mask"] if shaped else ["box"]
+            self._evaluated = {kind: evaluate_coco(answers, self.labels, kind) for kind in kinds}
+        return self._evaluated
+
+
+def _compared(answer: Answer) -> Compared:
+    return Compared(str(answer.record.image), answer.record, answer.found)
+
+
+def evaluate_coco(answers: Sequence[Answer], labels: Labels, kind: Kind) -> Any:
+    """A filled `COCOeval_faster`; None where no picture has an object."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    rows: list[dict[str, Any]] = []
+    for number, answer in enumerate(answers, start=1):
+        rows += [_truth(answer.record, i, number) for i in range(len(answer.record.boxes))]
+    if not rows:
+        return None
+    truth = COCO()
+    truth.dataset = {
+        "images": [
+            {"id": number, "height": answer.found.size[0], "width": answer.found.size[1]}
+            for number, answer in enumerate(answers, start=1)
+        ],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(labels.names)],
+        "annotations": [row | {"id": i} for i, row in enumerate(rows, start=1)],
+    }
+    truth.createIndex()
+    found = [
+        row | {"category_id": int(label)}
+        for number, answer in enumerate(answers, start=1)
+        for row, label in zip(answer.found.to_coco(number), answer.found.labels, strict=True)
+    ]
+    if kind == "box":
+        for row in found:
+            row.pop("segmentation", None)
+    evaluated = COCOeval_faster(truth, truth.loadRes(found), COCO_KINDS[kind])
+    evaluated.run()
+    return evaluated
+
+
+def _truth(record: Annotated, place: int, number: int) -> dict[str, Any]:
+    left, top, right, bottom = record.boxes[place].tolist()
+    row = {
+        "image_id": number,
+        "category_id": int(record.labels[place]),
+        "bbox": [left, top, right - left, bottom - top],
+        "area": float(record.areas[place]),
+        "iscrowd": int(record.crowd[place]),
+    }
+    shape = record.shapes[place]
+    return row if shape is None else row | {"segmentation": shape}
+
+
+def _mean(precision: NDArray[np.float64]) -> float | None:
+    valid = precision[precision > -1]
+    return 100 * float(valid.mean()) if valid.size else None
+
+
+def write_results(found: Sequence[tuple[Detections, int | str]], path: Path) -> None:
+    """COCO's results file of pictures with these ids."""
+    rows = [row for own, number in found for row in own.to_coco(number)]
+    write_text(path, json.dumps(rows) + "\n")

@@ -1,0 +1,114 @@
+"""Objects of a picture of any size: tile by tile at its own resolution, and as a whole; parts are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from swinkit.config import PredictConfig
+from swinkit.data.batching import Item
+from swinkit.data.object_dataset import ObjectDataset
+from swinkit.data.pair_transforms import normalised
+from swinkit.data.regions import Regions, open_regions
+from swinkit.explain.annotate import Names, write_objects
+from swinkit.progress import Advance
+from swinkit.results import Detections, import_supervision
+from swinkit.shapes import mask_of, rle_of_part, union
+from swinkit.tasks.detect import Detector
+from swinkit.tasks.sliding import WINDOW_STEP, windows
+from swinkit.tiles import seen_by_people
+
+SAME = 0.5  # share of the smaller of two boxes of a class from which both are one object (SAHI's)
+
+
+def detect_tiles(
+    task: Detector,
+    path: Path,
+    config: PredictConfig,
+    names: Names | None,
+    *,
+    advance: Advance = lambda *, completed, total: None,
+) -> Detections:
+    """All objects of a picture, those too that are larger than a tile; parts of a TIFF are read as wanted.
+
+    As SAHI does it (Akyon et al. 2022): tiles that overlap, and the whole picture at the model's usual size;
+    boxes of a class that share more than half of the smaller one become one, with all their pixels.
+    ImageError for a picture that cannot be read.
+    """
+    with open_regions(path, task.preprocessing.channels) as regions:
+        small, size = seen_by_people(regions), regions.size
+        found = [_whole(task.eval(), small, size, config), *_tiles(task, regions, config, advance)]
+    result = replace(merged(found), path=str(path))
+    if names is not None:
+        write_objects(result, names, small, config.score)
+    return result
+
+
+@torch.inference_mode()
+def _whole(task: Detector, small: Image.Image, size: tuple[int, int], config: PredictConfig) -> Detections:
+    """What is found in the whole picture, of which a smaller one is looked at."""
+    raw = task.respond(task.preprocess([small]), flip=config.flip)
+    (result,) = task.postprocess(raw, [size])
+    assert isinstance(result, Detections)
+    return result
+
+
+def _tiles(task: Detector, regions: Regions, config: PredictConfig, advance: Advance) -> Iterator[Detections]:
+    """What is found in each tile, in pixels of the picture."""
+    assert config.tile is not None
+    step = config.stride or max(1, round(config.tile * WINDOW_STEP))
+    places = list(windows(regions.size, (config.tile,) * 2, (step,) * 2))
+    pre, dataset = task.preprocessing, ObjectDataset((), task.preprocessing)
+    for number, (rows, columns) in enumerate(places, start=1):
+        image = normalised(regions.read(rows, columns), pre.mean, pre.std)
+        batch = dataset.collate([Item(image, None, (image.shape[1], image.shape[2]), "")])
+        (result,) = task.answer(batch, flip=config.flip)
+        assert isinstance(result, Detections)
+        yield placed(result, (rows.start, columns.start), regions.size)
+        advance(completed=number, total=len(places))
+
+
+def placed(found: Detections, corner: tuple[int, int], size: tuple[int, int]) -> Detections:
+    """What was found in a part that begins at (row, column) of a picture of (height, width), for that."""
+    rles = None
+    if found.rles is not None:
+        rles = tuple(rle_of_part(mask_of(rle), corner, size) for rle in found.rles)
+    boxes = found.boxes + np.array([corner[1], corner[0]] * 2, np.float32)
+    return replace(found, size=size, boxes=boxes, rles=rles)
+
+
+def merged(found: Sequence[Detections]) -> Detections:
+    """Several answers for one picture as one, the surest first; parts of an object are joined."""
+    every = joined(found)
+    rows = np.column_stack([every.boxes, every.scores, every.labels]).astype(np.float64)
+    supervision = import_supervision()
+    groups: list[list[int]] = []
+    if len(rows):
+        groups = supervision.box_non_max_merge(rows, SAME, supervision.OverlapMetric.IOS)
+    groups = [sorted(group, key=lambda i: -every.scores[i]) for group in groups]
+    groups.sort(key=lambda group: -every.scores[group[0]])
+    kept = every.chosen([group[0] for group in groups])
+    parts = [every.boxes[group] for group in groups]
+    boxes = [np.concatenate([own[:, :2].min(0), own[:, 2:].max(0)]) for own in parts]
+    rles = None if every.rles is None else tuple(union([every.rles[i] for i in group]) for group in groups)
+    return replace(kept, boxes=np.array(boxes, np.float32).reshape(-1, 4), rles=rles)
+
+
+def joined(found: Sequence[Detections]) -> Detections:
+    """All objects of several answers for one picture."""
+    first = found[0]
+    return replace(
+        first,
+        boxes=np.concatenate([own.boxes for own in found]),
+        scores=np.concatenate([own.scores for own in found]),
+        labels=np.concatenate([own.labels for own in found]),
+        names=sum((own.names for own in found), ()),
+        categories=sum((own.categories for own in found), ()),
+        colours=sum((own.colours for own in found), ()),
+        rles=None if first.rles is None else sum((own.rles or () for own in found), ()),
+    )

@@ -1,0 +1,41 @@
+"""Which options are for which tasks: one that would mean nothing is refused, not passed over."""
+
+from __future__ import annotations
+
+from swinkit.config import TrainConfig
+from swinkit.errors import ConfigError
+from swinkit.settings import Settings
+
+_CLASSES, _MAPS = ("classify", "video"), ("segment", "detect")
+
+OWNERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("topk", "clips", "crops", "real"), _CLASSES),
+    **dict.fromkeys(("stream", "hop"), ("video",)),
+    **dict.fromkeys(("scales", "tile", "short", "augmentation.distortion"), _MAPS),
+    **dict.fromkeys(("slide", "save", "label_map", "ignore_index", "loss", "average"), ("segment",)),
+    **dict.fromkeys(("augmentation.resize", "augmentation.largest_class"), ("segment",)),
+    **dict.fromkeys(("score", "overlap", "detections", "classes", "track"), ("detect",)),
+    **dict.fromkeys(("augmentation.resizing", "augmentation.copy_paste"), ("detect",)),
+    **dict.fromkeys(("sampling",), ("classify", "video", "detect")),
+    **dict.fromkeys(("class_weights",), ("classify", "video", "segment")),
+    **{
+        f"augmentation.{name}": _CLASSES
+        for name in (
+            *("shift", "crop_scale", "crop_ratio", "randaugment", "color_jitter", "erasing", "mixup"),
+            *("cutmix", "mix_prob", "switch_prob", "label_smoothing"),
+        )
+    },
+}
+"""Options that not all tasks have; those of how clips are taken are told by the model's preprocessing."""
+
+
+def check_owners(config: Settings, task: str, who: str = "the model is") -> None:
+    """Refuse options that mean nothing to a task; ConfigError names the first."""
+    groups: list[tuple[str, Settings]] = [("", config)]
+    if isinstance(config, TrainConfig):
+        groups.append(("augmentation.", config.augmentation))
+    for group, values in groups:
+        for name, field in type(values).model_fields.items():
+            owners = OWNERS.get(f"{group}{name}", (task,))
+            if task not in owners and getattr(values, name) != field.default:
+                raise ConfigError(f"{group}{name} is for {' and '.join(owners)}, and {who} for {task}.")
