@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from swinkit.data.finding import is_visible, natural_key
-from swinkit.data.object_layouts import FOLDERS, LARGEST, Finder, Layout, check_names, number, part_of
+from swinkit.data.object_layouts import (
+    FOLDERS,
+    LARGEST,
+    Finder,
+    Layout,
+    check_names,
+    file_part,
+    folder_part,
+    number,
+)
 from swinkit.data.objects import Fault, Object, Shape, Size, annotated
 from swinkit.errors import DataError
 from swinkit.shapes import uncompressed
@@ -26,19 +35,24 @@ def find_coco(data: Path) -> dict[str, Path]:
     several for a part those named `instances` come first.
     """
     if data.is_file():
-        return {part_of(data.stem) or "train": data} if _is_coco(data) else {}
-    parts = [path for path in _entries(data) if path.is_dir() and part_of(path.name)]
+        return {_part(data) or "train": data} if _is_coco(data) else {}
+    parts = [path for path in _entries(data) if path.is_dir() and folder_part(path.name)]
     found: dict[str, Path] = {}
     for folder in (data / "annotations", data, *parts):
         for file in sorted(_entries(folder), key=_preferred):
             if file.suffix.lower() == ".json" and not file.name.startswith(OTHERS) and _is_coco(file):
-                part = part_of(file.stem) or part_of(file.parent.name) or "train"
+                part = _part(file) or "train"
                 found.setdefault(part, file)
     return found
 
 
 def _entries(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if is_visible(path.name)] if folder.is_dir() else []
+
+
+def _part(file: Path) -> str | None:
+    """The part of which a file tells, by its name or that of its folder."""
+    return file_part(file.stem) or folder_part(file.parent.name)
 
 
 def _preferred(file: Path) -> tuple[bool, Any]:
@@ -155,13 +169,13 @@ def _file_name(row: dict[str, Any], file: Path) -> str:
 def _folders(file: Path, root: Path) -> Iterator[Path]:
     """Where the pictures of a file may lie, the likeliest place first."""
     for base in dict.fromkeys((root if root.is_dir() else file.parent, file.parent, file.parent.parent)):
-        part = part_of(file.stem) or part_of(file.parent.name)
+        part = _part(file)
         inner = [path for path in sorted(_entries(base)) if path.is_dir()]
-        own = [path for path in inner if part is not None and part_of(path.name) == part]
+        own = [path for path in inner if part is not None and folder_part(path.name) == part]
         images = [base / name for name in FOLDERS]
         yield from own
         below = (path for folder in images for path in sorted(_entries(folder)))
-        yield from (path for path in below if part_of(path.name) == part)
+        yield from (path for path in below if folder_part(path.name) == part)
         yield from (path / name for path in own for name in FOLDERS)
         yield from images
         yield base

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -70,8 +71,13 @@ def fault_of(box: NDArray[np.float64], size: tuple[int, int] | None) -> tuple[st
     return None
 
 
-def part_of(name: str) -> str | None:
-    """The part that a file or folder is named after: `instances_val2017` is "val"."""
+def folder_part(name: str) -> str | None:
+    """The part that a folder is, also as `train2017`."""
+    return SPLIT_NAMES.get(re.sub(r"\d+$", "", name.lower()).replace("training", "train"))
+
+
+def file_part(name: str) -> str | None:
+    """The part that a file is named after: `instances_val2017` is "val"."""
     words = "".join(letter if letter.isalpha() else " " for letter in name.lower()).split()
     return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
 

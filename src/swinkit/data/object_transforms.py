@@ -98,7 +98,7 @@ class Frame:
             places.astype(int).clip(0, side - 1)
             for places, side in zip((rows, columns), mask.shape, strict=True)
         )
-        found: NDArray[np.bool_] = mask[np.ix_(*nearest)] & np.ix_(*inside)[0] & np.ix_(*inside)[1]
+        found: NDArray[np.bool_] = mask[np.ix_(*nearest)] & inside[0][:, None] & inside[1]
         return found
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from swinkit.data.finding import is_image, natural_key, naturally, walk_files
-from swinkit.data.object_layouts import Layout, number, part_of, read_lines
+from swinkit.data.object_layouts import Layout, folder_part, number, read_lines
 from swinkit.data.objects import Annotated, Object, annotated
 from swinkit.data.tables import SPLIT_NAMES
 from swinkit.data.threads import in_threads
@@ -30,7 +30,7 @@ def voc_home(root: Path) -> Path | None:
 
 
 def _parts(root: Path) -> list[Path]:
-    return [path for path in sorted(root.iterdir()) if path.is_dir() and part_of(path.name)]
+    return [path for path in sorted(root.iterdir()) if path.is_dir() and folder_part(path.name)]
 
 
 def read_voc(root: Path) -> Layout:

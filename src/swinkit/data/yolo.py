@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from swinkit.data.finding import is_image, naturally, pictures_among, walk_files
-from swinkit.data.object_layouts import Layout, check_names, number, part_of, read_lines
+from swinkit.data.object_layouts import Layout, check_names, folder_part, number, read_lines
 from swinkit.data.objects import Fault, Object, Size, annotated
 from swinkit.data.reading import header_size
 from swinkit.data.samples import some
@@ -143,16 +143,15 @@ def _in_folders(root: Path) -> Iterator[tuple[str, Path]]:
     """Each part and its folder of pictures: `images/train`, `train/images`, or `images` for all."""
     images, labels = root / "images", root / "labels"
     if images.is_dir() and labels.is_dir():
-        inner = [path for path in sorted(images.iterdir()) if path.is_dir() and (labels / path.name).is_dir()]
-        named = [
-            (part, path) for path in inner if (part := part_of(path.name)) and _has_texts(labels / path.name)
-        ]
+        inner = [path for path in sorted(images.iterdir()) if path.is_dir()]
+        inner = [path for path in inner if (labels / path.name).is_dir() and _has_texts(labels / path.name)]
+        named = [(part, path) for path in inner if (part := folder_part(path.name))]
         yield from named
         if not named and _has_texts(labels):
             yield "train", images
         return
     for path in sorted(root.iterdir()) if root.is_dir() else ():
-        part = part_of(path.name) if path.is_dir() else None
+        part = folder_part(path.name) if path.is_dir() else None
         if part and (path / "images").is_dir() and (path / "labels").is_dir() and _has_texts(path / "labels"):
             yield part, path / "images"
 
@@ -208,7 +207,7 @@ def _read(pair: tuple[Path, Path | None]) -> _Text:
 def _object(line: str, size: Size) -> Object | None:
     words = line.split()
     label, values = number(words[0]), np.array([number(word) for word in words[1:]])
-    if label < 0 or label != round(label) or len(values) < 4 or len(values) % 2 or len(values) == 5:
+    if not label >= 0 or label % 1 or len(values) < 4 or len(values) % 2 or len(values) == 5:
         return None
     height, width = size
     if len(values) == 4:
