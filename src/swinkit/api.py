@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
@@ -144,6 +144,28 @@ def shard_data(
     with progress_bar(console(), enabled=progress) as bar:
         step = bar.add_task("shard", total=sum(map(len, opened.splits.values())), speed="")
         return write_shards(opened, Path(out), size=size, advance=lambda count: bar.advance(step, count))
+
+
+def convert_data(
+    data: str | Path,
+    out: str | Path,
+    *,
+    to: Literal["coco", "yolo", "voc", "csv"],
+    link: bool = False,
+    progress: bool = True,
+) -> list[str]:
+    """Write pictures with boxes in another form into a new folder; notes on what that form cannot say.
+
+    Pictures are copied, or with `link` linked to.
+    """
+    from swinkit.data.object_opening import open_objects
+    from swinkit.data.object_writing import convert_objects
+
+    opened = open_objects(data, val_fraction=0)
+    print_notes(opened.notes)
+    with progress_bar(console(), enabled=progress) as bar:
+        step = bar.add_task("convert", total=sum(map(len, opened.splits.values())), speed="")
+        return convert_objects(opened, Path(out), to, link=link, advance=partial(bar.advance, step))
 
 
 def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, float]:

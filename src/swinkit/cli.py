@@ -35,7 +35,9 @@ app = App(
 for _verb, _help in VERBS.items():
     app.command(f"swinkit.verbs:{_verb}", help=_help)
 data = App(
-    name="data", help="Look at data sets before training on them, and pack them.", help_format="plaintext"
+    name="data",
+    help="Look at data sets before training on them, pack them, and convert them.",
+    help_format="plaintext",
 )
 data.command(
     "swinkit.data_verbs:data_check",
@@ -46,6 +48,11 @@ data.command(
     "swinkit.data_verbs:data_shard",
     name="shard",
     help="Write tar files of many pictures each (WebDataset), where small files are slow to read.",
+)
+data.command(
+    "swinkit.data_verbs:data_convert",
+    name="convert",
+    help="Write pictures with boxes in another form: COCO, YOLO, Pascal VOC or CSV.",
 )
 app.command(data)
 compare = App(

@@ -127,6 +127,22 @@ def data_shard(
     say(f"{len(written)} shards: {written[0]} …  (`swin train {out}` reads them in place)")
 
 
+def data_convert(
+    source: Annotated[str, Parameter(help="Pictures with boxes in any form that training takes.")],
+    out: Annotated[Path, Parameter(help="Folder for the new data set; must not hold anything.")],
+    /,
+    *,
+    to: Annotated[Literal["coco", "yolo", "voc", "csv"], Parameter(help="The form to write.")],
+    link: Annotated[bool, Parameter(help="Link to the pictures instead of copying them.")] = False,
+) -> None:
+    """Write pictures with boxes in another form."""
+    from swinkit.api import convert_data
+
+    for note in convert_data(source, out, to=to, link=link):
+        say(note)
+    say(f"Written: {out}")
+
+
 def _size_rows(sizes: Sequence[tuple[int, int]]) -> list[tuple[object, ...]]:
     """How many files have a short side below each limit, with bars."""
     limits = (32, 64, 128, 224, 384, 768, 1536)

@@ -278,7 +278,7 @@ class Detections(Result):
         """`path`, `size` and the objects with id, name, score, box (x1, y1, x2, y2), and shape as `rle`."""
         objects = _rows(self.labels.tolist(), self.names, self.scores.tolist())
         for i, (row, box) in enumerate(zip(objects, self.boxes.tolist(), strict=True)):
-            row |= {"category": self.categories[i], "box": box}
+            row |= {"category_id": self.categories[i], "box": box}
             if self.tracks is not None:
                 row["track"] = int(self.tracks[i])
             if self.rles is not None:

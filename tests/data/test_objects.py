@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from swinkit.api import check_data
+from swinkit.api import check_data, convert_data
 from swinkit.data.dataset import open_data, save_splits
 from swinkit.data.object_opening import open_objects
 from swinkit.data.objects import ObjectData
 from swinkit.errors import DataError
+from swinkit.shapes import as_rle, mask_of
 
 SIZES = {"a.jpg": (40, 60), "b.jpg": (50, 30), "c.jpg": (20, 20)}  # height, width
 TRIANGLE = [10.0, 5.0, 30.0, 5.0, 10.0, 25.0]
@@ -422,3 +423,70 @@ def test_no_boxes_at_all(tmp_path: Path) -> None:
     content = coco_content() | {"annotations": []}
     data = open_objects(write_coco(tmp_path, content), val_fraction=0)
     assert sum(len(one.boxes) for one in data.splits["train"]) == 0
+
+
+# --- from one form to another -------------------------------------------------------------------------
+
+
+def described(data: ObjectData) -> dict[str, Any]:
+    """What is in each picture, by part and name, without groups and shapes."""
+    return {
+        f"{part}/{one.image.name}": sorted(
+            (data.classes[label], *np.round(box, 2).tolist())
+            for label, box, crowd in zip(one.labels, one.boxes, one.crowd, strict=True)
+            if not crowd
+        )
+        for part, samples in data.splits.items()
+        for one in samples
+    }
+
+
+@pytest.mark.parametrize("to", ["coco", "yolo", "voc", "csv"])
+@pytest.mark.parametrize("link", [False, True])
+def test_convert(to: Any, link: bool, tmp_path: Path) -> None:
+    """Read again, all objects are as they were; what the form cannot say is told."""
+    write_coco(tmp_path / "here")
+    given = open_objects(tmp_path / "here", val_fraction=0)
+    notes = convert_data(tmp_path / "here", tmp_path / "there", to=to, link=link, progress=False)
+    found = open_objects(tmp_path / "there", val_fraction=0)
+    assert described(found) == described(given)
+    assert next(iter(found.splits["train"])).image.is_symlink() == link
+    told = " ".join(notes)
+    assert ("shapes of 3 objects were left out" in told) == (to in ("voc", "csv"))
+    assert ("1 groups (iscrowd) were left out" in told) == (to in ("yolo", "csv"))
+    if to == "coco":
+        assert notes == []
+        assert found.labels.categories == given.labels.categories
+        for one, other in zip(given.splits["train"], found.splits["train"], strict=True):
+            assert (one.number, one.size, one.shapes) == (other.number, other.size, other.shapes)
+            assert np.array_equal(one.areas, other.areas)
+    if to == "yolo":
+        assert found.classes == given.classes
+        np.testing.assert_allclose(by_name(found)["a.jpg"].shapes[0], [TRIANGLE], atol=1e-5)
+    if to == "voc":
+        assert by_name(found)["b.jpg"].crowd.tolist() == [True]
+    with pytest.raises(DataError, match="is there already"):
+        convert_data(tmp_path / "here", tmp_path / "there", to=to, progress=False)
+
+
+def test_convert_shapes_of_several_parts(tmp_path: Path) -> None:
+    """Rings become one that passes through all of them; its mask is that of all."""
+    content = coco_content()
+    rings = [[2.0, 2, 12, 2, 12, 12, 2, 12], [30.0, 20, 50, 20, 50, 35, 30, 35]]
+    content["annotations"] = [content["annotations"][0] | {"segmentation": rings, "bbox": [2, 2, 48, 33]}]
+    convert_data(write_coco(tmp_path / "a", content), tmp_path / "b", to="yolo", progress=False)
+    (shape,) = by_name(open_objects(tmp_path / "b", val_fraction=0))["a.jpg"].shapes
+    one, other = (mask_of(as_rle(part, (40, 60))) for part in (shape, rings))
+    assert (one != other).sum() <= 30  # COCO's rules draw the way between the parts too
+
+
+def test_convert_pictures_of_one_name(tmp_path: Path) -> None:
+    for part in ("train", "valid"):
+        draw(tmp_path / "in" / part, {"x.jpg": (40, 60)})
+        (tmp_path / "in" / part / "x.xml").write_text(XML.format(name="x.jpg"), encoding="utf-8")
+    notes = convert_data(tmp_path / "in", tmp_path / "out", to="voc", progress=False)
+    assert notes == []
+    data = open_objects(tmp_path / "out")
+    assert {name: sorted(by_name(data, name)) for name in data.splits} == {
+        "train": ["x.jpg"], "val": ["x-2.jpg"]
+    }  # fmt: skip

@@ -45,45 +45,47 @@ def read_voc(root: Path) -> Layout:
     names = sorted({name for _, _, objects in read for name, _ in objects}, key=natural_key)
     numbers = {name: i for i, name in enumerate(names)}
     layout = Layout(dict(enumerate(names)), {})
-    found: dict[str, Annotated] = {}
+    found: dict[Path, Annotated] = {}
+    home = voc_home(root)
+    base = home / "Annotations" if home else root
     for file, (told, size, objects) in zip(files, read, strict=True):
         image = _picture(file, told, pictures)
         if image is None:
             layout.missing.append(told or file.stem)
             continue
         own = [one._replace(label=numbers[name]) for name, one in objects]
-        found[file.stem] = annotated(image, size, file.stem, own)
+        number = file.relative_to(base).with_suffix("").as_posix()
+        found[file] = annotated(image, size, number, own)
     _share_out(layout, found, root)
     return layout
 
 
 def _pictures(root: Path) -> dict[str, Path]:
-    """Pictures by name and by stem."""
+    """Pictures by name, by stem, and by their whole path without suffix."""
     found: dict[str, Path] = {}
     for path in naturally(filter(is_image, walk_files(root))):
         if not any(part.startswith("Segmentation") for part in path.parts):
-            found.setdefault(path.name, path)
-            found.setdefault(path.stem, path)
+            for name in (str(path.with_suffix("")), path.name, path.stem):
+                found.setdefault(name, path)
     return found
 
 
 def _picture(file: Path, told: str, pictures: dict[str, Path]) -> Path | None:
-    """That beside the file, of the name that it tells, or of its own name."""
-    beside = file.with_name(told)
-    if told and beside.is_file():
-        return beside
-    return pictures.get(file.stem) or pictures.get(told)
+    """That beside the file, of its own name or of that which it tells; else one of these elsewhere."""
+    names = (str(file.with_suffix("")), str(file.with_name(told or "x").with_suffix("")), file.stem, told)
+    return next((pictures[name] for name in names if name in pictures), None)
 
 
-def _share_out(layout: Layout, found: dict[str, Annotated], root: Path) -> None:
+def _share_out(layout: Layout, found: dict[Path, Annotated], root: Path) -> None:
     """Into the parts that lists name, else those of the folders; all that is in none is for training."""
     lists = (voc_home(root) or root) / "ImageSets" / "Main"
     listed = {part: lists / f"{part}.txt" for part in LISTS if (lists / f"{part}.txt").is_file()}
+    by_stem = {file.stem: one for file, one in found.items()}
     for part, file in listed.items():
         stems = [line.split()[0] for line in read_lines(file) if line.strip()]
         for stem in stems:
-            if stem in found:
-                layout.keep(part, found[stem])
+            if stem in by_stem:
+                layout.keep(part, by_stem[stem])
             else:
                 layout.missing.append(stem)
     for one in found.values() if not layout.parts else ():

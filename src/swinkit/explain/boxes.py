@@ -34,7 +34,7 @@ def draw_boxes(picture: Image.Image, objects: Sequence[Drawn], size: tuple[int, 
     scale = page.width / size[1], page.height / size[0]
     draw = ImageDraw.Draw(page)
     line = max(1, round(min(page.size) / 300))
-    letters = max(11, min(page.width // 45, 28))
+    letters = max(10, min(page.width // 56, 26))
     for one in reversed(objects):
         left, top, right, bottom = (side * scale[i % 2] for i, side in enumerate(one.box))
         draw.rectangle(
