@@ -219,7 +219,8 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
         **({"scales": config.scales, "slide": config.slide, "stride": config.stride} if task.ragged else {}),
         "real": config.real,
     }
-    return evaluate_split(task, samples, config, out=out, source=source, console=console())
+    labels = opened.labels if isinstance(opened, ObjectData) else None
+    return evaluate_split(task, samples, config, out=out, source=source, console=console(), labels=labels)
 
 
 def _place(wanted: str | None, usual: Path | None) -> Path | None:

@@ -86,7 +86,8 @@ def _in_batches(
         answers = {result.path: result for result in results}
         errors = iter(batch.unreadable)
         for path in islice(remaining, len(batch) + len(batch.unreadable)):
-            result = answers.get(str(path)) or Failure(str(path), next(errors))
+            answered = str(path) in answers
+            result = answers[str(path)] if answered else Failure(str(path), next(errors))
             if names is not None:
                 annotate(result, names, task.medium, config)
             yield result

@@ -15,6 +15,7 @@ from swinkit.data.batching import in_order
 from swinkit.errors import DataError
 from swinkit.files import write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
+from swinkit.labels import Labels
 from swinkit.progress import progress_bar, remark
 from swinkit.tasks.base import Metric, Task
 
@@ -27,12 +28,14 @@ def evaluate_split(
     out: Path | None,
     source: dict[str, Any],
     console: Console,
+    labels: Labels | None = None,
 ) -> dict[str, Any]:
     """Figures of a task on samples and their details; with `out`, also as evaluation.json, with pictures.
 
-    `source` says what was evaluated. Raises DataError where no file could be read.
+    `source` says what was evaluated; `labels` are as in `Task.metric`. Raises DataError where no file could
+    be read.
     """
-    metric, unreadable = run_metric(task, samples, config, console=console)
+    metric, unreadable = run_metric(task, samples, config, console=console, labels=labels)
     report = {**source, "metrics": metric.compute(), **metric.details(), "unreadable": unreadable}
     if unreadable:
         remark(console, f"{len(unreadable)} files could not be read and do not count: {unreadable[0]}")
@@ -45,7 +48,12 @@ def evaluate_split(
 
 @torch.inference_mode()
 def run_metric(
-    task: Task, samples: Sequence[Any], config: EvaluateConfig, *, console: Console
+    task: Task,
+    samples: Sequence[Any],
+    config: EvaluateConfig,
+    *,
+    console: Console,
+    labels: Labels | None = None,
 ) -> tuple[Metric, list[str]]:
     """The filled metric, and one message for each file that could not be read.
 
@@ -64,7 +72,7 @@ def run_metric(
         several=several,
     )
     loader = in_order(pictures, batch_size=size, workers=workers)
-    metric, unreadable, seen = task.metric(several=several), [], 0
+    metric, unreadable, seen = task.metric(several=several, labels=labels), [], 0
     task.to(device).eval()
     with progress_bar(console, enabled=config.progress) as bar:
         step = bar.add_task("evaluate", total=len(samples), speed="")

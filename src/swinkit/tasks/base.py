@@ -165,8 +165,11 @@ class Task(nn.Module, ABC):
         """Weigh the loss of training by how often each class stands in it."""
 
     @abstractmethod
-    def metric(self, *, several: bool = False) -> Metric:
-        """A fresh metric; with `several` for samples of which each of several answers is right."""
+    def metric(self, *, several: bool = False, labels: Labels | None = None) -> Metric:
+        """A fresh metric; with `several` for samples of which each of several answers is right.
+
+        `labels` are those of the data, where these have ids of their own for the model's classes.
+        """
 
     @abstractmethod
     def dataset(

@@ -144,7 +144,7 @@ class Classifier(Task):
         weights = torch.where(present, found.sum() / (present.sum() * found.clamp(min=1)), 1.0)
         self.class_weights = weights
 
-    def metric(self, *, several: bool = False) -> Metric:
+    def metric(self, *, several: bool = False, labels: Labels | None = None) -> Metric:
         """Top-1, top-5, per class, confusion; of several classes average precision."""
         # here, for torchmetrics takes a second to import
         from swinkit.metrics.anyof import AnyOfMetric

@@ -254,15 +254,16 @@ class Detector(Task):
         """ConfigError: the losses of R-CNNs have no weights of classes."""
         raise ConfigError("class_weights is not for detectors: see sampling for rare classes.")
 
-    def metric(self, *, several: bool = False) -> Metric:
+    def metric(self, *, several: bool = False, labels: Labels | None = None) -> Metric:
         """COCO's average precision of boxes, and of masks."""
         from swinkit.metrics.detect import DetectionMetric, Kind
 
         if several:
             raise ConfigError("real is for classifiers, and the model finds objects.")
         kind: Kind = "mask" if self.system.masks else "box"
-        answer = partial(detections, labels=self.labels)
-        return DetectionMetric(self.labels, answer, masks=self.system.masks, monitor=kind)
+        known = labels or self.labels
+        answer = partial(detections, labels=known)
+        return DetectionMetric(known, answer, masks=self.system.masks, monitor=kind)
 
     def dataset(
         self,

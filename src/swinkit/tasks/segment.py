@@ -206,7 +206,7 @@ class Segmenter(Task):
         rare = torch.where(found > 0, (found.sum() / found.clamp(min=1)).sqrt(), 0.0)
         self.class_weights = rare * found.sum() / (rare * found).sum().clamp(min=1)
 
-    def metric(self, *, several: bool = False) -> Metric:
+    def metric(self, *, several: bool = False, labels: Labels | None = None) -> Metric:
         """MIoU, mean and overall accuracy, IoU of each class."""
         from swinkit.metrics.segment import SegmentationMetric
 
