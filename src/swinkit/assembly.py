@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
@@ -15,12 +16,16 @@ from swinkit.data.names import class_names, labels_named
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.inputs import Clips, Dense, Preprocessing
 from swinkit.labels import Labels
+from swinkit.sources import find_file
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
 from swinkit.tasks.detect import Detector
 from swinkit.tasks.segment import Segmenter
 from swinkit.tasks.video import VideoClassifier
+from swinkit.weights.containers import read_checkpoint
+from swinkit.weights.convert import check_numbers
 from swinkit.weights.opening import Opened
+from swinkit.weights.rcnn_heads import torchvision_heads
 from swinkit.weights.resize import adapt
 from swinkit.weights.store import LoadReport, adopt, canonical_names
 
@@ -123,6 +128,38 @@ def _for_maps(
     heads = {name: opened.dense[name] for name in kept}
     left += [name for name in opened.dense if name not in heads]
     return body | heads, norms + fresh + (kind.class_layers if other_classes else ()), left
+
+
+def take_heads(model: Task, path: str | Path) -> None:
+    """Give a detector the heads of torchvision's Mask R-CNN, as far as their shapes are its own.
+
+    Its lineage and its report then tell them. Raises ConfigError for another model, WeightsError for a file
+    without any.
+    """
+    if not isinstance(model, Detector):
+        raise ConfigError(f"heads is for detectors, and this model is for {model.name}.")
+    checkpoint = read_checkpoint(find_file(path))
+    given = torchvision_heads(checkpoint.tensors, model.labels.categories)
+    check_numbers(given, checkpoint.source)
+    own = model.state_dict()
+    other = [name for name, t in given.items() if name not in own or own[name].shape != t.shape]
+    layers = {name.rpartition(".")[0] for name in other}  # whose biases alone would mean nothing
+    fitting = {name: t for name, t in given.items() if name.rpartition(".")[0] not in layers}
+    if not fitting:
+        raise WeightsError(
+            f"{checkpoint.source} holds no heads of torchvision's Mask R-CNN that fit the model."
+        )
+    model.load_state_dict({**own, **fitting})
+    model.lineage.append({"heads": checkpoint.source, "tensors": len(fitting)})
+    report = model.load_report
+    if report is not None:  # of random weights there is none
+        model.load_report = replace(
+            report,
+            source=f"{report.source} and {checkpoint.source}",
+            loaded=tuple(dict.fromkeys((*report.loaded, *fitting))),
+            initialised=tuple(name for name in report.initialised if name not in fitting),
+            dropped=(*report.dropped, *(name for name in given if name not in fitting)),
+        )
 
 
 def backbone_of(

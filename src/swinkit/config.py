@@ -179,6 +179,10 @@ class TrainOptions(Compute, Masks):
     width: int | None = Field(
         default=None, ge=1, description="Detection: width of the layers that look at regions."
     )
+    heads: str | None = Field(
+        default=None,
+        description="Detection: file of torchvision's Mask R-CNN, of which the heads that fit are taken.",
+    )
     auxiliary: int | None = Field(
         default=None, ge=0, description="Segmentation: width of the auxiliary head; 0 for none."
     )

@@ -15,6 +15,7 @@ from swinkit.assembly import (
     options_of,
     preprocessing_for,
     retarget,
+    take_heads,
     with_depth,
 )
 from swinkit.core.backbone import Norms, SwinBackbone
@@ -42,7 +43,9 @@ def create(
 
     `classes` names the classes; `num_classes` alone numbers them. With `multi_label` a picture may have
     several, or none. With `task="segment"` a classifier's variant gets a dense `head` ("upernet",
-    "ssformer" …) of `channels`, and an `auxiliary` one of so many, 0 for none. Raises ConfigError for an
+    "ssformer" …) of `channels`, and an `auxiliary` one of so many, 0 for none; with `task="detect"` a `head`
+    ("mask_rcnn", "faster_rcnn", "cascade_mask_rcnn", "cascade_rcnn") with a pyramid of `channels` and layers
+    of `width`. Raises ConfigError for an
     unknown variant or setting.
     """
     variant = find_variant(name)
@@ -76,6 +79,7 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
     window: int | Sequence[Any] | None = None,
     fit: str | None = None,
     multi_label: bool | None = None,
+    heads: str | Path | None = None,
     strict: bool = True,
     **settings: Any,
 ) -> Task:
@@ -85,8 +89,8 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
     classes give a fresh head; `classes` are names, or the name of a list such as "imagenet-1k". `window`
     resizes the bias tables (bicubic), `img_size` absolute position and the preprocessing, `in_chans` the
     patch convolution; `multi_label` says whether a picture may have several classes; `task="video"` inflates
-    an image model, `task="segment"` gives it a dense head as `create` does. Of a run folder its best model is
-    taken.
+    an image model, `task="segment"` and "detect" give it heads as `create` does; `heads` is a file of
+    torchvision's Mask R-CNN from which a detector takes what fits. Of a run folder its best model is taken.
     Of a video model one side as `window` or `img_size` keeps windows and clips as deep as they were.
     `settings` replace those that keep all shapes (`drop_path` …).
 
@@ -96,7 +100,7 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
     task = known_task(task)
     wanted = {"in_chans": in_chans, "window": window, "fit": fit}
     settings |= {key: value for key, value in wanted.items() if value is not None}
-    return model_of(
+    model = model_of(
         open_named(path, window=window, img_size=img_size),
         task=task,
         num_classes=num_classes,
@@ -106,6 +110,9 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
         strict=strict,
         **settings,
     )
+    if heads is not None:
+        take_heads(model, heads)
+    return model
 
 
 def task_of(model: str) -> str:

@@ -14,7 +14,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("scales", "tile", "short", "augmentation.distortion"), _MAPS),
     **dict.fromkeys(("slide", "save", "label_map", "ignore_index", "loss", "average"), ("segment",)),
     **dict.fromkeys(("augmentation.resize", "augmentation.largest_class"), ("segment",)),
-    **dict.fromkeys(("score", "overlap", "detections", "classes", "track"), ("detect",)),
+    **dict.fromkeys(("score", "overlap", "detections", "classes", "track", "heads"), ("detect",)),
     **dict.fromkeys(("augmentation.resizing", "augmentation.copy_paste"), ("detect",)),
     **dict.fromkeys(("sampling",), ("classify", "video", "detect")),
     **dict.fromkeys(("class_weights",), ("classify", "video", "segment")),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from swinkit.assembly import sides_for
+from swinkit.assembly import sides_for, take_heads
 from swinkit.config import EvaluateConfig, TrainConfig
 from swinkit.data.batching import check_headers
 from swinkit.data.dataset import Data, open_data, save_splits
@@ -214,6 +214,8 @@ def start_model(config: TrainConfig, data: Data) -> Task:
     else:
         several = data.multi if isinstance(data, ClassData) else None
         model = load(config.model, task=task, classes=data.classes, multi_label=several, **given)
+    if config.heads is not None:
+        take_heads(model, config.heads)
     model.preprocessing = _preprocessing(config, model.preprocessing, model.name)
     if not isinstance(data, ClassData):
         model.labels = data.labels  # with their colours and ids

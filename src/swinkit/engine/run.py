@@ -76,7 +76,7 @@ class RunFolder:
             )
         # absolute, so that the run can be repeated from anywhere
         absolute = {"data": str(Path(config.data).resolve()), "out": str(folder.path)}
-        files = {"model": config.model, "label_map": config.label_map}
+        files = {"model": config.model, "label_map": config.label_map, "heads": config.heads}
         absolute |= {
             key: str(Path(name).resolve()) for key, name in files.items() if name and Path(name).exists()
         }

@@ -90,7 +90,7 @@ class Detector(Task):
     @classmethod
     def other_heads(cls, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
         """As `Task`: a pyramid of another width changes all, another kind of R-CNN its own heads."""
-        if stored.get("channels") != wanted.get("channels"):
+        if "channels" not in stored or stored["channels"] != wanted.get("channels"):
             return ("neck.", "rpn_head.", "roi_head.")
         old, new = (str(options.get("head")) for options in (stored, wanted))
         if old.startswith("cascade") != new.startswith("cascade"):
