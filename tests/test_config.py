@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 import swinkit
 from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig
+from swinkit.engine.optim import warmup_schedule
 from swinkit.errors import ConfigError, nearest
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.recipes import read_recipe, recipes
@@ -209,6 +211,36 @@ def test_the_segmentation_recipe_is_the_published_one() -> None:
     assert (config.loss, config.average) == (("cross_entropy",), "all")
     aug = config.augmentation
     assert (aug.resize, aug.largest_class, aug.distortion, aug.hflip) == ((0.5, 2.0), 0.75, True, 0.5)
+
+
+# Epochs, drops of the learning rate (epochs), drop path.
+DETECTORS = {
+    ("mask_rcnn_1x", "swin_t.in1k"): (12, [8, 11], 0.1),
+    ("mask_rcnn_3x", "swin_t.in1k"): (36, [27, 33], 0.2),
+    ("mask_rcnn_3x", "swin_s.in1k"): (36, [27, 33], 0.2),
+    ("cascade_mask_rcnn_1x", "swin_t.in1k"): (12, [8, 11], 0.0),
+    ("cascade_mask_rcnn_3x", "swin_t.in1k"): (36, [27, 33], 0.2),
+    ("cascade_mask_rcnn_3x", "swin_b.in1k"): (36, [27, 33], 0.3),
+}
+
+
+@pytest.mark.parametrize(("name", "model"), DETECTORS)
+def test_detection_recipes_are_the_published_ones(name: str, model: str) -> None:
+    """FACTS §4: AdamW 1e-4, decay 0.05, batch 16, 500 steps of warm-up from a thousandth, step schedule."""
+    config = TrainConfig.checked({**read_recipe(name, model), "data": "x"})
+    epochs, drops, drop_path = DETECTORS[name, model]
+    assert (config.epochs, config.drop_path, config.head) == (epochs, drop_path, name[:-3])
+    assert (config.lr, config.weight_decay, config.global_batch) == (1e-4, 0.05, 16)
+    assert (config.clip, config.ema, config.augmentation.distortion) == (0.0, False, False)
+    steps = 100 * epochs
+    warmup, factor = warmup_schedule(config, steps=steps, epochs=epochs)
+    assert warmup == 500
+    assert factor(0) == pytest.approx(0.001)
+    assert factor(250) == pytest.approx(0.5005)
+    rates = [factor(step) for step in range(500, steps)]
+    falls = [(i + 501) / 100 for i, (a, b) in enumerate(itertools.pairwise(rates)) if b < a]
+    assert falls == drops
+    assert sorted(set(rates), reverse=True) == pytest.approx([1.0, 0.1, 0.01])
 
 
 def test_every_recipe_is_valid() -> None:

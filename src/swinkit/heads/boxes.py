@@ -121,3 +121,17 @@ def paste(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
     x, y = (places.masked_fill(places.isinf(), 0.0) for places in (x, y))
     grid = torch.stack([x[:, None].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)], -1)
     return F.grid_sample(masks, grid.to(masks.dtype), align_corners=False)[:, 0]
+
+
+def paste_near(mask: Tensor, box: Tensor, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+    """A mask (h, w) of a box (4,) as `paste` has it, without what is 0 around; and where that part begins.
+
+    The corner is (row, column); the soft border of a mask reaches half a place of it beyond the box.
+    """
+    left, top, right, bottom = box.tolist()
+    wide, high = (right - left) / mask.shape[1] / 2 + 1, (bottom - top) / mask.shape[0] / 2 + 1
+    x = max(0, math.floor(left - wide)), min(size[1], math.ceil(right + wide))
+    y = max(0, math.floor(top - high)), min(size[0], math.ceil(bottom + high))
+    near = box - box.new_tensor([x[0], y[0]] * 2)
+    part = paste(mask[None, None], near[None], (max(0, y[1] - y[0]), max(0, x[1] - x[0])))[0]
+    return part, (y[0], x[0])

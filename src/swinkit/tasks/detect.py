@@ -21,7 +21,7 @@ from swinkit.data.object_dataset import ObjectDataset
 from swinkit.data.object_transforms import ObjectTransform
 from swinkit.data.objects import ObjectSamples
 from swinkit.errors import ConfigError, nearest
-from swinkit.heads.boxes import paste
+from swinkit.heads.boxes import paste_near
 from swinkit.heads.fpn import FPN
 from swinkit.heads.rcnn import select, with_numbers
 from swinkit.heads.rcnn_losses import rpn_losses
@@ -108,8 +108,7 @@ class Detector(Task):
         found = self.find(x, sizes)
         for own in found:
             if "roi_masks" in own:
-                masks = own["roi_masks"][:, None].to(own["boxes"].dtype)
-                own["masks"] = paste(masks, own["boxes"], (x.shape[2], x.shape[3]))[:, None]
+                own["masks"] = whole_masks(own["roi_masks"], own["boxes"], (x.shape[2], x.shape[3]))
         return found
 
     def find(self, x: Tensor, sizes: Sequence[Size] | None = None) -> list[Found]:
@@ -388,9 +387,14 @@ def mask_rle(mask: Tensor, box: Tensor, size: Size) -> RLE:
 
     Only the part of the picture around the box is ever held.
     """
-    low, high = (box[:2].floor() - 1).clamp_min(0), box[2:].ceil() + 1
-    left, top = (int(side) for side in low)
-    right, bottom = (min(int(side), most) for side, most in zip(high, size[::-1], strict=True))
-    near = box - torch.cat([low, low])
-    part = paste(mask[None, None], near[None], (bottom - top, right - left))[0] >= HARD
-    return rle_of_part(part.numpy(), (top, left), size)
+    part, corner = paste_near(mask, box, size)
+    return rle_of_part((part >= HARD).numpy(), corner, size)
+
+
+def whole_masks(masks: Tensor, boxes: Tensor, size: Size) -> Tensor:
+    """Soft masks (N, h, w) of boxes (N, 4) in a picture of (height, width): (N, 1, height, width)."""
+    pages = boxes.new_zeros(len(boxes), 1, *size)
+    for i, (mask, box) in enumerate(zip(masks.to(boxes.dtype), boxes, strict=True)):
+        part, (top, left) = paste_near(mask, box, size)
+        pages[i, 0, top : top + part.shape[0], left : left + part.shape[1]] = part
+    return pages
