@@ -85,10 +85,10 @@ def both(variant: str) -> tuple[Detector, MaskRCNN, Timed]:
 def measure(variant: str, size: tuple[int, int], rounds: int) -> dict[str, Any]:
     """Seconds of both, in all and without the backbone, and their ratios."""
     ours, theirs, timed = both(variant)
-    x = torch.randn(1, 3, *size)
-    picture = [torch.rand(3, *size)]
+    height, width = (-(-side // 32) * 32 for side in size)  # theirs pads to this too
+    x, picture = torch.randn(1, 3, height, width), [torch.rand(3, *size)]
     runs: dict[str, Callable[[], Any]] = {
-        "ours": lambda: ours(x),
+        "ours": lambda: ours(x, [size]),
         "torchvision": lambda: theirs(picture),
     }
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}

@@ -332,3 +332,28 @@ def test_data_that_are_wrong(run: Run, scenes: Path, tmp_path: Path) -> None:
         swinkit.evaluate(run.path, tmp_path / "odd", split="val", **OPTIONS)
     with pytest.raises(DataError, match="holds no pictures with boxes"):
         swinkit.evaluate(run.path, scenes / "val", **OPTIONS)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp2", marks=pytest.mark.slow)])
+def test_two_processes(strategy: str, scenes: Path, tmp_path: Path) -> None:
+    """Pictures without objects for one of them too; each validated once, the last by one process alone."""
+    shutil.copytree(scenes, tmp_path / "data")
+    file = tmp_path / "data/annotations/instances_val.json"
+    content = json.loads(file.read_text())
+    content["images"] = content["images"][:5]
+    kept = {row["id"] for row in content["images"]}
+    content["annotations"] = [row for row in content["annotations"] if row["image_id"] in kept]
+    file.write_text(json.dumps(content))
+    train = tmp_path / "data/annotations/instances_train.json"
+    content = json.loads(train.read_text())
+    content["images"] = content["images"][:13]
+    kept = {row["id"] for row in content["images"][6:]}
+    content["annotations"] = [row for row in content["annotations"] if row["image_id"] in kept]
+    train.write_text(json.dumps(content))
+    two = {**START, "epochs": 2, "batch_size": 2, "devices": 2, "strategy": strategy}
+    done = swinkit.train(tmp_path / "data", out=tmp_path / "run", seed=1, **two)
+    with (done.path / "metrics.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [float(row["val_images"]) for row in rows] == [5.0, 5.0]
+    assert all(0 < float(row["train_loss"]) < 10 for row in rows)
+    assert done.metrics["images"] == 5
