@@ -90,6 +90,7 @@ def _what(opened: Opened) -> str:
         "classify": "an image classifier",
         "video": "a video classifier",
         "segment": f"a segmentation model ({opened.settings.get('head')})",
+        "detect": f"a detector ({opened.settings.get('head')})",
     }
     return kinds.get(opened.task, opened.task)
 

@@ -170,7 +170,7 @@ def make_tracker(rate: float) -> Any:
         import_supervision()
         from trackers import ByteTrackTracker
     except ImportError as error:
-        raise ConfigError("track needs a library more: `pip install swinkit[track]`.") from error
+        raise ConfigError(f"track needs a library more: `pip install swinkit[track]` ({error}).") from error
     return ByteTrackTracker(frame_rate=rate)
 
 

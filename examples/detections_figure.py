@@ -1,0 +1,40 @@
+"""Photographs with their objects beside what a detector finds in them: the figure of the README.
+
+python examples/detections_figure.py RUN DATA docs/figures/cells.png
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import swinkit
+from swinkit.data.object_opening import open_objects
+from swinkit.data.reading import read_preview
+from swinkit.explain.canvas import legend, save_image
+from swinkit.explain.dense import WIDTH, grid
+from swinkit.explain.objects import draw_record
+from swinkit.results import Detections
+
+SHOWN = 3  # photographs of the test part
+
+
+def main(run: str, source: str, out: str) -> None:
+    """Draw the figure: above what people marked, below what the model finds, from a score of 0.5 on."""
+    data, model = open_objects(source), swinkit.load(run)
+    samples = data.splits["test"]
+    records = samples[:: len(samples) // SHOWN][:SHOWN]
+    truth, answers = [], []
+    for record in records:
+        picture = read_preview(record.image)
+        picture = picture.resize((WIDTH, round(WIDTH * picture.height / picture.width)))
+        (result,) = model.predict(record.image)
+        assert isinstance(result, Detections)
+        truth.append(draw_record(picture, record, data.labels))
+        answers.append(result.draw(picture, 0.5))
+    names = dict(zip(data.labels.names, data.labels.colours, strict=True))
+    save_image(legend(grid([truth, answers]), names), Path(out))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
