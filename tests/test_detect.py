@@ -15,6 +15,7 @@ import swinkit
 from swinkit.data.batching import Batch, Objects
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.heads.assign import Sampling
+from swinkit.heads.rcnn_losses import rpn_losses
 from swinkit.heads.roi import SYSTEMS, Stage
 from swinkit.results import Detections
 from swinkit.shapes import mask_of
@@ -134,7 +135,8 @@ def test_reference_losses(reference: Reference, monkeypatch: pytest.MonkeyPatch)
     )
     model.train()
     batch = Batch(golden.inputs["image"], truth, (), (), valid=(tuple(reference.sizes),))
-    losses = model.loss(batch)
+    padded = [tuple(meta["pad_shape"][:2]) for meta in golden.meta["img_metas"]]
+    losses = model.learn(batch.images, reference.sizes, truth, padded)
     model.eval()
     total = torch.stack(list(losses.values())).sum()
     torch.testing.assert_close(total, golden.outputs["loss/loss"].reshape(()), **CLOSE)
@@ -420,3 +422,18 @@ def test_mixed_precision_keeps_coordinates() -> None:
             half = model.roi_head.look([m.bfloat16() for m in maps], regions, [(64, 1600)])[1]
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, whole, atol=0.2, rtol=0)
+
+
+def test_padding_teaches_nothing() -> None:
+    """Beside a wide picture a narrow one learns as it does alone: no anchor of the padding is drawn."""
+    model = tiny("faster_rcnn").train()
+    boxes = Objects(torch.tensor([[5.0, 5, 30, 40]]), torch.tensor([0]), None)
+    x = torch.randn(1, 3, 64, 256)
+    raw = model.rpn_head(model.neck(model.backbone(x)))
+    for scores in raw.scores:
+        scores.data[:, :, :, -(-64 * scores.shape[3] // 256) :] = 1e4  # sure of what is not there
+    anchors = torch.cat(model.rpn_head.anchors(raw))
+    for _ in range(5):
+        score, _ = rpn_losses(raw, anchors, [boxes.boxes], [(64, 64)])
+        assert score < 5
+    assert rpn_losses(raw, anchors, [boxes.boxes], [(64, 256)])[0] > 100

@@ -168,7 +168,7 @@ def test_what_is_wrong_in_coco(tmp_path: Path) -> None:
         ("{", "cannot be read as JSON"),
         ({"categories": []}, "names no categories"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "two categories with the id 1"),
-        ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "two classes 'a'"),
+        ({"categories": [{"id": 40, "name": "a"}, {"id": 3, "name": "a"}]}, "two classes 'a'"),
         ({"categories": [{"id": "x", "name": "a"}]}, "it needs a whole id and a name"),
         ({"annotations": {}}, "needs lists of images, annotations and categories"),
         ({"images": [5]}, "an entry of images is no object"),

@@ -37,6 +37,7 @@ class Parts:
         self.neck.load_state_dict(below("neck.", golden))
         self.rpn = RPNHead(self.neck.features).eval()
         self.rpn.load_state_dict(below("rpn_head.", golden))
+        self.padded = [tuple(meta["pad_shape"][:2]) for meta in golden.meta["img_metas"]]
         self.sizes = [tuple(meta["img_shape"][:2]) for meta in golden.meta["img_metas"]]
 
     def levels(self) -> list[Tensor]:
@@ -228,7 +229,10 @@ def test_losses_and_gradients(tmp_path: Path) -> None:
     raw = parts.rpn(levels)
     losses = dict(zip(
         ("loss_rpn_cls", "loss_rpn_bbox"),
-        rpn_losses(raw, torch.cat(parts.rpn.anchors(raw)), truth, parts.sizes, sampling=every["rpn"]),
+        rpn_losses(
+            raw, torch.cat(parts.rpn.anchors(raw)), truth, parts.sizes,
+            padded=parts.padded, sampling=every["rpn"],
+        ),
         strict=True,
     ))  # fmt: skip
     with torch.no_grad():
@@ -279,7 +283,7 @@ def test_losses_of_a_cascade(tmp_path: Path) -> None:
     losses: dict[str, Tensor] = {}
     losses["loss_rpn_cls"], losses["loss_rpn_bbox"] = rpn_losses(
         raw, torch.cat(parts.rpn.anchors(raw)), truth, parts.sizes,
-        sampling=Sampling(RPN, 10**6, 0.5), border=0, beta=1 / 9,
+        padded=parts.padded, sampling=Sampling(RPN, 10**6, 0.5), border=0, beta=1 / 9,
     )  # fmt: skip
     with torch.no_grad():
         proposals = parts.rpn.proposals(

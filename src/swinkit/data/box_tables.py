@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from swinkit.data.finding import natural_key
-from swinkit.data.object_layouts import FOLDERS, Finder, Layout, number
+from swinkit.data.object_layouts import FOLDERS, Finder, Layout, number, sides
 from swinkit.data.objects import Object, annotated
 from swinkit.data.tables import SPLIT_NAMES, csv_lines
 from swinkit.errors import DataError
@@ -64,6 +64,7 @@ def read_box_table(table: Path) -> Layout:
     sizes: dict[str, tuple[int, int]] = {}
     for line, cells in _rows(table):
         where, path = f"Line {line} of {table}", cells.get("path", "")
+        path = str(PurePosixPath(path)) if path else ""
         if not path:
             raise DataError(f"{where} has no path; fill it in or remove the line.")
         word = cells.get("split") or "train"
@@ -72,9 +73,9 @@ def read_box_table(table: Path) -> Layout:
         if parts.setdefault(path, SPLIT_NAMES[word.lower()]) != SPLIT_NAMES[word.lower()]:
             raise DataError(f"{where} has {path} in a second part; leave it in one.")
         own = objects.setdefault(path, [])
-        sides = number(cells.get("height")), number(cells.get("width"))
-        if all(side >= 1 for side in sides):
-            sizes[path] = int(sides[0]), int(sides[1])
+        size = sides(cells.get("height"), cells.get("width"))
+        if size is not None:
+            sizes[path] = size
         edges = [cells.get(edge, "") for edge in EDGES]
         if not any(edges):
             continue
@@ -105,6 +106,8 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
         if _is_bare(first):
             file.seek(0)
             for line, cells in enumerate(csv.reader(file), start=1):
+                if not any(cells):
+                    continue
                 if len(cells) != len(BARE):
                     raise DataError(f"Line {line} of {table} has {len(cells)} cells, not {len(BARE)}.")
                 yield line, dict(zip(BARE, (cell.strip() for cell in cells), strict=True))

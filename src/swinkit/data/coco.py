@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +20,35 @@ from swinkit.data.object_layouts import (
     file_part,
     folder_part,
     number,
+    sides,
+    whole,
 )
 from swinkit.data.objects import Fault, Object, Shape, Size, annotated
 from swinkit.errors import DataError
 from swinkit.shapes import uncompressed
 
-OTHERS = ("captions", "person_keypoints", "panoptic", "stuff", "image_info")  # of COCO's own files
+OTHERS = ("captions", "keypoints", "panoptic", "stuff", "image_info")  # what other files are called after
+USUAL = ("instances", "lvis", "_annotations")  # beginnings of those that are meant, where there are several
 HEAD = 2**16  # bytes in which the file says what it is
+_LIST = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+Id = int | str
 
 
-def find_coco(data: Path) -> dict[str, Path]:
-    """The files of the parts that a folder, or a file, holds; none where it is no COCO data set.
+def find_coco(data: Path) -> list[tuple[str, Path]]:
+    """The files of a folder, or that which is given, and of which part each is; none where there are none.
 
-    They lie in `annotations`, in the folder itself, or in those of the parts (`_annotations.coco.json`). Of
-    several for a part those named `instances` come first.
+    They lie in `annotations`, in the folder itself, or in those of the parts (`_annotations.coco.json`).
     """
     if data.is_file():
-        return {_part(data) or "train": data} if _is_coco(data) else {}
+        return [(_part(data) or "train", data)] if _is_coco(data) else []
     parts = [path for path in _entries(data) if path.is_dir() and folder_part(path.name)]
-    found: dict[str, Path] = {}
+    found: list[tuple[str, Path]] = []
     for folder in (data / "annotations", data, *parts):
-        for file in sorted(_entries(folder), key=_preferred):
-            if file.suffix.lower() == ".json" and not file.name.startswith(OTHERS) and _is_coco(file):
-                part = _part(file) or "train"
-                found.setdefault(part, file)
-    return found
+        files = [file for file in _entries(folder) if file.suffix.lower() == ".json" and _is_coco(file)]
+        files = [file for file in files if not any(word in file.name for word in OTHERS)]
+        usual = [file for file in files if file.name.startswith(USUAL)]
+        found += [(_part(file) or "train", file) for file in usual or files]
+    return sorted(found, key=lambda pair: natural_key(pair[1].name))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -55,39 +60,32 @@ def _part(file: Path) -> str | None:
     return file_part(file.stem) or folder_part(file.parent.name)
 
 
-def _preferred(file: Path) -> tuple[bool, Any]:
-    return not file.name.startswith(("instances", "lvis", "_annotations")), natural_key(file.name)
-
-
 def _is_coco(file: Path) -> bool:
     """Whether a JSON file begins as COCO's do."""
-    if file.suffix.lower() != ".json":
-        return False
     try:
         with file.open("rb") as stream:
             head = stream.read(HEAD)
     except OSError:
         return False
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and any(
-        word in head for word in (b'"images"', b'"annotations"', b'"categories"')
-    )
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and _LIST.search(head) is not None
 
 
-def read_coco(files: dict[str, Path], root: Path) -> Layout:
-    """The pictures of each part; categories keep their ids.
+def read_coco(files: Sequence[tuple[str, Path]], root: Path) -> Layout:
+    """The pictures of all files; categories keep their ids.
 
-    Raises DataError for a file that is not as COCO's are, and for parts that give an id to two categories.
+    Raises DataError for a file that is not as COCO's are, and for files that give an id to two categories.
     """
     layout = Layout({}, {})
-    for part, file in files.items():
+    for part, file in files:
         content = _content(file)
-        names = _categories(content, file)
-        for own, name in names.items():
+        for own, name in _categories(content, file).items():
             if layout.names.setdefault(own, name) != name:
                 other = layout.names[own]
                 raise DataError(f"{file} calls category {own} {name!r}, and another part {other!r}.")
         _read_part(content, file, part, root, layout)
     check_names(layout.names, root)
+    counts = Counter(part for part, _ in files)
+    layout.remarks += [f"{count} files make the part {part}." for part, count in counts.items() if count > 1]
     return layout
 
 
@@ -106,56 +104,63 @@ def _content(file: Path) -> dict[str, Any]:
 
 
 def _categories(content: dict[str, Any], file: Path) -> dict[int, str]:
+    """Names by id; of several of one name those that nothing uses are left out, as in Roboflow's exports."""
+    used = {whole(row.get("category_id")) for row in content["annotations"]}
     names: dict[int, str] = {}
     for row in content["categories"]:
-        own, name = row.get("id"), row.get("name")
-        if type(own) is not int or not isinstance(name, str) or not name:
+        own, name = whole(row.get("id")), row.get("name")
+        if own is None or isinstance(row.get("id"), str) or not isinstance(name, str) or not name:
             raise DataError(f"{file} has the category {row!r:.80}: it needs a whole id and a name.")
         if own in names:
             raise DataError(f"{file} has two categories with the id {own}: give each its own.")
         names[own] = name
+    doubled = {name for name, count in Counter(names.values()).items() if count > 1}
+    needed = {names[own] for own in names if own in used}
+    names = {own: name for own, name in names.items() if name not in doubled & needed or own in used}
     if not names:
         raise DataError(f"{file} names no categories.")
     return names
 
 
+def _id(value: Any) -> Id | None:
+    """An id as it is; whole floats as whole numbers, None for what is none."""
+    return value if isinstance(value, str) else whole(value)
+
+
 def _read_part(content: dict[str, Any], file: Path, part: str, root: Path, layout: Layout) -> None:
-    by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    known = {row.get("id") for row in content["images"]}
-    numbers = Counter(row.get("id") for row in content["annotations"] if "id" in row)
+    known = {str(_id(row.get("id"))) for row in content["images"]}
+    numbers = Counter(str(row["id"]) for row in content["annotations"] if "id" in row)
     for twice in (own for own, count in numbers.items() if count > 1):
         layout.faults.append(Fault("same id", file, f"two annotations with the id {twice}", left=False))
+    by_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in content["annotations"]:
-        image, category = row.get("image_id"), row.get("category_id")
+        image, category = str(_id(row.get("image_id"))), whole(row.get("category_id"))
         if image not in known:
-            layout.faults.append(
-                Fault("no such image", file, f"an annotation for image {image!r}, which is not listed")
-            )
+            what = f"an annotation for image {row.get('image_id')!r:.40}, which is not listed"
+            layout.faults.append(Fault("no such image", file, what))
         elif category not in layout.names:
-            layout.faults.append(
-                Fault("no such class", file, f"an annotation of category {category!r}, which is not listed")
-            )
+            what = f"an annotation of category {row.get('category_id')!r:.40}, which is not listed"
+            layout.faults.append(Fault("no such class", file, what))
         else:
             by_image[image].append(row)
     find = Finder(_folders(file, root))
-    seen: set[Any] = set()
+    seen: set[str] = set()
     for row in content["images"]:
-        own = row.get("id")
-        if type(own) not in (int, str):
+        own = _id(row.get("id"))
+        if own is None:
             raise DataError(f"{file} has the image {row!r:.80}: it needs an id.")
-        if own in seen:
+        if str(own) in seen:
             layout.faults.append(Fault("same id", file, f"two images with the id {own}"))
             continue
-        seen.add(own)
+        seen.add(str(own))
         name = _file_name(row, file)
-        image = find(name)
-        if image is None:
+        image_file = find(name)
+        if image_file is None:
             layout.missing.append(name)
             continue
-        sides = [number(row.get(side)) for side in ("height", "width")]
-        size = (int(sides[0]), int(sides[1])) if all(side >= 1 for side in sides) else None
-        objects = [_object(one, layout, image, size) for one in by_image.get(own, ())]
-        layout.keep(part, annotated(image, size, own, objects))
+        size = sides(row.get("height"), row.get("width"))
+        objects = [_object(one, layout, image_file, size) for one in by_image.get(str(own), ())]
+        layout.keep(part, annotated(image_file, size, own, objects))
 
 
 def _file_name(row: dict[str, Any], file: Path) -> str:
@@ -168,14 +173,15 @@ def _file_name(row: dict[str, Any], file: Path) -> str:
 
 def _folders(file: Path, root: Path) -> Iterator[Path]:
     """Where the pictures of a file may lie, the likeliest place first."""
+    part = _part(file)
     for base in dict.fromkeys((root if root.is_dir() else file.parent, file.parent, file.parent.parent)):
-        part = _part(file)
         inner = [path for path in sorted(_entries(base)) if path.is_dir()]
-        own = [path for path in inner if part is not None and folder_part(path.name) == part]
+        named = [path for path in inner if folder_part(path.name) is not None]
+        own = [path for path in named if part is None or folder_part(path.name) == part]
         images = [base / name for name in FOLDERS]
         yield from own
         below = (path for folder in images for path in sorted(_entries(folder)))
-        yield from (path for path in below if folder_part(path.name) == part)
+        yield from (path for path in below if path.is_dir() and part in (None, folder_part(path.name)))
         yield from (path / name for path in own for name in FOLDERS)
         yield from images
         yield base
@@ -183,25 +189,27 @@ def _folders(file: Path, root: Path) -> Iterator[Path]:
 
 def _object(row: dict[str, Any], layout: Layout, image: Path, size: Size | None) -> Object:
     given = row.get("bbox")
-    whole = isinstance(given, list) and len(given) == 4
-    left, top, width, height = map(number, given) if whole and given else [math.nan] * 4
+    four = isinstance(given, list) and len(given) == 4
+    left, top, width, height = map(number, given) if four and given else [math.nan] * 4
     area, told = number(row.get("area")), row.get("segmentation")
     shape = as_shape(told, size)
     if told and shape is None:
-        layout.faults.append(
-            Fault("no shape", image, f"a segmentation that is none ({told!r:.60})", left=False)
-        )
+        what = f"a segmentation that is none ({told!r:.60})"
+        layout.faults.append(Fault("no shape", image, what, left=False))
     return Object(
-        row["category_id"],
+        whole(row["category_id"]) or 0,
         (left, top, left + width, top + height),
         shape,
-        bool(row.get("iscrowd", 0)),
-        area if area > 0 else None,
+        number(row.get("iscrowd", 0)) == 1,
+        area if 0 < area < math.inf else None,
     )
 
 
 def as_shape(told: Any, size: Size | None) -> Shape:
-    """Polygons of three points and more, or run lengths of a picture of that size; None for anything else."""
+    """Polygons of three points and more, or run lengths of a picture of that size; None for anything else.
+
+    A point may lie as far outside of the picture as this is large: further on it is no rounding.
+    """
     if isinstance(told, dict):
         given, counts = told.get("size"), told.get("counts")
         runs = uncompressed(counts) if isinstance(counts, str) else counts
@@ -213,5 +221,11 @@ def as_shape(told: Any, size: Size | None) -> Shape:
         return {"size": given, "counts": counts} if fits else None
     if not isinstance(told, list):
         return None
-    rings = [ring for ring in told if isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0]
-    return [ring for ring in rings if all(abs(number(side)) < LARGEST for side in ring)] or None
+    rings = []
+    for ring in told:
+        if isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0:
+            values = [number(side) for side in ring]
+            far = max(size) if size is not None else LARGEST
+            if all(-far <= value <= 2 * far for value in values):
+                rings.append(values)
+    return rings or None

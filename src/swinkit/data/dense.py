@@ -6,24 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from swinkit.data.batching import Item, SampleDataset
+from swinkit.data.batching import Item
 from swinkit.data.layouts import Pair
 from swinkit.data.masks import LabelMap
-from swinkit.data.pair_transforms import PairTransform, whole_picture
+from swinkit.data.pair_transforms import PairTransform
 from swinkit.data.pairs import Pairs
-from swinkit.data.reading import Picture, opened_picture, read_channels
+from swinkit.data.reading import read_channels
+from swinkit.data.whole import WholeDataset
 from swinkit.errors import ConfigError
 from swinkit.inputs import Preprocessing
 
 
-class PairDataset(SampleDataset):
+class PairDataset(WholeDataset):
     """Pictures with masks, or bare paths: with `transform` crops for training, else whole ones.
 
-    Whole pictures keep their shape, and their masks their size. With several `scales` the picture at all but
-    the first of them is in `others`.
+    Whole pictures keep their shape, and their masks their size.
     """
 
     def __init__(
@@ -34,9 +33,9 @@ class PairDataset(SampleDataset):
         *,
         scales: Sequence[float] = (1.0,),
     ) -> None:
-        super().__init__(samples, preprocessing)
+        super().__init__(samples, preprocessing, scales=scales)
         self.label_map: LabelMap | None = samples.label_map if isinstance(samples, Pairs) else None
-        self.transform, self.scales = transform, scales
+        self.transform = transform
 
     def item(self, place: int) -> Item:
         """As `SampleDataset`; also for a mask that cannot be read, is of another size, or has no such map."""
@@ -47,22 +46,9 @@ class PairDataset(SampleDataset):
         assert self.label_map is not None
         mask = self.label_map.read(sample.mask, size)
         if self.transform is None:
-            return self._whole(picture, torch.from_numpy(mask).long(), size, str(sample.image))
+            return self.whole(picture, size, str(sample.image), torch.from_numpy(mask).long())
         image, target = self.transform(picture, mask)
         return Item(image, target, size, str(sample.image))
-
-    def picture(self, source: Path | Image.Image) -> Item:
-        """One picture without a mask; InputError for one that cannot be read."""
-        channels = self.preprocessing.channels
-        if not isinstance(source, Image.Image):
-            picture, size = read_channels(source, channels)
-            return self._whole(picture, None, size, str(source))
-        pixels, size = opened_picture(source, channels)
-        return self._whole(pixels, None, size, "")
-
-    def _whole(self, picture: Picture, mask: Tensor | None, size: tuple[int, int], path: str) -> Item:
-        image, *others = (whole_picture(picture, self.preprocessing, scale) for scale in self.scales)
-        return Item(image, mask, size, path, tuple(others))
 
     def stack(self, images: Sequence[Tensor]) -> Tensor:
         """Side by side; ConfigError where their sizes differ."""

@@ -7,25 +7,23 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
-from swinkit.data.batching import Item, Objects, SampleDataset, Size
+from swinkit.data.batching import Item, Objects, Size
 from swinkit.data.object_transforms import ObjectTransform, Scene
-from swinkit.data.objects import Annotated, ObjectSamples
-from swinkit.data.pair_transforms import whole_picture
-from swinkit.data.reading import Picture, opened_picture, read_channels
+from swinkit.data.objects import Annotated, ObjectSamples, check_size
+from swinkit.data.reading import Picture, read_channels
+from swinkit.data.whole import WholeDataset
 from swinkit.errors import ImageError
 from swinkit.inputs import Preprocessing
 
 MULTIPLE = 32  # of which the sides of a batch are, as published
 
 
-class ObjectDataset(SampleDataset):
+class ObjectDataset(WholeDataset):
     """Pictures with objects, or bare paths: varied by `transform` for training, else whole ones.
 
-    They keep their shape; a batch has room for the largest of them, zeros to the right and below. With
-    several `scales` the picture at all but the first is in `others`.
+    They keep their shape; a batch has room for the largest of them, zeros to the right and below.
     """
 
     def __init__(
@@ -36,8 +34,8 @@ class ObjectDataset(SampleDataset):
         *,
         scales: Sequence[float] = (1.0,),
     ) -> None:
-        super().__init__(samples, preprocessing)
-        self.transform, self.scales = transform, scales
+        super().__init__(samples, preprocessing, scales=scales)
+        self.transform = transform
 
     def item(self, place: int) -> Item:
         """As `SampleDataset`; ImageError too for a picture of another size than its boxes are for."""
@@ -46,18 +44,11 @@ class ObjectDataset(SampleDataset):
             return self.picture(Path(sample))
         picture, size = self._read(sample)
         if self.transform is None:
-            return self._whole(picture, size, str(sample.image), sample._replace(size=size))
+            return self.whole(picture, size, str(sample.image), record=sample._replace(size=size))
         beside = self.transform.draw(len(self.samples))
         other = None if beside is None else self._scene(self.samples[beside])
         image, objects = self.transform(Scene(picture, sample), other)
         return Item(image, objects, size, str(sample.image))
-
-    def picture(self, source: Path | Image.Image) -> Item:
-        """One picture alone; ImageError for one that cannot be read."""
-        channels = self.preprocessing.channels
-        if isinstance(source, Image.Image):
-            return self._whole(*opened_picture(source, channels), "")
-        return self._whole(*read_channels(source, channels), str(source))
 
     def _scene(self, sample: Annotated) -> Scene | None:
         """A second picture to take objects from; None for one that cannot be read."""
@@ -68,16 +59,8 @@ class ObjectDataset(SampleDataset):
 
     def _read(self, sample: Annotated) -> tuple[Picture, Size]:
         picture, size = read_channels(sample.image, self.preprocessing.channels)
-        if sample.size is not None and sample.size != size:
-            told, own = (f"{width} × {height}" for height, width in (sample.size, size))
-            raise ImageError(
-                f"{sample.image} has {own} pixels, but its boxes are for {told}: correct one of them."
-            )
+        check_size(sample, size)
         return picture, size
-
-    def _whole(self, picture: Picture, size: Size, path: str, record: Annotated | None = None) -> Item:
-        image, *others = (whole_picture(picture, self.preprocessing, scale) for scale in self.scales)
-        return Item(image, None, size, path, tuple(others), record)
 
     def stack(self, images: Sequence[Tensor]) -> Tensor:
         """Side by side, with room for the largest."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swinkit.data.finding import is_image
 from swinkit.data.objects import Annotated, Fault
 from swinkit.data.samples import some
 from swinkit.data.tables import SPLIT_NAMES
@@ -26,13 +27,15 @@ LARGEST = 1e7  # pixels of an edge that a box may have
 class Layout:
     """Pictures of each part, whose labels are ids of `names`, and what is wrong among them.
 
-    `missing` are pictures that annotations name and that are not there.
+    `missing` are pictures that annotations name and that are not there, `remarks` what else to tell.
     """
 
     names: dict[int, str]
     parts: dict[str, list[Annotated]]
     faults: list[Fault] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    _taken: dict[str, set[Path]] = field(default_factory=dict)
 
     def keep(self, part: str, picture: Annotated) -> None:
         """Take a picture, without the objects that cannot be used."""
@@ -44,12 +47,16 @@ class Layout:
                 kept.append(place)
             else:
                 self.faults.append(Fault(wrong[0], picture.image, wrong[1]))
-        whole = len(kept) == len(picture.boxes)
-        self.parts.setdefault(part, []).append(picture if whole else picture.chosen(kept))
+        if picture.image in self._taken.setdefault(part, set()):
+            self.faults.append(Fault("same picture", picture.image, f"a second entry in {part}"))
+            return
+        self._taken[part].add(picture.image)
+        all_kept = len(kept) == len(picture.boxes)
+        self.parts.setdefault(part, []).append(picture if all_kept else picture.chosen(kept))
 
     def notes(self) -> list[str]:
         """What was left out, in sentences."""
-        notes = []
+        notes = list(self.remarks)
         left = [fault for fault in self.faults if fault.left]
         if left:
             notes.append(f"{len(left)} objects were left out: {left[0].path.name} has {left[0].what}.")
@@ -88,8 +95,20 @@ def number(value: Any) -> float:
         return math.nan
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return math.nan
+
+
+def sides(height: Any, width: Any) -> tuple[int, int] | None:
+    """(height, width) in pixels; None where they are none."""
+    found = number(height), number(width)
+    return (int(found[0]), int(found[1])) if all(1 <= side <= LARGEST for side in found) else None
+
+
+def whole(value: Any) -> int | None:
+    """A whole number as it is, also as 7.0 or "7"; None for anything else, and for the very large."""
+    found = number(value)
+    return int(found) if abs(found) < 2**53 and found % 1 == 0 else None
 
 
 def check_names(names: dict[int, str], source: Path) -> None:
@@ -108,18 +127,40 @@ def read_lines(file: Path) -> list[str]:
 
 
 class Finder:
-    """Finds pictures by what annotations call them: in some folders, by name or without its suffix."""
+    """Finds pictures by what annotations call them: by path, by name, or without a suffix."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self.folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
         self._first: Path | None = None
+        self._stems: dict[str, Path] | None = None
 
     def __call__(self, name: str) -> Path | None:
         """The picture; None where it is nowhere."""
+        plain = name.replace("\\", "/")
+        return self._at(plain) or self._at(plain.rpartition("/")[2]) or self._by_stem(plain)
+
+    def _at(self, name: str) -> Path | None:
         folders = self.folders if self._first is None else [self._first, *self.folders]
         for folder in folders:
             place = folder / name
-            if place.is_file():
-                self._first = folder  # most lie in one
-                return place
+            try:
+                if place.is_file():
+                    self._first = folder  # most lie in one
+                    return place
+            except (OSError, ValueError):  # no name that a file could have
+                return None
         return None
+
+    def _by_stem(self, name: str) -> Path | None:
+        """A picture in one of the folders that is called so but for its suffix, where only one is."""
+        if self._stems is None:
+            self._stems = {}
+            twice = set()
+            for folder in self.folders:
+                for path in sorted(folder.iterdir()):
+                    if is_image(path):
+                        other = self._stems.setdefault(path.stem, path)
+                        twice |= {path.stem} if other != path else set()
+            for stem in twice:
+                del self._stems[stem]
+        return self._stems.get(name)

@@ -77,7 +77,9 @@ class Frame:
             return np.zeros(self.size, bool)
         if isinstance(shape, dict):
             return self._moved(mask_of(shape))
-        rings = [np.reshape(ring, (-1, 2)) * self.scale + self.shift for ring in shape]
+        height, width = self.size
+        far = (-2 * width, -2 * height), (3 * width, 3 * height)  # beyond, it would take memory for nothing
+        rings = [(np.reshape(ring, (-1, 2)) * self.scale + self.shift).clip(*far) for ring in shape]
         low = np.floor(np.minimum(0, np.min([ring.min(0) for ring in rings], 0))).astype(int)
         high = np.ceil(np.max([ring.max(0) for ring in rings] + [self.size[::-1]], 0)).astype(int)
         # COCO's rules know no points outside of a picture, so that it is drawn on one that is large enough

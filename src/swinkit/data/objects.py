@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swinkit.data.media import PICTURES, Medium
-from swinkit.data.reading import check_header
+from swinkit.data.reading import check_header, header_size
+from swinkit.errors import ImageError
 from swinkit.labels import Labels
 
 Shape = list[list[float]] | dict[str, Any] | None
@@ -175,19 +176,29 @@ class ObjectSamples(Sequence[Annotated]):
         return np.array([size is not None and size[1] > size[0] for size in sizes], bool)
 
     def have_shapes(self) -> bool:
-        """Whether every object that is learnt has a shape."""
-        places = np.flatnonzero(np.diff(self._ends)).tolist()
-        if any(self._shape_ends[place] == self._shape_ends[place + 1] for place in places):
-            return False
+        """Whether every object has a shape, groups aside."""
+        for place in np.flatnonzero(np.diff(self._ends)).tolist():
+            own = ~self._crowd[self._ends[place] : self._ends[place + 1]]
+            if own.any() and self._shape_ends[place] == self._shape_ends[place + 1]:
+                return False
         return all(
             shape is not None or crowd
-            for place in places
-            for shape, crowd in zip(self[place].shapes, self[place].crowd, strict=True)
+            for one in self
+            for shape, crowd in zip(one.shapes, one.crowd, strict=True)
         )
 
 
 def _part(text: NDArray[np.uint8], ends: NDArray[np.int64], place: int) -> bytes:
     return text[ends[place] : ends[place + 1]].tobytes()
+
+
+def check_size(sample: Annotated, size: Size) -> None:
+    """Refuse a picture of another size than its boxes are for: ImageError."""
+    if sample.size not in (None, size):
+        told, own = (f"{width} × {height}" for height, width in (sample.size or size, size))
+        raise ImageError(
+            f"{sample.image} has {own} pixels, but its boxes are for {told}: correct one of them."
+        )
 
 
 @dataclass(frozen=True)
@@ -217,10 +228,13 @@ class ObjectData:
         return replace(self, splits=splits, notes=tuple(notes))
 
     def check(self, sample: Annotated) -> None:
-        """Read the header of a picture; ImageError where that cannot be."""
-        check_header(sample.image)
+        """Read the header of a picture; ImageError where that cannot be, or tells another size."""
+        if sample.size is None or sample.image.suffix.lower() == ".npy":
+            check_header(sample.image)
+        else:
+            check_size(sample, header_size(sample.image))
 
     @property
     def has_shapes(self) -> bool:
-        """Whether masks can be learnt."""
-        return all(samples.have_shapes() for part, samples in self.splits.items() if part == "train")
+        """Whether masks can be learnt and judged while learning."""
+        return all(samples.have_shapes() for part, samples in self.splits.items() if part != "test")

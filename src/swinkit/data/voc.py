@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from swinkit.data.finding import is_image, natural_key, naturally, walk_files
-from swinkit.data.object_layouts import Layout, folder_part, number, read_lines
+from swinkit.data.object_layouts import FOLDERS, Layout, folder_part, number, read_lines, sides
 from swinkit.data.objects import Annotated, Object, annotated
-from swinkit.data.tables import SPLIT_NAMES
 from swinkit.data.threads import in_threads
 from swinkit.errors import DataError
 
 LISTS = ("train", "val", "test")
+HEAD = 2**10  # bytes in which a file says what it is
 Named = tuple[str, Object]
 
 
 def find_voc(root: Path) -> list[Path]:
-    """The annotation files of a folder in VOC's layout, in its parts' folders, or beside the pictures."""
+    """The annotation files of a folder: in VOC's layout, or beside the pictures, also those of its parts."""
     home = voc_home(root)
-    places = [home / "Annotations"] if home else [root, *(path for path in _parts(root))]
-    return naturally(path for place in places for path in walk_files(place) if path.suffix.lower() == ".xml")
+    if home is not None:
+        return naturally(path for path in walk_files(home / "Annotations") if path.suffix.lower() == ".xml")
+    folders = [root, *(path for path in sorted(root.iterdir()) if path.is_dir() and folder_part(path.name))]
+    files = [path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()]
+    pictures = {path.with_suffix("") for path in files if is_image(path)}
+    texts = [path for path in files if path.suffix.lower() == ".xml" and path.with_suffix("") in pictures]
+    return naturally(path for path in texts if _is_annotation(path))
 
 
 def voc_home(root: Path) -> Path | None:
@@ -29,8 +36,12 @@ def voc_home(root: Path) -> Path | None:
     return next((home for home in inner if (home / "Annotations").is_dir()), None)
 
 
-def _parts(root: Path) -> list[Path]:
-    return [path for path in sorted(root.iterdir()) if path.is_dir() and folder_part(path.name)]
+def _is_annotation(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return b"<annotation" in stream.read(HEAD)
+    except OSError:
+        return False
 
 
 def read_voc(root: Path) -> Layout:
@@ -40,58 +51,61 @@ def read_voc(root: Path) -> Layout:
     counted. Raises DataError for a file that is no VOC annotation.
     """
     files = find_voc(root)
+    home = voc_home(root)
+    base = home / "Annotations" if home else root
     pictures = _pictures(root)
     read = list(in_threads(_read, files))
     names = sorted({name for _, _, objects in read for name, _ in objects}, key=natural_key)
     numbers = {name: i for i, name in enumerate(names)}
     layout = Layout(dict(enumerate(names)), {})
-    found: dict[Path, Annotated] = {}
-    home = voc_home(root)
-    base = home / "Annotations" if home else root
+    found: dict[str, Annotated] = {}
     for file, (told, size, objects) in zip(files, read, strict=True):
-        image = _picture(file, told, pictures)
+        own = file.relative_to(base).with_suffix("").as_posix()
+        image = _picture(file, own, told, pictures, home or root)
         if image is None:
-            layout.missing.append(told or file.stem)
+            layout.missing.append(told or own)
             continue
-        own = [one._replace(label=numbers[name]) for name, one in objects]
-        number = file.relative_to(base).with_suffix("").as_posix()
-        found[file] = annotated(image, size, number, own)
+        boxes = [one._replace(label=numbers[name]) for name, one in objects]
+        found[own] = annotated(image, size, own, boxes)
     _share_out(layout, found, root)
     return layout
 
 
 def _pictures(root: Path) -> dict[str, Path]:
-    """Pictures by name, by stem, and by their whole path without suffix."""
+    """Pictures by their path without suffix, and those of which there is one alone by name and by stem."""
     found: dict[str, Path] = {}
+    times: Counter[str] = Counter()
     for path in naturally(filter(is_image, walk_files(root))):
         if not any(part.startswith("Segmentation") for part in path.parts):
-            for name in (str(path.with_suffix("")), path.name, path.stem):
+            found.setdefault(str(path.with_suffix("")), path)
+            for name in {path.name, path.stem}:
+                times[name] += 1
                 found.setdefault(name, path)
-    return found
+    return {name: path for name, path in found.items() if times[name] < 2}
 
 
-def _picture(file: Path, told: str, pictures: dict[str, Path]) -> Path | None:
-    """That beside the file, of its own name or of that which it tells; else one of these elsewhere."""
-    names = (str(file.with_suffix("")), str(file.with_name(told or "x").with_suffix("")), file.stem, told)
+def _picture(file: Path, own: str, told: str, pictures: dict[str, Path], home: Path) -> Path | None:
+    """That beside the file, that of its place in the folders of pictures, or one of its name elsewhere."""
+    places = [file.with_suffix(""), file.with_name(told or "x").with_suffix("")]
+    places += [home / folder / own for folder in FOLDERS]
+    names = (*map(str, places), file.stem, told)
     return next((pictures[name] for name in names if name in pictures), None)
 
 
-def _share_out(layout: Layout, found: dict[Path, Annotated], root: Path) -> None:
+def _share_out(layout: Layout, found: dict[str, Annotated], root: Path) -> None:
     """Into the parts that lists name, else those of the folders; all that is in none is for training."""
     lists = (voc_home(root) or root) / "ImageSets" / "Main"
     listed = {part: lists / f"{part}.txt" for part in LISTS if (lists / f"{part}.txt").is_file()}
-    by_stem = {file.stem: one for file, one in found.items()}
     for part, file in listed.items():
-        stems = [line.split()[0] for line in read_lines(file) if line.strip()]
-        for stem in stems:
-            if stem in by_stem:
-                layout.keep(part, by_stem[stem])
+        for line in filter(None, map(str.strip, read_lines(file))):
+            name = line if line in found else re.sub(r"\s+-?[01]$", "", line)  # lists of a class end so
+            if name in found:
+                layout.keep(part, found[name])
             else:
-                layout.missing.append(stem)
+                layout.missing.append(line)
     for one in found.values() if not layout.parts else ():
         above = one.image.relative_to(root).parts[:-1] if one.image.is_relative_to(root) else ()
-        part = next((SPLIT_NAMES[name.lower()] for name in above if name.lower() in SPLIT_NAMES), "train")
-        layout.keep(part, one)
+        layout.keep(next(filter(None, map(folder_part, above)), "train"), one)
 
 
 def _read(file: Path) -> tuple[str, tuple[int, int] | None, list[Named]]:
@@ -105,8 +119,7 @@ def _read(file: Path) -> tuple[str, tuple[int, int] | None, list[Named]]:
         raise DataError(f"{file} cannot be read as XML ({error}); correct or remove it.") from error
     if tree is None or tree.tag != "annotation":
         raise DataError(f"{file} is no annotation of Pascal VOC: it has no <annotation>.")
-    sides = [number(tree.findtext(f"size/{side}")) for side in ("height", "width")]
-    size = (int(sides[0]), int(sides[1])) if all(side >= 1 for side in sides) else None
+    size = sides(tree.findtext("size/height"), tree.findtext("size/width"))
     objects: list[Named] = []
     for element in tree.iter("object"):
         name = (element.findtext("name") or "").strip()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import glob
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from swinkit.data.finding import is_image, naturally, pictures_among, walk_files
-from swinkit.data.object_layouts import Layout, check_names, folder_part, number, read_lines
+from swinkit.data.object_layouts import Layout, check_names, folder_part, number, read_lines, whole
 from swinkit.data.objects import Fault, Object, Size, annotated
 from swinkit.data.reading import header_size
 from swinkit.data.samples import some
@@ -25,12 +28,13 @@ NAMES = ("classes.txt", "obj.names", "names.txt")
 class Described(NamedTuple):
     """Where the pictures of each part are, and the classes by number.
 
-    With `strict` pictures without a text do not count.
+    With `strict` pictures without a text do not count; with `points` key points follow each box.
     """
 
     parts: dict[str, list[Path]]
     names: dict[int, str]
     strict: bool = False
+    points: bool = False
 
 
 def describes_yolo(file: Path) -> bool:
@@ -64,12 +68,14 @@ def read_yolo(data: Path) -> Layout:
     check_names(described.names, file or data)
     layout = Layout(dict(described.names), {})
     home = file.parent if file else data
+    times = Counter(picture.stem for pictures in described.parts.values() for picture in pictures)
     for part, pictures in described.parts.items():
         texts = [_text_of(picture, home) for picture in pictures]
         pairs = list(zip(pictures, texts, strict=True))
         if described.strict:
             pairs = [pair for pair in pairs if pair[1] is not None]
-        for (picture, text), own in zip(pairs, in_threads(_read, pairs), strict=True):
+        read = in_threads(partial(_read, points=described.points), pairs)
+        for (picture, text), own in zip(pairs, read, strict=True):
             layout.faults += own.faults
             known = []
             for one in own.objects:
@@ -80,16 +86,22 @@ def read_yolo(data: Path) -> Layout:
                 else:
                     what = f"class {one.label} in {text}, of which there is no name"
                     layout.faults.append(Fault("no such class", picture, what))
-            layout.keep(part, annotated(picture, own.size, picture.stem, known))
+            number = picture.stem if times[picture.stem] == 1 else _relative(picture, home)
+            layout.keep(part, annotated(picture, own.size, number, known))
     return layout
+
+
+def _relative(picture: Path, home: Path) -> str:
+    bare = picture.with_suffix("")
+    return (bare.relative_to(home) if bare.is_relative_to(home) else bare).as_posix()
 
 
 def _described(file: Path) -> Described:
     stated = read_yaml(file)
     given = stated["names"]
     names = dict(enumerate(given)) if isinstance(given, list) else given
-    whole = isinstance(names, dict) and all(type(i) is int and i >= 0 for i in names)
-    if not whole or not names:
+    right = isinstance(names, dict) and all(type(i) is int and i >= 0 for i in names)
+    if not right or not names:
         raise DataError(f"{file} needs names: a list, or numbers and names.")
     odd = [name for name in names.values() if not isinstance(name, str | int) or isinstance(name, bool)]
     if odd:  # YAML takes a bare no, off or null for something else
@@ -104,13 +116,17 @@ def _described(file: Path) -> Described:
     if not parts:
         raise DataError(f"{file} names no folder in which pictures lie; check train and val.")
     strict = stated.get("skip_if_label_file_missing") is True
-    return Described(parts, {i: str(name) for i, name in names.items()}, strict)
+    return Described(parts, {i: str(name) for i, name in names.items()}, strict, "kpt_shape" in stated)
 
 
 def _pictures(entry: str, stated: dict[str, Any], file: Path) -> list[Path]:
     """The pictures of a folder or of a list of paths, which may lie beside or above the description."""
     base = Path(str(stated.get("path") or "."))
-    bases = [base, file.parent / base, file.parent, file.parent.parent, file.parent / base.name]
+    bases = [file.parent / base, file.parent, file.parent.parent, file.parent / base.name]
+    if stated.get("path"):
+        bases.append(
+            base
+        )  # as ultralytics has it, relative to where one stands: last, for it may be anywhere
     plain = entry.removeprefix("../")
     places = [place for given in (entry, plain) for place in (one / given for one in bases)]
     found = next((place for place in places if place.exists()), None)
@@ -150,10 +166,20 @@ def _in_folders(root: Path) -> Iterator[tuple[str, Path]]:
         if not named and _has_texts(labels):
             yield "train", images
         return
+    for name, part in (("obj_train_data", "train"), ("obj_valid_data", "val"), ("obj_test_data", "test")):
+        if (root / "obj.names").is_file() and (root / name).is_dir():  # as CVAT writes it
+            yield part, root / name
+    flat = (path for path in root.glob("*.txt") if path.name not in NAMES)
+    if (root / NAMES[0]).is_file() and any(_has_picture(path) for path in flat):  # as labelImg writes it
+        yield "train", root
     for path in sorted(root.iterdir()) if root.is_dir() else ():
         part = folder_part(path.name) if path.is_dir() else None
         if part and (path / "images").is_dir() and (path / "labels").is_dir() and _has_texts(path / "labels"):
             yield part, path / "images"
+
+
+def _has_picture(text: Path) -> bool:
+    return any(is_image(path) for path in text.parent.glob(f"{glob.escape(text.stem)}.*"))
 
 
 def _has_texts(folder: Path) -> bool:
@@ -183,7 +209,7 @@ class _Text(NamedTuple):
     faults: list[Fault]
 
 
-def _read(pair: tuple[Path, Path | None]) -> _Text:
+def _read(pair: tuple[Path, Path | None], *, points: bool) -> _Text:
     """The objects of a text in pixels of its picture."""
     picture, text = pair
     try:
@@ -194,7 +220,7 @@ def _read(pair: tuple[Path, Path | None]) -> _Text:
     faults: list[Fault] = []
     for place, line in enumerate(read_lines(text) if text is not None else (), start=1):
         if line.strip():
-            one = _object(line, size)
+            one = _object(line, size, points=points)
             if one is None:
                 faults.append(
                     Fault("no box", picture, f"line {place} of {text}, which is no class and box or polygon")
@@ -204,23 +230,25 @@ def _read(pair: tuple[Path, Path | None]) -> _Text:
     return _Text(size, objects, faults)
 
 
-def _object(line: str, size: Size) -> Object | None:
+def _object(line: str, size: Size, *, points: bool) -> Object | None:
     words = line.split()
-    label, values = number(words[0]), np.array([number(word) for word in words[1:]])
-    if not label >= 0 or label % 1 or len(values) < 4 or len(values) % 2 or len(values) == 5:
+    label, values = whole(words[0]), np.array([number(word) for word in words[1:]])
+    if points:
+        values = values[:4]
+    if label is None or label < 0 or len(values) < 4 or len(values) % 2:
         return None
     height, width = size
     if len(values) == 4:
         x, y, w, h = values.tolist()
         box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
-        return Object(int(label), box)
+        return Object(label, box)
     if not np.isfinite(values).all():
         return None
-    points = values.reshape(-1, 2) * (width, height)
-    left, top = points.min(0).tolist()
-    right, bottom = points.max(0).tolist()
-    area = float(abs(_shoelace(points)))
-    return Object(int(label), (left, top, right, bottom), [points.ravel().tolist()], area=area or None)
+    ring = values.reshape(-1, 2) * (width, height)
+    left, top = ring.min(0).tolist()
+    right, bottom = ring.max(0).tolist()
+    area = float(abs(_shoelace(ring)))
+    return Object(label, (left, top, right, bottom), [ring.ravel().tolist()], area=area or None)
 
 
 def _shoelace(points: np.ndarray) -> float:

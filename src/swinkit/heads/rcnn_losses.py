@@ -17,6 +17,7 @@ from swinkit.heads.assign import OF_ANCHORS, OF_REGIONS, Sampling, sample
 from swinkit.heads.boxes import decode, encode
 from swinkit.heads.rpn import STDS, Raw
 
+PADDED = 32  # pixels to whose multiples a picture is padded by itself
 MASK = 28  # places of the side of a mask that is learnt
 
 
@@ -46,22 +47,25 @@ def rpn_losses(
     truth: Sequence[Tensor],
     sizes: Sequence[tuple[int, int]],
     *,
+    padded: Sequence[tuple[int, int]] | None = None,
     sampling: Sampling = OF_ANCHORS,
     border: int | None = None,
     beta: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Losses of scores (binary cross entropy) and changes (L1, or with `beta` smooth) over a batch.
 
-    `anchors` (N, 4) are those of all maps, `truth` the true boxes of each picture. Only anchors within so
-    many pixels of the picture's `border` learn; None: all.
+    `anchors` (N, 4) are those of all maps, `truth` the true boxes of each picture. Only anchors of cells
+    within `padded` learn, by default within what a picture alone is padded to: what a batch adds for larger
+    ones beside it teaches nothing; and of these only those within so many pixels of the picture's `border`.
     """
     flat = [x.permute(0, 2, 3, 1) for x in raw.scores], [x.permute(0, 2, 3, 1) for x in raw.changes]
     scores = torch.cat([x.flatten(1) for x in flat[0]], 1)
     changes = torch.cat([x.reshape(len(x), -1, 4) for x in flat[1]], 1)
     # every process must have a gradient for all that learns, where nothing is to be found too
     score, change, drawn = scores.sum() * 0, changes.sum() * 0, 0
-    for i, (boxes, size) in enumerate(zip(truth, sizes, strict=True)):
-        inside = _inside(anchors, size, border)
+    padded = padded or [padded_alone(size) for size in sizes]
+    for i, (boxes, size, around) in enumerate(zip(truth, sizes, padded, strict=True)):
+        inside = _inside(anchors, size, around, border)
         own = anchors[inside]
         assigned, _ = sampling.assigner(own, boxes)
         positive, negative = sample(assigned, sampling.count, sampling.share)
@@ -77,12 +81,20 @@ def rpn_losses(
     return score / max(drawn, 1), change / max(drawn, 1)
 
 
-def _inside(anchors: Tensor, size: tuple[int, int], border: int | None) -> Tensor:
+def padded_alone(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) to which a picture of that size is padded where it is a batch by itself."""
+    height, width = (-(-side // PADDED) * PADDED for side in size)
+    return height, width
+
+
+def _inside(anchors: Tensor, size: tuple[int, int], padded: tuple[int, int], border: int | None) -> Tensor:
+    """Which anchors learn: those of cells of the padded picture. mmdet `core/anchor/utils.py`."""
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    own = (centres[:, 0] < padded[1] - 0.5) & (centres[:, 1] < padded[0] - 0.5)
     if border is None:
-        return torch.ones(len(anchors), dtype=torch.bool, device=anchors.device)
-    height, width = size
+        return own
     low = (anchors[:, 0] >= -border) & (anchors[:, 1] >= -border)
-    return low & (anchors[:, 2] < width + border) & (anchors[:, 3] < height + border)
+    return own & low & (anchors[:, 2] < size[1] + border) & (anchors[:, 3] < size[0] + border)
 
 
 def _l1(given: Tensor, wanted: Tensor, beta: float) -> Tensor:

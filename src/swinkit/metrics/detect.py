@@ -115,7 +115,9 @@ class DetectionMetric(Mergeable):
         if self._evaluated is None:
             answers = self._ordered()
             shaped = self.masks and all(
-                shape is not None for answer in answers for shape in answer.record.shapes
+                shape is not None or crowd
+                for answer in answers
+                for shape, crowd in zip(answer.record.shapes, answer.record.crowd, strict=True)
             )
             kinds: list[Kind] = ["box", "mask"] if shaped else ["box"]
             self._evaluated = {kind: evaluate_coco(answers, self.labels, kind) for kind in kinds}
@@ -168,7 +170,9 @@ def _truth(record: Annotated, place: int, number: int) -> dict[str, Any]:
         "iscrowd": int(record.crowd[place]),
     }
     shape = record.shapes[place]
-    return row if shape is None else row | {"segmentation": shape}
+    if shape is None:  # a group of which only the box is known
+        shape = [[left, top, right, top, right, bottom, left, bottom]]
+    return row | {"segmentation": shape}
 
 
 def _mean(precision: NDArray[np.float64]) -> float | None:

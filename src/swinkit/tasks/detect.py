@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -194,13 +192,7 @@ class Detector(Task):
 
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
         """Files or PIL images to one normalised batch, padded; an unreadable one raises ImageError."""
-        dataset = ObjectDataset((), self.preprocessing, scales=self.scales)
-        items = []
-        for image in images:
-            if isinstance(image, np.ndarray):
-                raise ConfigError("An array is no picture: give files or PIL images.")
-            items.append(dataset.picture(Path(image) if isinstance(image, str) else image))
-        return dataset.collate(items)
+        return ObjectDataset((), self.preprocessing, scales=self.scales).pictures(images)
 
     def postprocess(self, raw: Sequence[Found], sizes: Sequence[Size]) -> list[Result]:
         """Boxes in pixels of the originals, and masks, pasted one by one and kept as run lengths."""
@@ -221,8 +213,14 @@ class Detector(Task):
         losses = self.learn(images, [size] * len(images), [nothing] * len(images))
         return torch.stack(list(losses.values())).sum() * 0
 
-    def learn(self, images: Tensor, sizes: Sequence[Size], truth: Sequence[Objects]) -> dict[str, Tensor]:
-        """The losses of a batch in which these objects are."""
+    def learn(
+        self,
+        images: Tensor,
+        sizes: Sequence[Size],
+        truth: Sequence[Objects],
+        padded: Sequence[Size] | None = None,
+    ) -> dict[str, Tensor]:
+        """The losses of a batch in which these objects are; `padded` as in `rpn_losses`."""
         maps = self.neck(self.backbone(images))
         raw = self.rpn_head(maps)
         boxes, labels = [own.boxes for own in truth], [own.labels for own in truth]
@@ -231,6 +229,7 @@ class Detector(Task):
             torch.cat(self.rpn_head.anchors(raw)),
             boxes,
             sizes,
+            padded=padded,
             border=self.system.border,
             beta=self.system.beta,
         )

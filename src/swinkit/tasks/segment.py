@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -140,13 +138,7 @@ class Segmenter(Task):
 
         Each keeps its shape, so that several make a batch only where they have the same size: ConfigError.
         """
-        dataset = PairDataset((), self.preprocessing, scales=self.scales)
-        items = []
-        for image in images:
-            if isinstance(image, np.ndarray):
-                raise ConfigError("An array is no picture: give files or PIL images.")
-            items.append(dataset.picture(Path(image) if isinstance(image, str) else image))
-        return dataset.collate(items)
+        return PairDataset((), self.preprocessing, scales=self.scales).pictures(images)
 
     def postprocess(self, raw: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Result]:
         """The likeliest class of each pixel of the original, in strips: of any size in little memory."""

@@ -1,0 +1,49 @@
+"""Pictures that keep their shape, as samples of tasks that answer every pixel or find objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from swinkit.data.batching import Batch, Item, SampleDataset, Size
+from swinkit.data.pair_transforms import whole_picture
+from swinkit.data.reading import Picture, opened_picture, read_channels
+from swinkit.errors import ConfigError
+from swinkit.inputs import Preprocessing
+
+
+class WholeDataset(SampleDataset):
+    """Samples whose pictures are resized whole; with several `scales` at all but the first in `others`."""
+
+    def __init__(
+        self, samples: Sequence[Any], preprocessing: Preprocessing, *, scales: Sequence[float] = (1.0,)
+    ) -> None:
+        super().__init__(samples, preprocessing)
+        self.scales = scales
+
+    def picture(self, source: Path | Image.Image) -> Item:
+        """One picture alone; ImageError for one that cannot be read."""
+        channels = self.preprocessing.channels
+        if isinstance(source, Image.Image):
+            return self.whole(*opened_picture(source, channels), "")
+        return self.whole(*read_channels(source, channels), str(source))
+
+    def pictures(self, sources: Sequence[Any]) -> Batch:
+        """Files or PIL images as a batch; ConfigError for anything else."""
+        for source in sources:
+            if isinstance(source, np.ndarray):
+                raise ConfigError("An array is no picture: give files or PIL images.")
+        paths = (Path(source) if isinstance(source, str) else source for source in sources)
+        return self.collate([self.picture(path) for path in paths])
+
+    def whole(
+        self, picture: Picture, size: Size, path: str, label: Tensor | None = None, record: Any = None
+    ) -> Item:
+        """A picture at all its sizes, with what is known of it."""
+        image, *others = (whole_picture(picture, self.preprocessing, scale) for scale in self.scales)
+        return Item(image, label, size, path, tuple(others), record)
