@@ -13,13 +13,18 @@ import pytest
 import tifffile
 import torch
 from PIL import Image, ImageDraw
+from torchvision.ops import box_iou
 
 import swinkit
 from swinkit.api import convert_data, evaluate_in_full
+from swinkit.config import PredictConfig
 from swinkit.data.object_opening import open_objects
 from swinkit.engine.callbacks import ModelFiles
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError, InterruptedRunError
+from swinkit.frames import Sightings
+from swinkit.labels import Labels
+from swinkit.object_tiles import merged
 from swinkit.results import DetectedVideo, Detections, Failure
 from swinkit.tasks.detect import Detector
 from tests.conftest import QUICK, Swin, save_huge
@@ -207,21 +212,23 @@ def test_command_line(run: Run, scenes: Path, tmp_path: Path, swin: Swin) -> Non
 def test_tiles(run: Run, tmp_path: Path) -> None:
     """A page of many scenes: what lies on the border of tiles is found once, and all of it."""
     rng = np.random.default_rng(5)
-    page, wanted = Image.new("RGB", (400, 320), (110, 110, 110)), 0
+    page, wanted = Image.new("RGB", (400, 320), (110, 110, 110)), []
     for row in range(5):
         for column in range(5):
             picture, rows = scene(rng)
             page.paste(picture, (80 * column, 64 * row))
-            wanted += len(rows)
+            for left, top, side, _ in (one["bbox"] for one in rows):
+                wanted.append((80 * column + left, 64 * row + top, side))
     page.save(tmp_path / "page.png")
     tifffile.imwrite(tmp_path / "page.tif", np.asarray(page), tile=(64, 64))
     options = {"tile": 80, "score": 0.6, **OPTIONS}
     (result,) = swinkit.predict(run.path, tmp_path / "page.png", out=tmp_path / "out", **options)
     assert isinstance(result, Detections)
     assert result.size == (320, 400)
-    assert abs(len(result) - wanted) <= 0.2 * wanted
-    sides = result.boxes[:, 2:] - result.boxes[:, :2]
-    assert (sides.min(1) > 8).mean() > 0.9
+    truth = torch.tensor([(x, y, x + side, y + side) for x, y, side in wanted], dtype=torch.float32)
+    times = (box_iou(truth, torch.from_numpy(result.boxes)) > 0.5).sum(1)
+    assert (times == 1).float().mean() > 0.85
+    assert (times <= 1).float().mean() > 0.95
     assert result.masks is not None
     for box, mask in zip(result.boxes, result.masks, strict=True):
         y, x = np.nonzero(mask)
@@ -252,14 +259,13 @@ def test_a_video(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("trackers")
     (result,) = swinkit.predict(run.path, film, out=tmp_path / "out", track=True, score=0.5, **OPTIONS)
     assert isinstance(result, DetectedVideo)
-    assert result.tracks == dict.fromkeys(CATEGORIES.values(), 1)
+    assert result.tracks is not None
+    assert all(1 <= result.tracks[name] <= 3 for name in CATEGORIES.values())
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"film.mp4", "film.csv"}
     with (tmp_path / "out/film.csv").open() as file:
         rows = list(csv.DictReader(file))
-    tracks = {name: {row["track"] for row in rows if row["name"] == name} - {""} for name in result.seen}
-    assert all(len(own) == 1 for own in tracks.values())
-    assert len(set().union(*tracks.values())) == 2
-    assert result.to_dict()["classes"][0]["tracks"] == 1
+    assert len({row["track"] for row in rows} - {""}) == sum(result.tracks.values())
+    assert result.to_dict()["classes"][0]["tracks"] >= 1
     again = list(swinkit.predict(run.path, film, out=tmp_path / "out", track=True, score=0.5, **OPTIONS))
     assert len(list((tmp_path / "out").iterdir())) == 2
     assert again == [result]
@@ -357,3 +363,81 @@ def test_two_processes(strategy: str, scenes: Path, tmp_path: Path) -> None:
     assert [float(row["val_images"]) for row in rows] == [5.0, 5.0]
     assert all(0 < float(row["train_loss"]) < 10 for row in rows)
     assert done.metrics["images"] == 5
+
+
+def test_predict_leaves_the_model_as_it_was(run: Run, scenes: Path) -> None:
+    """Options hold for their call alone, also where two of them run in turn."""
+    model, pictures = swinkit.load(run.path), sorted((scenes / "val").iterdir())[1:3]
+    few = swinkit.predict(model, pictures, detections=1, score=0.0, **OPTIONS)
+    many = swinkit.predict(model, pictures, score=0.0, **OPTIONS)
+    counts = [len(next(answers)) for answers in (few, many, few, many)]  # type: ignore[arg-type]
+    assert counts[0] == counts[2] == 1
+    assert counts[1] == counts[3] > 1
+    assert (model.detections, model.score_threshold, model.scales) == (100, 0.05, (1.0,))  # type: ignore[attr-defined]
+    swinkit.evaluate(model, scenes, split="test", scales=(0.5,), **OPTIONS)
+    assert model.scales == (1.0,)  # type: ignore[attr-defined]
+
+
+def test_options_without_inputs_for_them(run: Run, scenes: Path, tmp_path: Path) -> None:
+    film = write_video(tmp_path / "film.mp4", [np.zeros((64, 80, 3), np.uint8)] * 2)
+    with pytest.raises(ConfigError, match="track is for videos"):
+        swinkit.predict(run.path, scenes / "val", track=True, **OPTIONS)
+    with pytest.raises(ConfigError, match=r"tile is for pictures, and .*film\.mp4 is a video"):
+        swinkit.predict(run.path, film, tile=64, **OPTIONS)
+
+
+def test_annotations_that_are_elsewhere(scenes: Path, tmp_path: Path) -> None:
+    """Nothing of what is annotated belongs to a picture: no run is begun."""
+    shutil.copytree(scenes, tmp_path / "data")
+    file = tmp_path / "data/annotations/instances_train.json"
+    content = json.loads(file.read_text())
+    for row in content["annotations"]:
+        row["image_id"] += 10**6
+    file.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"No picture of train in .* has an object"):
+        swinkit.train(tmp_path / "data", out=tmp_path / "run", **START)
+    assert not (tmp_path / "run").exists()
+
+
+def test_parts_are_joined_over_views_alone() -> None:
+    """Halves of two tiles and the whole become one; a small object in a large one of the same view stays."""
+    labels = Labels.of(["car"])
+
+    def seen(*boxes: tuple[int, ...]) -> Detections:
+        count = len(boxes)
+        scores = np.linspace(0.9, 0.6, count).astype(np.float32)
+        return Detections.of((200, 300), np.array(boxes, np.float32), scores, np.zeros(count, int), labels)
+
+    halves = merged([seen((0, 0, 200, 150)), seen((0, 0, 120, 150)), seen((90, 0, 200, 150))])
+    assert halves.boxes.tolist() == [[0, 0, 200, 150]]
+    apart = merged([seen((20, 20, 50, 50), (0, 0, 200, 150))])
+    assert apart.boxes.tolist() == [[20, 20, 50, 50], [0, 0, 200, 150]]
+    assert len(merged([seen(), seen()])) == 0
+
+
+def test_tiles_of_many_channels(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = swinkit.create(
+        "swin_pico", 2, task="detect", embed_dim=8, num_heads=(1, 2), channels=8, width=8, in_chans=5,
+        img_size=64,
+    )  # fmt: skip
+    np.save(tmp_path / "five.npy", np.random.default_rng(0).random((70, 90, 5), dtype=np.float32))
+    (result,) = swinkit.predict(model, tmp_path / "five.npy", out=tmp_path / "out", tile=48, **OPTIONS)
+    assert isinstance(result, Detections)
+    assert result.size == (70, 90)
+
+
+def test_objects_keep_their_number() -> None:
+    """Two that pass each other; one that is called otherwise for a while is one object of its usual name."""
+    pytest.importorskip("trackers")
+    labels = Labels.of(["cat", "dog"])
+    summary = Sightings(PredictConfig(track=True), 25.0, None)
+    page = Image.new("RGB", (200, 100))
+    for i in range(20):
+        boxes = np.array([[5 * i, 10, 40 + 5 * i, 40], [150 - 5 * i, 55, 190 - 5 * i, 95]], np.float32)
+        kinds = np.array([0, 0 if i in (7, 8) else 1])
+        found = Detections.of((100, 200), boxes, np.array([0.95, 0.9], np.float32), kinds, labels)
+        summary.add(page, found, i / 25)
+    answer = summary.result(Path("film.mp4"), (100, 200), 20)
+    assert answer.tracks == {"cat": 1, "dog": 1}
+    assert answer.seen == {"cat": 20, "dog": 18}

@@ -244,12 +244,13 @@ def predict(
     and a picture of it, written as it runs. A segmentation model takes videos too, frame by frame, and with
     `tile` pictures of any size. Raises at once where nothing is found or an option is wrong.
     """
-    from swinkit.prediction import answer_files, set_up
+    from swinkit.prediction import answer_files, check_inputs, set_up
 
     config = PredictConfig.checked(options)
     device = pick_device(config.device)
     task = model if isinstance(model, Task) else _load(model)
     files = find_inputs(paths, set_up(task, config))
+    check_inputs(files, config)
     if out is not None:
         files = without_ours(files, paths, Path(out))
     names = Names(Path(out), files) if out is not None else None

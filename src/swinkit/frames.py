@@ -122,7 +122,7 @@ class Sightings:
         self.tracker = make_tracker(rate) if config.track else None
         self.frames: Counter[str] = Counter()
         self.objects: Counter[str] = Counter()
-        self.tracks: dict[str, set[int]] = {}
+        self.tracks: dict[int, Counter[str]] = {}
         self.number = 0
         self._file: Any = None
 
@@ -135,7 +135,7 @@ class Sightings:
         for i, name in enumerate(found.names):
             track = -1 if found.tracks is None else int(found.tracks[i])
             if track >= 0:
-                self.tracks.setdefault(name, set()).add(track)
+                self.tracks.setdefault(track, Counter())[name] += 1
             if self._file is not None:
                 row = (name, f"{found.scores[i]:.6f}", *(f"{side:.2f}" for side in found.boxes[i]))
                 self._writer.writerow((self.number, f"{time:.3f}", "" if track < 0 else track, *row))
@@ -144,7 +144,9 @@ class Sightings:
 
     def result(self, path: Path, size: tuple[int, int], frames: int) -> DetectedVideo:
         """As `Summary`."""
-        tracks = {name: len(own) for name, own in self.tracks.items()} if self.tracker is not None else None
+        tracks: dict[str, int] | None = None
+        if self.tracker is not None:  # an object of two names is what it was called most often
+            tracks = dict(Counter(names.most_common(1)[0][0] for names in self.tracks.values()))
         return DetectedVideo(
             str(path), size, frames, dict(self.frames.most_common()), dict(self.objects), tracks
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from numpy.typing import NDArray
 
 from swinkit.config import PredictConfig
 from swinkit.data.batching import Item
@@ -17,11 +17,11 @@ from swinkit.data.pair_transforms import normalised
 from swinkit.data.regions import Regions, open_regions
 from swinkit.explain.annotate import Names, write_objects
 from swinkit.progress import Advance
-from swinkit.results import Detections, import_supervision
+from swinkit.results import Detections
 from swinkit.shapes import mask_of, rle_of_part, union
 from swinkit.tasks.detect import Detector
 from swinkit.tasks.sliding import WINDOW_STEP, windows
-from swinkit.tiles import seen_by_people
+from swinkit.tiles import as_seen, for_people, sampled
 
 SAME = 0.5  # share of the smaller of two boxes of a class from which both are one object (SAHI's)
 
@@ -37,22 +37,28 @@ def detect_tiles(
     """All objects of a picture, those too that are larger than a tile; parts of a TIFF are read as wanted.
 
     As SAHI does it (Akyon et al. 2022): tiles that overlap, and the whole picture at the model's usual size;
-    boxes of a class that share more than half of the smaller one become one, with all their pixels.
+    boxes of a class from different ones that share more than half of the smaller become one, with all their
+    pixels.
     ImageError for a picture that cannot be read.
     """
     with open_regions(path, task.preprocessing.channels) as regions:
-        small, size = seen_by_people(regions), regions.size
+        small, size = sampled(regions), regions.size
         found = [_whole(task.eval(), small, size, config), *_tiles(task, regions, config, advance)]
     result = replace(merged(found), path=str(path))
+    result = result.chosen(np.arange(len(result))[: config.detections])
     if names is not None:
-        write_objects(result, names, small, config.score)
+        write_objects(result, names, for_people(small), config.score)
     return result
 
 
 @torch.inference_mode()
-def _whole(task: Detector, small: Image.Image, size: tuple[int, int], config: PredictConfig) -> Detections:
+def _whole(
+    task: Detector, small: NDArray[np.float32], size: tuple[int, int], config: PredictConfig
+) -> Detections:
     """What is found in the whole picture, of which a smaller one is looked at."""
-    raw = task.respond(task.preprocess([small]), flip=config.flip)
+    dataset = ObjectDataset((), task.preprocessing)
+    item = dataset.whole(as_seen(small), (small.shape[0], small.shape[1]), "")
+    raw = task.respond(dataset.collate([item]), flip=config.flip)
     (result,) = task.postprocess(raw, [size])
     assert isinstance(result, Detections)
     return result
@@ -83,20 +89,44 @@ def placed(found: Detections, corner: tuple[int, int], size: tuple[int, int]) ->
 
 
 def merged(found: Sequence[Detections]) -> Detections:
-    """Several answers for one picture as one, the surest first; parts of an object are joined."""
+    """Several views of one picture as one answer, the surest first; parts of an object are joined.
+
+    What the same view tells apart from the surest of them stays apart.
+    """
     every = joined(found)
-    rows = np.column_stack([every.boxes, every.scores, every.labels]).astype(np.float64)
-    supervision = import_supervision()
+    views = np.repeat(np.arange(len(found)), [len(own) for own in found])
+    order = np.argsort(-every.scores, kind="stable")
     groups: list[list[int]] = []
-    if len(rows):
-        groups = supervision.box_non_max_merge(rows, SAME, supervision.OverlapMetric.IOS)
-    groups = [sorted(group, key=lambda i: -every.scores[i]) for group in groups]
+    for label in np.unique(every.labels):
+        groups += _groups(every.boxes, views, order[every.labels[order] == label])
     groups.sort(key=lambda group: -every.scores[group[0]])
     kept = every.chosen([group[0] for group in groups])
     parts = [every.boxes[group] for group in groups]
     boxes = [np.concatenate([own[:, :2].min(0), own[:, 2:].max(0)]) for own in parts]
     rles = None if every.rles is None else tuple(union([every.rles[i] for i in group]) for group in groups)
     return replace(kept, boxes=np.array(boxes, np.float32).reshape(-1, 4), rles=rles)
+
+
+def _groups(
+    boxes: NDArray[np.float32], views: NDArray[np.int64], order: NDArray[np.int64]
+) -> list[list[int]]:
+    """Boxes (N, 4) of one class that are one object: each with the surest before it that it overlaps."""
+    firsts: list[int] = []
+    groups: list[list[int]] = []
+    for place in order.tolist():
+        leaders = boxes[firsts].reshape(-1, 4)
+        box = boxes[place]
+        low, high = np.maximum(leaders[:, :2], box[:2]), np.minimum(leaders[:, 2:], box[2:])
+        shared = (high - low).clip(0).prod(1)
+        smaller = (leaders[:, 2:] - leaders[:, :2]).prod(1).clip(max=np.prod(box[2:] - box[:2]))
+        near = np.flatnonzero(shared > SAME * smaller)
+        own = [i for i in near[np.argsort(-shared[near])] if views[place] != views[groups[i][0]]]
+        if own:
+            groups[own[0]].append(place)
+        else:
+            firsts.append(place)
+            groups.append([place])
+    return groups
 
 
 def joined(found: Sequence[Detections]) -> Detections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from swinkit.config import PredictConfig, Views
 from swinkit.data.batching import in_order
 from swinkit.data.finding import is_image, is_video
 from swinkit.data.media import FRAMES, Medium
-from swinkit.errors import InputError
+from swinkit.errors import ConfigError, InputError
 from swinkit.explain.annotate import Names, annotate
 from swinkit.frames import answer_frames
 from swinkit.hardware import pick_batch_size, pick_workers
@@ -33,13 +34,25 @@ LIMITS = {
 
 
 def set_up(task: Task, config: PredictConfig) -> Medium:
-    """Give a model what the options say; what its inputs are. ConfigError for options that are not for it."""
+    """What a model's inputs are; ConfigError for options that are not for it, or that it cannot follow."""
     check_owners(config, task.name)
-    task.set_views(config if config.tile is None else Views())
+    with _limited(task, config):
+        return FRAMES if task.films else task.medium
+
+
+def check_inputs(files: list[Path], config: PredictConfig) -> None:
+    """Refuse options that mean nothing to any of the inputs."""
+    films = [path for path in files if is_video(path) and not is_image(path)]
+    if config.track and not films:
+        raise ConfigError("track is for videos, and none is among the inputs.")
+    if config.tile is not None and films:
+        raise ConfigError(f"tile is for pictures, and {films[0]} is a video: leave one of them out.")
+
+
+def _limited(task: Task, config: PredictConfig) -> AbstractContextManager[None]:
+    """The model as the options limit it, for a while: it may be the user's own."""
     limits = {LIMITS[name]: getattr(config, name) for name in LIMITS if name in config.model_fields_set}
-    if limits:
-        task.set_test_limits(**limits)
-    return FRAMES if task.films else task.medium
+    return task.limited(config if config.tile is None else Views(), **limits)
 
 
 def answer_files(
@@ -51,7 +64,9 @@ def answer_files(
             yield from _in_batches(task, list(group), config, names)
         else:
             for path in group:
-                yield _alone(answer, task, path, config, names)
+                with _limited(task, config):
+                    result = _alone(answer, task, path, config, names)
+                yield result
 
 
 def _by_parts(task: Task, config: PredictConfig, path: Path) -> Answer | None:
@@ -79,10 +94,12 @@ def _in_batches(
     shape, device = task.preprocessing.shape, task.device
     size = task.at_once(pick_batch_size(config.batch_size, shape=shape, device=device))
     workers = pick_workers(config.workers, images=len(files), device=device, shape=shape)
-    dataset = task.dataset(files, clips=task.clips)
+    with _limited(task, config):
+        dataset = task.dataset(files, clips=task.clips)
     remaining = iter(files)
     for batch in in_order(dataset, batch_size=size, workers=workers):
-        results = task.answer(batch, flip=config.flip) if len(batch) else []
+        with _limited(task, config):
+            results = task.answer(batch, flip=config.flip) if len(batch) else []
         answers = {result.path: result for result in results}
         errors = iter(batch.unreadable)
         for path in islice(remaining, len(batch) + len(batch.unreadable)):

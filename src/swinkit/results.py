@@ -463,10 +463,11 @@ def write_csv(results: Sequence[Result], path: Path) -> None:
     `video.mp4#t=1.5,4`, which can be given to predict again.
     """
     every = [result.to_dict() for result in results]
-    edges = ("x1", "y1", "x2", "y2") if any("objects" in values for values in every) else ()
+    edges = ("x1", "y1", "x2", "y2")
+    more = ("category_id", *edges) if any("objects" in values for values in every) else ()
     text = io.StringIO()
     writer = csv.DictWriter(
-        text, ["path", "rank", "name", "score", *edges, "error"], restval="", lineterminator="\n"
+        text, ["path", "rank", "name", "score", *more, "error"], restval="", lineterminator="\n"
     )
     writer.writeheader()
     for values in every:
@@ -477,7 +478,8 @@ def write_csv(results: Sequence[Result], path: Path) -> None:
             for rank, row in enumerate(rows, start=1):
                 score = row.get("score", row.get("share"))
                 box = dict(zip(edges, row.get("box", ()), strict=False))
-                writer.writerow({"path": place, "rank": rank, "name": row["name"], "score": score, **box})
+                own = {"category_id": row["category_id"], **box} if box else {}
+                writer.writerow({"path": place, "rank": rank, "name": row["name"], "score": score, **own})
         if "error" in values:
             writer.writerow({"path": values["path"], "error": values["error"]})
     write_text(path, text.getvalue())

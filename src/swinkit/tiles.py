@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,8 @@ from torch import Tensor
 
 from swinkit.config import PredictConfig
 from swinkit.data.pair_transforms import normalised
+from swinkit.data.planes import Planes
+from swinkit.data.reading import Picture
 from swinkit.data.regions import Regions, open_regions
 from swinkit.explain.annotate import Names, write_map
 from swinkit.explain.canvas import MADE_BY
@@ -58,7 +59,7 @@ def segment_tiles(
         answer = _answers(task.eval(), regions, config, partial(advance, total=blend.tiles))
         for rows, columns, part in blend.answers(answer):
             ids[rows, columns] = part.numpy()
-        seen = None if names is None else seen_by_people(regions)
+        seen = None if names is None else for_people(sampled(regions))
     result = SegmentationMap(str(path), ids, task.classes, task.labels.colours)
     if names is not None and seen is not None:
         write_map(result, names, config.save, seen, index=place)
@@ -103,13 +104,26 @@ def _answers(
     return answer
 
 
-def seen_by_people(regions: Regions) -> Image.Image:
-    """The picture for people: of a large one every so many pixels."""
+def sampled(regions: Regions) -> NDArray[np.float32]:
+    """The picture (h, w, channels) on the scale 0..255, of a large one every so many pixels."""
     height, width = regions.size
     factor = max(1, -(-max(height, width) // SEEN))
-    rows: list[Any] = []
-    for top in range(0, height, factor):
-        line = regions.read(slice(top, top + 1), slice(0, width))
-        rows.append(np.asarray(line).reshape(1, width, -1)[:, ::factor, :3])
-    shown = np.concatenate(rows).clip(0, 255).astype(np.uint8)
+    rows = [
+        np.asarray(regions.read(slice(top, top + 1), slice(0, width)), np.float32).reshape(1, width, -1)
+        for top in range(0, height, factor)
+    ]
+    return np.concatenate([row[:, ::factor] for row in rows])
+
+
+def for_people(pixels: NDArray[np.float32]) -> Image.Image:
+    """The first three channels as RGB, or one as grey."""
+    shown = pixels[..., :3].clip(0, 255).astype(np.uint8)
     return Image.fromarray(shown if shown.shape[2] == 3 else shown[..., 0]).convert("RGB")
+
+
+def as_seen(pixels: NDArray[np.float32]) -> Picture:
+    """The same as a picture for a model of so many channels."""
+    if pixels.shape[2] in (1, 3):
+        whole = pixels.clip(0, 255).astype(np.uint8)
+        return Image.fromarray(whole[..., 0] if whole.shape[2] == 1 else whole)
+    return Planes([Image.fromarray(np.ascontiguousarray(band)) for band in np.moveaxis(pixels, 2, 0)])

@@ -135,6 +135,8 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
     if "model" not in config.model_fields_set and opened.medium is CLIPS:
         config = config.model_copy(update={"model": "swin3d_t"})
     check_owners(config, opened.task, "the data are")
+    if isinstance(opened, ObjectData) and not opened.teaches:
+        raise DataError(f"No picture of train in {opened.root} has an object: where are they?")
     if isinstance(opened, MaskData) and len(opened.classes) < 2:
         raise DataError(f"{opened.root} has only the class {opened.classes[0]!r}, but 2 are needed.")
     data = _readable(opened)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from swinkit.results import Result
 
 Options = Parameter(name="*")
-FIGURES = {"map": "average precision", "miou": "IoU"}  # of each class, where that is what counts
+# of each class, where that is what counts
+FIGURES = {"map": "average precision", "miou": "IoU", "mask_ap": "mask AP", "box_ap": "box AP"}
+NOTHING = -1.0  # COCO's figure where there is nothing of a kind
 LONGEST = 100  # classes that are listed one by one
 
 
@@ -252,7 +254,8 @@ def _print_outline(data: str | None, settings: dict[str, Any]) -> None:
 def _print_figures(figures: dict[str, float]) -> None:
     shown = Table("figure", "value")
     for name, value in figures.items():
-        shown.add_row(name, f"{value:.0f}" if name.endswith("images") else f"{value:.2f} %")
+        number = "–" if value == NOTHING else f"{value:.2f} %"
+        shown.add_row(name, f"{value:.0f}" if name.endswith("images") else number)
     screen.print(shown)
 
 

@@ -206,6 +206,9 @@ def test_parts_that_disagree(tmp_path: Path) -> None:
 YOLO = "1 0.5 0.25 0.5 0.5\n\n0 0.1 0.1 0.5 0.1 0.5 0.9\n"
 
 
+USUAL = "names: [x, y]\ntrain: images/train\nval: images/val\n"
+
+
 def write_yolo(
     root: Path, *, yaml: str | None = "names: [x, y]\ntrain: images/train\nval: images/val\n"
 ) -> Path:
@@ -490,3 +493,141 @@ def test_convert_pictures_of_one_name(tmp_path: Path) -> None:
     assert {name: sorted(by_name(data, name)) for name in data.splits} == {
         "train": ["x.jpg"], "val": ["x-2.jpg"]
     }  # fmt: skip
+
+
+# --- as others write it -------------------------------------------------------------------------------
+
+
+def test_ids_and_numbers_as_text(tmp_path: Path) -> None:
+    """Whole floats, numbers in quotes, "0" for no: read as what they mean, ids kept as whole numbers."""
+    content = coco_content()
+    for row in content["images"]:
+        row["id"] = float(row["id"])
+    row = content["annotations"][0]
+    row |= {"image_id": "90", "category_id": "40", "iscrowd": "0", "bbox": ["10", "5", "20", "20"]}
+    row["segmentation"] = [[str(side) for side in TRIANGLE]]
+    one = by_name(open_objects(write_coco(tmp_path, content), val_fraction=0))["a.jpg"]
+    assert (one.number, one.boxes[0].tolist(), one.crowd[0]) == (90, [10, 5, 30, 25], False)
+    assert one.shapes[0] == [TRIANGLE]
+
+
+def test_numbers_without_end(tmp_path: Path) -> None:
+    content = coco_content()
+    good = content["annotations"][0]
+    content["images"][0] |= {"width": float("inf"), "file_name": "x" * 300 + ".jpg"}
+    content["annotations"] = [
+        {**good, "image_id": 7, "bbox": [10**400, 0, 5, 5]},
+        {**good, "image_id": [7]},
+        {**good, "image_id": 7, "category_id": {"a": 1}},
+        {**good, "image_id": 7, "category_id": 10**30},
+        {**good, "image_id": 7, "bbox": [1, 1, 5, 5], "segmentation": [[1, 1, 9, 1, 9, 9, 30000, 30000]]},
+    ]
+    data = open_objects(write_coco(tmp_path, content), val_fraction=0)
+    assert [len(one.boxes) for one in data.splits["train"]] == [1, 0]
+    assert sorted(fault.kind for fault in data.faults) == [
+        "no box", "no shape", "no such class", "no such class", "no such image", "same id"
+    ]  # fmt: skip
+
+
+def test_exports_of_tools(tmp_path: Path) -> None:
+    """Roboflow's unused double of a class, paths of Windows, several files of a part, LVIS's others."""
+    content = coco_content()
+    content["categories"].append({"id": 0, "name": "dog", "supercategory": "none"})
+    content["images"][0]["file_name"] = "images\\a.jpg"
+    content["images"][1]["file_name"] = "/data/upload/1/b.jpg"
+    root = write_coco(tmp_path, content, "annotations/instances_default.json")
+    draw(root / "images", {"d.jpg": (20, 20)})
+    more = coco_content() | {"images": [{"id": 1, "file_name": "d.jpg"}], "annotations": []}
+    (root / "annotations/instances_extra.json").write_text(json.dumps(more))
+    (root / "annotations/lvis_v1_image_info_test_dev.json").write_text('{"images": [], "categories": []}')
+    data = open_objects(root, val_fraction=0)
+    assert set(by_name(data)) == {*SIZES, "d.jpg"}
+    assert data.classes == ("cat", "dog", "no such")
+    assert "2 files make the part train." in data.notes
+
+
+@pytest.mark.parametrize("stray", ["a/0.png.aux.xml", "labels.json", "a/0.xml"])
+def test_what_lies_beside_class_folders(stray: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        draw(tmp_path / name, {"0.png": (20, 20), "1.png": (20, 20)})
+    text = '{"categories": {"a": 1}, "images": 6}' if stray.endswith("json") else "<PAMDataset/>"
+    (tmp_path / stray).write_text(text)
+    assert open_data(tmp_path, val_fraction=0).classes == ("a", "b")
+
+
+def test_yolo_is_read_from_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever one stands: there may be another data set of the same names."""
+    for name in ("here", "there"):
+        write_yolo(tmp_path / name, yaml="path: .\nnames: [x, y]\ntrain: images/train\nval: images/val\n")
+    monkeypatch.chdir(tmp_path / "here")
+    data = open_objects(tmp_path / "there")
+    assert all(one.image.is_relative_to(tmp_path / "there") for one in data.splits["train"])
+
+
+def test_yolo_of_other_tools(tmp_path: Path) -> None:
+    """CVAT's folders, labelImg's texts beside the pictures, key points after the boxes, equal names."""
+    draw(tmp_path / "cvat/obj_train_data", {"a.jpg": (40, 60)})
+    (tmp_path / "cvat/obj_train_data/a.txt").write_text(YOLO)
+    (tmp_path / "cvat/obj.names").write_text("x\ny\n")
+    assert open_objects(tmp_path / "cvat", val_fraction=0).classes == ("x", "y")
+    draw(tmp_path / "img", {"a.jpg": (40, 60)})
+    (tmp_path / "img/a.txt").write_text(YOLO)
+    (tmp_path / "img/classes.txt").write_text("x\ny\n")
+    assert len(by_name(open_objects(tmp_path / "img", val_fraction=0))["a.jpg"].boxes) == 2
+    write_yolo(tmp_path / "pose", yaml=USUAL + "kpt_shape: [2, 2]\n")
+    (tmp_path / "pose/labels/train/train-a.txt").write_text("0 .5 .5 .2 .2 .1 .1 .9 .9\n")
+    one = by_name(open_objects(tmp_path / "pose"))["train-a.jpg"]
+    np.testing.assert_allclose(one.boxes, [[24, 16, 36, 24]])
+    assert one.shapes == (None,)
+    for folder in ("u", "v"):
+        draw(tmp_path / "deep/images/train" / folder, {"0.png": (20, 20)})
+        (tmp_path / "deep/labels/train" / folder).mkdir(parents=True)
+        (tmp_path / "deep/labels/train" / folder / "0.txt").write_text(YOLO)
+    numbers = [one.number for one in open_objects(tmp_path / "deep", val_fraction=0).splits["train"]]
+    assert numbers == ["images/train/u/0", "images/train/v/0"]
+
+
+def test_voc_of_equal_and_odd_names(tmp_path: Path) -> None:
+    """Texts and pictures in folders of their own; names with blanks; parts by folders such as train2017."""
+    for part in ("train", "val"):
+        draw(tmp_path / "a/JPEGImages" / part, {"0.jpg": (40, 60)})
+        (tmp_path / "a/Annotations" / part).mkdir(parents=True)
+        (tmp_path / "a/Annotations" / part / "0.xml").write_text(XML.format(name="0.jpg"), encoding="utf-8")
+        draw(tmp_path / "b" / f"{part}2017", {f"{part}.jpg": (40, 60)})
+        (tmp_path / "b" / f"{part}2017/{part}.xml").write_text(XML.format(name="x"), encoding="utf-8")
+    for name in ("a", "b"):
+        data = open_objects(tmp_path / name)
+        assert {part: len(own) for part, own in data.splits.items()} == {"train": 1, "val": 1}
+    draw(tmp_path / "c/images", {"my pic 1.png": (40, 60), "b.png": (40, 60)})
+    rows = "path,xmin,ymin,xmax,ymax,label,split\nimages/my pic 1.png,1,2,9,9,cat,train\n"
+    (tmp_path / "c/boxes.csv").write_text(rows + "images/b.png,1,2,9,9,cat,val\n")
+    convert_data(tmp_path / "c", tmp_path / "d", to="voc", progress=False)
+    data = open_objects(tmp_path / "d")
+    assert {part: sorted(by_name(data, part)) for part in data.splits} == {
+        "train": ["my pic 1.png"], "val": ["b.png"]
+    }  # fmt: skip
+
+
+def test_csv_of_other_tools(tmp_path: Path) -> None:
+    """Names without suffix, two spellings of a path, an empty line."""
+    draw(tmp_path / "images")
+    (tmp_path / "t.csv").write_text("image_id,x1,y1,x2,y2,class\na,1,2,9,9,cat\nb,1,2,9,9,cat\n")
+    assert set(by_name(open_objects(tmp_path / "t.csv", val_fraction=0))) == {"a.jpg", "b.jpg"}
+    (tmp_path / "t.csv").write_text("a.jpg,1,2,9,9,cat\n\n./a.jpg,3,4,9,9,cat\n")
+    assert len(by_name(open_objects(tmp_path / "t.csv", val_fraction=0))["a.jpg"].boxes) == 2
+
+
+def test_groups_need_no_shape(tmp_path: Path) -> None:
+    content = coco_content()
+    for row in content["annotations"]:
+        if row["iscrowd"]:
+            row["segmentation"] = []
+    assert open_objects(write_coco(tmp_path, content), val_fraction=0).has_shapes
+
+
+def test_convert_tells_what_is_lost(tmp_path: Path) -> None:
+    write_coco(tmp_path / "in")
+    for to, what in (("voc", "Pascal VOC"), ("csv", "a CSV")):
+        notes = convert_data(tmp_path / "in", tmp_path / to, to=to, progress=False)
+        assert f"Classes are numbered from 0: {what} knows no other ids." in notes
+        assert f"{what} knows no class without objects: 'no such'." in notes

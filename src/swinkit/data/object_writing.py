@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ import yaml
 
 from swinkit.data.objects import Annotated, ObjectData, Shape, Size
 from swinkit.data.reading import header_size
+from swinkit.data.samples import some
 from swinkit.errors import DataError, ImageError
 from swinkit.files import make_folder, not_writable, write_text
 from swinkit.shapes import mask_of, polygons
@@ -69,6 +71,7 @@ def _folder(form: Form, part: str) -> str:
 def _place(data: ObjectData, notes: list[str]) -> list[Placed]:
     """Each picture with a name that no other has, for forms that keep all in one folder."""
     taken: set[str] = set()
+    times: Counter[str] = Counter()
     placed, unreadable = [], []
     for part, samples in data.splits.items():
         for sample in samples:
@@ -77,10 +80,10 @@ def _place(data: ObjectData, notes: list[str]) -> list[Placed]:
             except ImageError as error:
                 unreadable.append(str(error))
                 continue
-            stem, number = sample.image.stem, 1
+            stem = sample.image.stem
             while stem in taken:
-                number += 1
-                stem = f"{sample.image.stem}-{number}"
+                times[sample.image.stem] += 1
+                stem = f"{sample.image.stem}-{times[sample.image.stem] + 1}"
             taken.add(stem)
             placed.append(Placed(part, f"{stem}{sample.image.suffix}", sample, size))
     if unreadable:
@@ -153,12 +156,11 @@ def _yolo(data: ObjectData, placed: list[Placed], out: Path, notes: list[str]) -
         make_folder(folder)
         write_text(folder / f"{one.stem}.txt", "".join(f"{line}\n" for line in lines))
     parts = {part: f"images/{part}" for part in data.splits}
-    stated = {"path": ".", **parts, "names": dict(enumerate(data.classes))}
+    stated = {**parts, "names": dict(enumerate(data.classes))}
     write_text(out / "data.yaml", yaml.safe_dump(stated, allow_unicode=True, sort_keys=False))
     if crowds:
         notes.append(f"{crowds} groups (iscrowd) were left out: YOLO knows none.")
-    if data.labels.categories != tuple(range(len(data.classes))):
-        notes.append("Classes are numbered from 0: YOLO knows no other ids.")
+    _without_ids(data, "YOLO", notes)
 
 
 def _polygon(shape: Shape, size: Size) -> np.ndarray | None:
@@ -207,6 +209,7 @@ def _voc(data: ObjectData, placed: list[Placed], out: Path, notes: list[str]) ->
         stems = "".join(f"{one.stem}\n" for one in placed if one.part == part)
         write_text(out / "ImageSets" / "Main" / f"{part}.txt", stems)
     _without_shapes(placed, "Pascal VOC", notes)
+    _by_name_alone(data, placed, "Pascal VOC", notes)
 
 
 def _csv(data: ObjectData, placed: list[Placed], out: Path, notes: list[str]) -> None:
@@ -228,9 +231,24 @@ def _csv(data: ObjectData, placed: list[Placed], out: Path, notes: list[str]) ->
     if crowds:
         notes.append(f"{crowds} groups (iscrowd) were left out: a CSV knows none.")
     _without_shapes(placed, "a CSV", notes)
+    _by_name_alone(data, placed, "a CSV", notes)
 
 
 def _without_shapes(placed: list[Placed], what: str, notes: list[str]) -> None:
     count = sum(shape is not None for one in placed for shape in one.sample.shapes)
     if count:
         notes.append(f"The shapes of {count} objects were left out: {what} knows boxes only.")
+
+
+def _without_ids(data: ObjectData, what: str, notes: list[str]) -> None:
+    if data.labels.categories != tuple(range(len(data.classes))):
+        notes.append(f"Classes are numbered from 0: {what} knows no other ids.")
+
+
+def _by_name_alone(data: ObjectData, placed: list[Placed], what: str, notes: list[str]) -> None:
+    """Forms that know classes by the objects that have them."""
+    _without_ids(data, what, notes)
+    there = {int(label) for one in placed for label in one.sample.labels}
+    unused = [name for label, name in enumerate(data.classes) if label not in there]
+    if unused:
+        notes.append(f"{what} knows no class without objects: {some(unused)}.")

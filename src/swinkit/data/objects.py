@@ -235,6 +235,12 @@ class ObjectData:
             check_size(sample, header_size(sample.image))
 
     @property
+    def teaches(self) -> bool:
+        """Whether a part for training, where there is one, has any object."""
+        train = self.splits.get("train")
+        return train is None or bool(train.counts(len(self.classes)).any())
+
+    @property
     def has_shapes(self) -> bool:
         """Whether masks can be learnt and judged while learning."""
         return all(samples.have_shapes() for part, samples in self.splits.items() if part != "test")

@@ -60,23 +60,18 @@ def run_metric(
     Raises DataError where no file could be read.
     """
     device = pick_device(config.device)
-    task.set_views(config)
     shape = task.preprocessing.shape
     size = task.at_once(pick_batch_size(config.batch_size, shape=shape, device=device))
     workers = pick_workers(config.workers, images=len(samples), device=device, shape=shape)
     several = config.real is not None
-    pictures = task.dataset(
-        samples,
-        clips=config.clips or task.clips,
-        crops=config.crops,
-        several=several,
-    )
-    loader = in_order(pictures, batch_size=size, workers=workers)
     metric, unreadable, seen = task.metric(several=several, labels=labels), [], 0
     task.to(device).eval()
-    with progress_bar(console, enabled=config.progress) as bar:
+    with task.limited(config), progress_bar(console, enabled=config.progress) as bar:
+        pictures = task.dataset(
+            samples, clips=config.clips or task.clips, crops=config.crops, several=several
+        )
         step = bar.add_task("evaluate", total=len(samples), speed="")
-        for batch in loader:
+        for batch in in_order(pictures, batch_size=size, workers=workers):
             if len(batch):
                 metric.update(task.respond(batch, flip=config.flip), batch)
             seen += len(batch)

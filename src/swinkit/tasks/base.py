@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -73,6 +74,7 @@ class Task(nn.Module, ABC):
     ] = {}  # what the constructor takes besides, and of what type
     usual: ClassVar[dict[str, Any]] = {}  # those that published models have
     class_layers: ClassVar[tuple[str, ...]] = ()  # beginnings of the names of what depends on the classes
+    limits: ClassVar[tuple[str, ...]] = ()  # attributes that `set_test_limits` and `set_views` change
     ragged: ClassVar[bool] = False  # whether inputs keep their shapes, and so are answered one by one
 
     backbone: SwinBackbone
@@ -198,6 +200,19 @@ class Task(nn.Module, ABC):
 
     def set_views(self, views: Views) -> None:
         """Answer as options of predict and evaluate say, as far as they are for this task."""
+
+    @contextmanager
+    def limited(self, views: Views, **limits: Any) -> Iterator[None]:
+        """Answer so for a while; then as before."""
+        before = {name: getattr(self, name) for name in self.limits}
+        try:
+            self.set_views(views)
+            if limits:
+                self.set_test_limits(**limits)
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(self, name, value)
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
