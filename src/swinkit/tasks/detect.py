@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import nms  # type: ignore[import-untyped, unused-ignore]
 
@@ -19,7 +18,6 @@ from swinkit.data.object_dataset import ObjectDataset
 from swinkit.data.object_transforms import ObjectTransform
 from swinkit.data.objects import ObjectSamples
 from swinkit.errors import ConfigError, nearest
-from swinkit.heads.boxes import paste_near
 from swinkit.heads.fpn import FPN
 from swinkit.heads.rcnn import select, with_numbers
 from swinkit.heads.rcnn_losses import rpn_losses
@@ -27,13 +25,9 @@ from swinkit.heads.roi import SYSTEMS, RoIHead
 from swinkit.heads.rpn import OVERLAP, RPNHead
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
-from swinkit.results import Detections, Result
-from swinkit.shapes import RLE, rle_of_part
+from swinkit.results import Result
 from swinkit.tasks.base import InputLike, Metric, Mix, Task
-
-Size = tuple[int, int]
-Found = dict[str, Tensor]
-HARD = 0.5  # probability from which a pixel is the object's
+from swinkit.tasks.found import Found, Size, View, detections, mirrored, whole_masks
 
 
 class Detector(Task):
@@ -345,64 +339,3 @@ class Detector(Task):
             "channels": self.neck.features[0].channels,
             "width": self.roi_head.width,
         }
-
-
-class View:
-    """A picture's pyramid at one size (height, width), perhaps mirrored."""
-
-    def __init__(self, maps: list[Tensor], size: Size, flipped: bool) -> None:
-        self.maps, self.size, self.flipped = maps, size, flipped
-
-    def to_original(self, boxes: Tensor, size: Size) -> Tensor:
-        """Boxes (…, 4) of the view in pixels of the original of (height, width)."""
-        return self._turned(boxes, self.size[1]) * self._factor(boxes, self.size, size)
-
-    def from_original(self, boxes: Tensor, size: Size) -> Tensor:
-        """Boxes (…, 4) of the original in pixels of the view."""
-        return self._turned(boxes * self._factor(boxes, size, self.size), self.size[1])
-
-    def _turned(self, boxes: Tensor, width: int) -> Tensor:
-        if not self.flipped:
-            return boxes
-        left, top, right, bottom = boxes.unbind(-1)
-        return torch.stack([width - right, top, width - left, bottom], -1)
-
-    @staticmethod
-    def _factor(boxes: Tensor, given: Size, wanted: Size) -> Tensor:
-        return boxes.new_tensor([wanted[1] / given[1], wanted[0] / given[0]] * 2)
-
-
-def mirrored(image: Tensor, width: int) -> Tensor:
-    """A padded picture (1, C, H, W), mirrored within its first `width` columns."""
-    return F.pad(image[..., :width].flip(-1), (0, image.shape[-1] - width))
-
-
-def detections(found: Found, size: Size, labels: Labels) -> Detections:
-    """What was found in a picture, for the original of (height, width)."""
-    own = {name: tensor.detach().cpu() for name, tensor in found.items()}
-    height, width = own["size"].tolist()
-    boxes = own["boxes"].float() * torch.tensor([size[1] / width, size[0] / height] * 2)
-    rles = None
-    if "roi_masks" in own:
-        masks = own["roi_masks"].float()
-        rles = [mask_rle(mask, box, size) for mask, box in zip(masks, boxes, strict=True)]
-    scores, numbers = own["scores"].float().numpy(), own["labels"].numpy()
-    return Detections.of(size, boxes.numpy(), scores, numbers, labels, rles)
-
-
-def mask_rle(mask: Tensor, box: Tensor, size: Size) -> RLE:
-    """A soft mask (h, w) of a box (4,) as run lengths in a picture of (height, width).
-
-    Only the part of the picture around the box is ever held.
-    """
-    part, corner = paste_near(mask, box, size)
-    return rle_of_part((part >= HARD).numpy(), corner, size)
-
-
-def whole_masks(masks: Tensor, boxes: Tensor, size: Size) -> Tensor:
-    """Soft masks (N, h, w) of boxes (N, 4) in a picture of (height, width): (N, 1, height, width)."""
-    pages = boxes.new_zeros(len(boxes), 1, *size)
-    for i, (mask, box) in enumerate(zip(masks.to(boxes.dtype), boxes, strict=True)):
-        part, (top, left) = paste_near(mask, box, size)
-        pages[i, 0, top : top + part.shape[0], left : left + part.shape[1]] = part
-    return pages
