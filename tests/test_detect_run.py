@@ -264,6 +264,7 @@ def test_a_video(run: Run, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"film.mp4", "film.csv"}
     with (tmp_path / "out/film.csv").open() as file:
         rows = list(csv.DictReader(file))
+    assert {(row["name"], int(row["category_id"])) for row in rows} == {(n, i) for i, n in CATEGORIES.items()}
     assert len({row["track"] for row in rows} - {""}) == sum(result.tracks.values())
     assert result.to_dict()["classes"][0]["tracks"] >= 1
     again = list(swinkit.predict(run.path, film, out=tmp_path / "out", track=True, score=0.5, **OPTIONS))

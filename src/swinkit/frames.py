@@ -120,6 +120,7 @@ class Sightings:
     def __init__(self, config: PredictConfig, rate: float, table: Path | None) -> None:
         self.config, self.place = config, table
         self.tracker = make_tracker(rate) if config.track else None
+        self.categories: dict[str, int] = {}
         self.frames: Counter[str] = Counter()
         self.objects: Counter[str] = Counter()
         self.tracks: dict[int, Counter[str]] = {}
@@ -130,6 +131,7 @@ class Sightings:
         """As `Summary`."""
         assert isinstance(result, Detections)
         found = result if self.tracker is None else tracked(result, self.tracker)
+        self.categories |= dict(zip(found.names, found.categories, strict=True))
         self.frames.update(set(found.names))
         self.objects.update(found.names)
         for i, name in enumerate(found.names):
@@ -137,8 +139,9 @@ class Sightings:
             if track >= 0:
                 self.tracks.setdefault(track, Counter())[name] += 1
             if self._file is not None:
-                row = (name, f"{found.scores[i]:.6f}", *(f"{side:.2f}" for side in found.boxes[i]))
-                self._writer.writerow((self.number, f"{time:.3f}", "" if track < 0 else track, *row))
+                seen = (self.number, f"{time:.3f}", "" if track < 0 else track)
+                box = (f"{side:.2f}" for side in found.boxes[i])
+                self._writer.writerow((*seen, name, self.categories[name], f"{found.scores[i]:.6f}", *box))
         self.number += 1
         return found.draw(image, self.config.score)
 
@@ -147,9 +150,8 @@ class Sightings:
         tracks: dict[str, int] | None = None
         if self.tracker is not None:  # an object of two names is what it was called most often
             tracks = dict(Counter(names.most_common(1)[0][0] for names in self.tracks.values()))
-        return DetectedVideo(
-            str(path), size, frames, dict(self.frames.most_common()), dict(self.objects), tracks
-        )
+        seen = dict(self.frames.most_common())
+        return DetectedVideo(str(path), size, frames, seen, dict(self.objects), self.categories, tracks)
 
     def __enter__(self) -> Self:
         if self.place is not None:
@@ -158,7 +160,7 @@ class Sightings:
             except OSError as error:
                 raise not_writable(self.place, error) from error
             self._writer = csv.writer(self._file, lineterminator="\n")
-            self._writer.writerow(("frame", "time", "track", *OBJECT_COLUMNS))
+            self._writer.writerow(OBJECT_COLUMNS)
         return self
 
     def __exit__(self, *_: object) -> None:

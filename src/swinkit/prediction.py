@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from swinkit.data.finding import is_image, is_video
 from swinkit.data.media import FRAMES, Medium
 from swinkit.errors import ConfigError, InputError
 from swinkit.explain.annotate import Names, annotate
-from swinkit.frames import answer_frames
+from swinkit.frames import answer_frames, make_tracker
 from swinkit.hardware import pick_batch_size, pick_workers
 from swinkit.object_tiles import detect_tiles
 from swinkit.options import check_owners
@@ -45,6 +45,8 @@ def check_inputs(files: list[Path], config: PredictConfig) -> None:
     films = [path for path in files if is_video(path) and not is_image(path)]
     if config.track and not films:
         raise ConfigError("track is for videos, and none is among the inputs.")
+    if config.track:
+        make_tracker(1.0)  # that its library is missing shall not come to light at the first video
     if config.tile is not None and films:
         raise ConfigError(f"tile is for pictures, and {films[0]} is a video: leave one of them out.")
 
@@ -97,14 +99,15 @@ def _in_batches(
     with _limited(task, config):
         dataset = task.dataset(files, clips=task.clips)
     remaining = iter(files)
-    for batch in in_order(dataset, batch_size=size, workers=workers):
-        with _limited(task, config):
-            results = task.answer(batch, flip=config.flip) if len(batch) else []
-        answers = {result.path: result for result in results}
-        errors = iter(batch.unreadable)
-        for path in islice(remaining, len(batch) + len(batch.unreadable)):
-            answered = str(path) in answers
-            result = answers[str(path)] if answered else Failure(str(path), next(errors))
-            if names is not None:
-                annotate(result, names, task.medium, config)
-            yield result
+    with closing(in_order(dataset, batch_size=size, workers=workers)) as loader:
+        for batch in loader:
+            with _limited(task, config):
+                results = task.answer(batch, flip=config.flip) if len(batch) else []
+            answers = {result.path: result for result in results}
+            errors = iter(batch.unreadable)
+            for path in islice(remaining, len(batch) + len(batch.unreadable)):
+                answered = str(path) in answers
+                result = answers[str(path)] if answered else Failure(str(path), next(errors))
+                if names is not None:
+                    annotate(result, names, task.medium, config)
+                yield result

@@ -385,19 +385,27 @@ class SegmentedVideo(Result):
 class DetectedVideo(Result):
     """What is seen in a video: by class in how many of its frames, how many boxes, and how many objects.
 
-    `tracks` counts the objects that were followed, None where none was to be.
+    `categories` are the data set's ids of the classes; `tracks` counts the objects that were followed, None
+    where none was to be.
     """
 
     size: tuple[int, int]
     frames: int
     seen: dict[str, int]
     boxes: dict[str, int]
+    categories: dict[str, int]
     tracks: dict[str, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """`path`, `size`, the number of frames, and of each class its frames, boxes and followed objects."""
         classes = [
-            {"name": name, "share": count / self.frames, "frames": count, "boxes": self.boxes[name]}
+            {
+                "name": name,
+                "category_id": self.categories[name],
+                "share": count / self.frames,
+                "frames": count,
+                "boxes": self.boxes[name],
+            }
             | ({} if self.tracks is None else {"tracks": self.tracks.get(name, 0)})
             for name, count in self.seen.items()
         ]

@@ -61,13 +61,14 @@ def test_kill_9_at_random_moments(dataset: Path, tiny_file: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("file", ["last.ckpt", "metrics.csv"])  # before, and after the first validation
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_with_its_own_code(
-    number: int, code: int, dataset: Path, tiny_file: Path, tmp_path: Path
+    number: int, code: int, file: str, dataset: Path, tiny_file: Path, tmp_path: Path
 ) -> None:
     options = [part for pair in OPTIONS.items() for part in pair]
     process = start(dataset, "--model", tiny_file, "--out", tmp_path / "run", "--workers", 1, *options)
-    wait_for(tmp_path / "run" / "last.ckpt", process)
+    wait_for(tmp_path / "run" / file, process)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err

@@ -243,6 +243,12 @@ class ResumableLoader(DataLoader[Item | InputError]):
         assert isinstance(self.batch_sampler, SeededBatches)
         return self.batch_sampler
 
+    def close(self) -> None:
+        """End its processes. They ignore signals, so that at its end Python would wait for them for ever."""
+        iterator, self._iterator = self._iterator, None
+        if self.num_workers and iterator is not None:
+            iterator._shutdown_workers()  # type: ignore[attr-defined]
+
     def state_dict(self) -> dict[str, int]:
         """The place, for a checkpoint, and how many items a batch of all processes has."""
         return {"epoch": self.position[0], "batches": self.position[1], "whole": self.order.whole}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,15 @@ def run_metric(
     several = config.real is not None
     metric, unreadable, seen = task.metric(several=several, labels=labels), [], 0
     task.to(device).eval()
-    with task.limited(config), progress_bar(console, enabled=config.progress) as bar:
+    with ExitStack() as opened:
+        opened.enter_context(task.limited(config))
         pictures = task.dataset(
             samples, clips=config.clips or task.clips, crops=config.crops, several=several
         )
+        loader = opened.enter_context(closing(in_order(pictures, batch_size=size, workers=workers)))
+        bar = opened.enter_context(progress_bar(console, enabled=config.progress))
         step = bar.add_task("evaluate", total=len(samples), speed="")
-        for batch in in_order(pictures, batch_size=size, workers=workers):
+        for batch in loader:
             if len(batch):
                 metric.update(task.respond(batch, flip=config.flip), batch)
             seen += len(batch)

@@ -21,10 +21,9 @@ from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.console import Console
-from torch.utils.data import DataLoader
 
 from swinkit.config import TrainConfig
-from swinkit.data.batching import make_loader
+from swinkit.data.batching import ResumableLoader, make_loader
 from swinkit.data.objects import ObjectSamples
 from swinkit.data.order import SeededBatches, Share
 from swinkit.engine.average import Ema
@@ -179,6 +178,9 @@ def fit(
             batches = chosen.batches
             known = told(error, batch_size=batches.batch_size, accumulate=batches.accumulate, folder=run.path)
             raise known or error from error
+        finally:
+            training.close()
+            validation.close()
     if chosen.place.first and unreadable.messages:
         count = len(unreadable.messages)
         remark(console, f"{count} files could not be read and were left out; {unreadable.path} lists them.")
@@ -270,7 +272,7 @@ def make_strategy(config: TrainConfig, place: Place) -> Strategy | str:
 
 def loaders(
     task: Task, splits: Mapping[str, Any], config: TrainConfig, chosen: Plan
-) -> tuple[DataLoader[Any], DataLoader[Any]]:
+) -> tuple[ResumableLoader, ResumableLoader]:
     """Loaders of the training and validation parts."""
     images = task.dataset(splits["train"], config.augmentation)
     images.room = KEPT // (max(1, chosen.workers) * chosen.place.local_world)

@@ -21,8 +21,8 @@ from swinkit.files import make_folder, write_text
 from swinkit.results import Classes, Detections, Result, SegmentationMap
 
 SUFFIXES = {"overlay": ".png", "colour": "_colour.png", "index": "_index.png", "geojson": ".geojson"}
-OBJECT_COLUMNS = ("name", "score", "x1", "y1", "x2", "y2")
-_MARKS = (MADE_BY.encode(), ",".join(COLUMNS).encode(), b"frame,time,track,name,score")
+OBJECT_COLUMNS = ("frame", "time", "track", "name", "category_id", "score", "x1", "y1", "x2", "y2")
+_MARKS = (MADE_BY.encode(), ",".join(COLUMNS).encode(), ",".join(OBJECT_COLUMNS).encode())
 
 
 class Names:
