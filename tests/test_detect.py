@@ -150,6 +150,23 @@ def everything(assigned: Tensor, count: int, share: float) -> tuple[Tensor, Tens
 # --- files of other kinds -----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("dialect", ["microsoft", "openmmlab"])
+@pytest.mark.parametrize("head", list(SYSTEMS))
+def test_other_spellings_and_back(head: str, dialect: str, tmp_path: Path) -> None:
+    """Written as others do and read again: the same kind of model, the same answers."""
+    model = tiny(head).eval()
+    torch.save(swinkit.to_dialect(model, dialect), tmp_path / "theirs.pth")
+    again = swinkit.load(tmp_path / "theirs.pth")
+    assert isinstance(again, Detector)
+    assert again.settings() == model.settings()
+    x = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        (one,), (other,) = model(x), again(x)
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], other[name])
+
+
 def test_a_classifier_becomes_a_detector(tmp_path: Path) -> None:
     torch.manual_seed(0)
     path = swinkit.save(swinkit.create("swin_t", 7, **TINY, img_size=64), tmp_path / "c.safetensors")
