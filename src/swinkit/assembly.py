@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
@@ -14,8 +14,8 @@ from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.data.names import class_names, labels_named
 from swinkit.errors import ConfigError, WeightsError
-from swinkit.inputs import Clips, Dense, Preprocessing
 from swinkit.labels import Labels
+from swinkit.preparation import SIDES, preprocessing_of
 from swinkit.sources import find_file
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
@@ -35,7 +35,6 @@ TASKS: dict[str, type[Task]] = {
     "video": VideoClassifier,
     "detect": Detector,
 }
-SIDES = {"segment": (512, 2048), "detect": (800, 1333)}  # short and at most long one, as published
 
 
 def model_of(
@@ -61,7 +60,7 @@ def model_of(
     tensors, resized = adapt(opened.tensors, opened.config, config)
     tensors, renew, left = _arranged(opened, tensors, kind, options, other_classes)
     model, report = adopt(
-        lambda: kind(config, labels, _preprocessing(opened, config, task, img_size), **options),
+        lambda: kind(config, labels, preprocessing_of(opened, config, task, img_size), **options),
         canonical_names(tensors),
         source=opened.source,
         renew=renew,
@@ -305,56 +304,6 @@ def _stored_options(opened: Opened) -> dict[str, Any]:
             f"{opened.source} has a damaged header: its task has no settings {dict(opened.settings)}."
         )
     return dict(opened.settings)
-
-
-def sides_for(task: str, short: int) -> Dense:
-    """The sides of pictures of a task, in the published proportion to a short one."""
-    usual, long = SIDES[task]
-    return Dense(short=short, long=round(short * long / usual))
-
-
-def preprocessing_for(config: SwinConfig, task: str) -> Preprocessing:
-    """The usual preprocessing at a backbone's size; of videos as in Video Swin's test pipeline."""
-    size = config.input_size
-    side = min(size[-2:]) if size else 224
-    if task in SIDES:
-        side = min(size) if size else SIDES[task][0]
-        return Preprocessing(
-            size=side,
-            channels=config.in_chans,
-            crop=1.0,
-            interpolation="bilinear",
-            dense=sides_for(task, side),
-        )
-    if config.rank == 2:
-        return Preprocessing(size=side, channels=config.in_chans)
-    # the one published model with windows so deep is that of Something-Something
-    sampling: Literal["dense", "uniform"] = "uniform" if config.windows[0][0] >= 16 else "dense"
-    clip = Clips(frames=size[0] if size else 32, sampling=sampling)
-    return Preprocessing(size=side, channels=config.in_chans, crop=1.0, interpolation="bilinear", clip=clip)
-
-
-def _preprocessing(
-    opened: Opened, config: SwinConfig, task: str, img_size: int | Sequence[int] | None
-) -> Preprocessing:
-    """The file's own preprocessing, at another size or for other channels where asked for."""
-    stored, usual = opened.preprocessing, preprocessing_for(config, task)
-    if stored is None or config.in_chans != stored.channels:
-        return usual
-    if (task != opened.task and not {task, opened.task} <= {"classify", "video"}) or (
-        (stored.clip is None) != (usual.clip is None)
-    ):
-        return usual.model_copy(update={"mean": stored.mean, "std": stored.std})  # of another task
-    if img_size is None:
-        return stored
-    if stored.dense is not None:
-        dense = usual.dense if stored.dense.short is not None else stored.dense
-        return stored.model_copy(update={"size": usual.size, "dense": dense})
-    if usual.clip is None or stored.clip is None:
-        return Preprocessing.checked({**stored.model_dump(exclude={"crop"}), "size": usual.size})
-    frames = stored.clip.frames if isinstance(img_size, int) else usual.clip.frames
-    clip = stored.clip.model_copy(update={"frames": frames})
-    return stored.model_copy(update={"size": usual.size, "clip": clip})
 
 
 def _finish(report: LoadReport, opened: Opened, resized: list[str]) -> LoadReport:

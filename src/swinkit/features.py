@@ -5,6 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 IGNORED = 255  # class id of places that count for nothing
+PADDED = 32  # pixels to whose multiples detectors' pictures are padded, as published
+Size = tuple[int, int]  # height, width
+
+
+def padded_size(size: Size) -> Size:
+    """(height, width) to which a picture of that size is padded."""
+    height, width = (-(-side // PADDED) * PADDED for side in size)
+    return height, width
 
 
 @dataclass(frozen=True)

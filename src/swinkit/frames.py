@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -189,4 +190,4 @@ def tracked(found: Detections, tracker: Any) -> Detections:
     tracks = np.full(len(found), -1, np.int64)
     if len(answer):
         tracks[answer.data["place"].astype(int)] = answer.tracker_id
-    return found.with_tracks(tracks)
+    return replace(found, tracks=tracks)

@@ -13,7 +13,6 @@ from swinkit.assembly import (
     labels_of,
     model_of,
     options_of,
-    preprocessing_for,
     retarget,
     take_heads,
     with_depth,
@@ -22,6 +21,7 @@ from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.core.windows import Fit
 from swinkit.errors import ConfigError, nearest
+from swinkit.preparation import preprocessing_for
 from swinkit.sources import open_named
 from swinkit.tasks.base import Task
 from swinkit.variants import VARIANTS, find_variant

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -137,8 +138,8 @@ def joined(found: Sequence[Detections]) -> Detections:
         boxes=np.concatenate([own.boxes for own in found]),
         scores=np.concatenate([own.scores for own in found]),
         labels=np.concatenate([own.labels for own in found]),
-        names=sum((own.names for own in found), ()),
-        categories=sum((own.categories for own in found), ()),
-        colours=sum((own.colours for own in found), ()),
-        rles=None if first.rles is None else sum((own.rles or () for own in found), ()),
+        names=tuple(chain.from_iterable(own.names for own in found)),
+        categories=tuple(chain.from_iterable(own.categories for own in found)),
+        colours=tuple(chain.from_iterable(own.colours for own in found)),
+        rles=None if first.rles is None else tuple(chain.from_iterable(own.rles or () for own in found)),
     )

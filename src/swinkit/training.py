@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from swinkit.assembly import sides_for, take_heads
+from swinkit.assembly import take_heads
 from swinkit.config import EvaluateConfig, TrainConfig
 from swinkit.data.batching import check_headers
 from swinkit.data.dataset import Data, open_data, save_splits
@@ -30,6 +30,7 @@ from swinkit.hardware import pick_device
 from swinkit.inputs import Preprocessing
 from swinkit.models import create, load, option_of, task_of
 from swinkit.options import check_owners
+from swinkit.preparation import sides_for
 from swinkit.progress import console, print_notes, remark, show_changes
 from swinkit.tasks.base import Task
 from swinkit.tasks.segment import Segmenter

@@ -23,9 +23,8 @@ from swinkit.data.samples import Sample
 from swinkit.data.threads import in_threads
 from swinkit.data.transforms import ImageTransform
 from swinkit.errors import InputError, RunError
+from swinkit.features import Size
 from swinkit.inputs import Preprocessing
-
-Size = tuple[int, int]  # height, width
 
 
 @dataclass(frozen=True)

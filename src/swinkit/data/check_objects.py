@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from swinkit.data.check import DataReport, Problem, Seen, look_at, repeated
-from swinkit.data.objects import Annotated, ObjectData
+from swinkit.data.objects import Annotated, ObjectData, check_size
 from swinkit.data.threads import in_threads
-from swinkit.errors import InputError
+from swinkit.errors import ImageError, InputError
 
 BEYOND = 1.0  # pixels by which a box may leave its picture: what rounding makes
 SMALL = 2.0  # pixels of a side below which nothing can be learnt
@@ -54,10 +54,12 @@ def check_objects(
     for (split, sample), found in zip(places, seen, strict=True):
         if isinstance(found, InputError):
             problems.append(Problem("unreadable", sample.image, str(found), broken=True))
-        elif sample.size not in (None, found.size):
-            problems.append(_other_size(sample, found))
-        else:
+            continue
+        try:
+            check_size(sample, found.size)
             sound.append((split, sample, found))
+        except ImageError as error:
+            problems.append(Problem("other size", sample.image, str(error), broken=True))
     known = [
         Problem(fault.kind, fault.path, f"has {fault.what}", broken=fault.left, drop=False)
         for fault in data.faults
@@ -79,12 +81,6 @@ def check_objects(
             for split, samples in data.splits.items()
         },
     )
-
-
-def _other_size(sample: Annotated, found: Seen) -> Problem:
-    told, own = (f"{size[1]} × {size[0]}" for size in (sample.size or (0, 0), found.size))
-    text = f"has {own} pixels, but its boxes are for {told}"
-    return Problem("other size", sample.image, text, broken=True)
 
 
 def _odd_boxes(sample: Annotated, size: tuple[int, int]) -> Iterator[Problem]:

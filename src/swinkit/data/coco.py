@@ -18,13 +18,14 @@ from swinkit.data.object_layouts import (
     Layout,
     check_names,
     file_part,
-    folder_part,
     number,
     sides,
     whole,
 )
-from swinkit.data.objects import Fault, Object, Shape, Size, annotated
+from swinkit.data.objects import Fault, Object, Shape, annotated
+from swinkit.data.tables import folder_part
 from swinkit.errors import DataError
+from swinkit.features import Size
 from swinkit.shapes import uncompressed
 
 OTHERS = ("captions", "keypoints", "panoptic", "stuff", "image_info")  # what other files are called after

@@ -34,7 +34,9 @@ def open_data(
     `open_classes` and `open_masks`.
     """
     masks = masks or Masks()
-    if task == "segment" or (task is None and holds_masks(data) and not holds_objects(data)):
+    if task is None:
+        task = "detect" if holds_objects(data) else "segment" if holds_masks(data) else None
+    if task == "segment":
         return open_masks(
             data,
             label_map=masks.label_map,
@@ -46,7 +48,7 @@ def open_data(
         )
     if masks.label_map is not None or masks.ignore_index:
         raise ConfigError(f"label_map and ignore_index are for masks, and {data} has none.")
-    if task == "detect" or (task is None and holds_objects(data)):
+    if task == "detect":
         return open_objects(
             data, val_fraction=val_fraction, seed=seed, classes=classes, split_file=split_file
         )

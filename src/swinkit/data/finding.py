@@ -73,3 +73,16 @@ def natural_key(text: str) -> tuple[list[str | int], str]:
     parts: list[str | int] = [*re.split(r"(\d+)", text.casefold())]
     parts[1::2] = [int(number) for number in parts[1::2]]
     return parts, text
+
+
+def read_lines(file: Path) -> list[str]:
+    """Lines of a text; DataError where it is none."""
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read as text in UTF-8: {error}.") from error
+
+
+def relative(path: Path, root: Path) -> str:
+    """A path as it is called from a folder, where it lies below; else as it is."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

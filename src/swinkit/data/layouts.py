@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from swinkit.data.finding import is_image, naturally, pictures_among, walk_files
+from swinkit.data.finding import is_image, naturally, pictures_among, read_lines, walk_files
 from swinkit.data.label_maps import Meaning, in_colours, named_meaning
-from swinkit.data.object_layouts import read_lines
 from swinkit.data.samples import some
-from swinkit.data.tables import SPLIT_NAMES
+from swinkit.data.tables import folder_part
 from swinkit.errors import DataError
 from swinkit.labels import Colour
 
@@ -218,12 +216,8 @@ def _parts(root: Path) -> Iterator[tuple[str, tuple[Path, Path]]]:
 
 def _named(folder: Path) -> list[tuple[Path, str]]:
     """The folders in one that are parts, also as `training` or `train2017`, and which ones."""
-    found = []
-    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-        name = re.sub(r"\d+$", "", entry.name.lower()).replace("training", "train")
-        if entry.is_dir() and name in SPLIT_NAMES:
-            found.append((entry, SPLIT_NAMES[name]))
-    return found
+    entries = sorted(folder.iterdir()) if folder.is_dir() else ()
+    return [(entry, part) for entry in entries if entry.is_dir() and (part := folder_part(entry.name))]
 
 
 def _first(folder: Path, names: Iterable[str]) -> Path | None:

@@ -9,15 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swinkit.data.batching import Item, Objects, Size
+from swinkit.data.batching import Item, Objects
 from swinkit.data.object_transforms import ObjectTransform, Scene
 from swinkit.data.objects import Annotated, ObjectSamples, check_size
 from swinkit.data.reading import Picture, read_channels
 from swinkit.data.whole import WholeDataset
 from swinkit.errors import ImageError
+from swinkit.features import Size, padded_size
 from swinkit.inputs import Preprocessing
-
-MULTIPLE = 32  # of which the sides of a batch are, as published
 
 
 class ObjectDataset(WholeDataset):
@@ -83,8 +82,8 @@ class ObjectDataset(WholeDataset):
 
 def room(sizes: Sequence[Size]) -> Size:
     """(height, width) in which all fit, in whole steps."""
-    height, width = (-(-max(sides) // MULTIPLE) * MULTIPLE for sides in zip(*sizes, strict=True))
-    return height, width
+    heights, widths = zip(*sizes, strict=True)
+    return padded_size((max(heights), max(widths)))
 
 
 def padded(x: Tensor, size: Size) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -78,11 +77,6 @@ def fault_of(box: NDArray[np.float64], size: tuple[int, int] | None) -> tuple[st
     return None
 
 
-def folder_part(name: str) -> str | None:
-    """The part that a folder is, also as `train2017`."""
-    return SPLIT_NAMES.get(re.sub(r"\d+$", "", name.lower()).replace("training", "train"))
-
-
 def file_part(name: str) -> str | None:
     """The part that a file is named after: `instances_val2017` is "val"."""
     words = "".join(letter if letter.isalpha() else " " for letter in name.lower()).split()
@@ -116,14 +110,6 @@ def check_names(names: dict[int, str], source: Path) -> None:
     twice = [name for name, count in Counter(names.values()).items() if count > 1]
     if twice:
         raise DataError(f"{source} has two classes {some(twice)}: give each its own name.")
-
-
-def read_lines(file: Path) -> list[str]:
-    """Lines of a text; DataError where it is none."""
-    try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read as text in UTF-8: {error}.") from error
 
 
 class Finder:

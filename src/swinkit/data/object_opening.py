@@ -9,9 +9,10 @@ from pathlib import Path
 
 from swinkit.data.box_tables import holds_boxes, read_box_table
 from swinkit.data.coco import find_coco, read_coco
+from swinkit.data.finding import relative
 from swinkit.data.object_layouts import Layout
 from swinkit.data.objects import Annotated, ObjectData, ObjectSamples
-from swinkit.data.samples import draw_key, some
+from swinkit.data.samples import check_apart, held_out, some
 from swinkit.data.voc import find_voc, read_voc, voc_home
 from swinkit.data.yolo import describes_yolo, description_in, lies_as_yolo, read_yolo
 from swinkit.errors import DataError
@@ -90,8 +91,11 @@ def open_objects(
     if split_file is not None and split_file.exists():
         layout.parts = _by_file(layout.parts, split_file, home)
     elif val_fraction > 0 and "train" in layout.parts and "val" not in layout.parts:
-        layout.parts |= _drawn(layout.parts["train"], home, val_fraction, seed)
-    _check_once(layout.parts, root)
+        own = layout.parts["train"]
+        chosen = held_out([one.image for one in own], home, val_fraction, seed)
+        layout.parts["train"] = [one for place, one in enumerate(own) if place not in chosen]
+        layout.parts["val"] = [own[place] for place in sorted(chosen)]
+    check_apart({part: (one.image for one in own) for part, own in layout.parts.items()}, root)
     splits = {
         part: ObjectSamples(one.of_class(numbers) for one in layout.parts[part])
         for part in ("train", "val", "test")
@@ -132,19 +136,6 @@ def _of_model(
     return Labels.of(classes, ids), known
 
 
-def _drawn(samples: list[Annotated], root: Path, fraction: float, seed: int) -> dict[str, list[Annotated]]:
-    """Those that stay, and those for validation: the ones with the smallest hashes of their names."""
-    if len(samples) < 2:
-        return {}
-    count = min(max(1, round(len(samples) * fraction)), len(samples) - 1)
-    places = sorted(range(len(samples)), key=lambda i: draw_key(samples[i].image, root, seed))
-    chosen = set(places[:count])
-    return {
-        "train": [one for i, one in enumerate(samples) if i not in chosen],
-        "val": [samples[i] for i in sorted(chosen)],
-    }
-
-
 def save_objects(data: ObjectData, path: Path) -> None:
     """Write which picture is in which split as CSV, for `split_file`."""
     home = data.root if data.root.is_dir() else data.root.parent
@@ -152,7 +143,7 @@ def save_objects(data: ObjectData, path: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("path", "split"))
     for part, samples in data.splits.items():
-        writer.writerows((_relative(one.image, home), part) for one in samples)
+        writer.writerows((relative(one.image, home), part) for one in samples)
     write_text(path, text.getvalue())
 
 
@@ -162,21 +153,7 @@ def _by_file(parts: dict[str, list[Annotated]], split_file: Path, home: Path) ->
     found: dict[str, list[Annotated]] = {}
     for own in parts.values():
         for one in own:
-            part = listed.get(_relative(one.image, home))
+            part = listed.get(relative(one.image, home))
             if part is not None:
                 found.setdefault(part, []).append(one)
     return found
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _check_once(parts: dict[str, list[Annotated]], root: Path) -> None:
-    """Refuse a picture that is in two parts: figures on it would be worth nothing."""
-    places: dict[Path, str] = {}
-    for part, own in parts.items():
-        for one in own:
-            before = places.setdefault(one.image, part)
-            if before != part:
-                raise DataError(f"{one.image} is in {before} and in {part} of {root}: leave it out of one.")

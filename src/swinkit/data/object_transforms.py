@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from swinkit.data.batching import Objects, Size
+from swinkit.data.batching import Objects
 from swinkit.data.objects import Annotated, Shape
 from swinkit.data.pair_transforms import distorted, fitted, normalised
 from swinkit.data.planes import Planes
 from swinkit.data.reading import Picture
+from swinkit.features import Size
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.shapes import as_rle, mask_of
 

@@ -15,10 +15,11 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import yaml
 
-from swinkit.data.objects import Annotated, ObjectData, Shape, Size
+from swinkit.data.objects import Annotated, ObjectData, Shape
 from swinkit.data.reading import header_size
 from swinkit.data.samples import some
 from swinkit.errors import DataError, ImageError
+from swinkit.features import Size
 from swinkit.files import make_folder, not_writable, write_text
 from swinkit.shapes import mask_of, polygons
 

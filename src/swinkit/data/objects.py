@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from swinkit.data.media import PICTURES, Medium
 from swinkit.data.reading import check_header, header_size
 from swinkit.errors import ImageError
+from swinkit.features import Size
 from swinkit.labels import Labels
 
 Shape = list[list[float]] | dict[str, Any] | None
 """Polygons (x, y, x, y … in pixels), COCO's run lengths, or nothing known."""
-
-Size = tuple[int, int]
 
 
 class Fault(NamedTuple):
@@ -101,7 +100,11 @@ class ObjectSamples(Sequence[Annotated]):
     def __init__(self, samples: Iterable[Annotated]) -> None:
         heads, head_ends, shapes, shape_ends, ends = bytearray(), [0], bytearray(), [0], [0]
         boxes, labels, crowd, areas = [], [], [], []
+        self.have_shapes = True  # every object but groups
         for one in samples:
+            self.have_shapes &= all(
+                shape is not None or group for shape, group in zip(one.shapes, one.crowd, strict=True)
+            )
             heads += json.dumps([str(one.image), one.size, one.number]).encode("utf-8", "surrogatepass")
             head_ends.append(len(heads))
             if any(shape is not None for shape in one.shapes):
@@ -170,22 +173,10 @@ class ObjectSamples(Sequence[Annotated]):
         """None lie in tar files."""
         return []
 
-    def wide(self) -> NDArray[np.bool_]:
-        """Which pictures are wider than high, as far as the data say."""
+    def groups(self) -> NDArray[np.bool_]:
+        """Which pictures are wider than high, as far as the data say: to be read apart from the others."""
         sizes = (json.loads(_part(self._heads, self._head_ends, place))[1] for place in range(len(self)))
         return np.array([size is not None and size[1] > size[0] for size in sizes], bool)
-
-    def have_shapes(self) -> bool:
-        """Whether every object has a shape, groups aside."""
-        for place in np.flatnonzero(np.diff(self._ends)).tolist():
-            own = ~self._crowd[self._ends[place] : self._ends[place + 1]]
-            if own.any() and self._shape_ends[place] == self._shape_ends[place + 1]:
-                return False
-        return all(
-            shape is not None or crowd
-            for one in self
-            for shape, crowd in zip(one.shapes, one.crowd, strict=True)
-        )
 
 
 def _part(text: NDArray[np.uint8], ends: NDArray[np.int64], place: int) -> bytes:
@@ -243,4 +234,4 @@ class ObjectData:
     @property
     def has_shapes(self) -> bool:
         """Whether masks can be learnt and judged while learning."""
-        return all(samples.have_shapes() for part, samples in self.splits.items() if part != "test")
+        return all(samples.have_shapes for part, samples in self.splits.items() if part != "test")

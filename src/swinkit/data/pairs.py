@@ -23,6 +23,7 @@ from typing import ClassVar, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from swinkit.data.finding import relative
 from swinkit.data.label_maps import (
     Description,
     Meaning,
@@ -36,7 +37,7 @@ from swinkit.data.layouts import Layout, Pair, find_layout, in_folders, lies_as_
 from swinkit.data.masks import LabelMap
 from swinkit.data.media import PICTURES, Medium
 from swinkit.data.reading import check_header, read_labels
-from swinkit.data.samples import draw_key, some
+from swinkit.data.samples import check_apart, held_out, some
 from swinkit.data.tables import Row, read_table, write_table
 from swinkit.data.threads import in_threads
 from swinkit.errors import ConfigError, DataError, ImageError
@@ -78,6 +79,9 @@ class Pairs(Sequence[Pair]):
     def chances(self, classes: int) -> NDArray[np.float64]:
         """Pictures hold many classes at once: ConfigError."""
         raise ConfigError("sampling=balanced is for data of one class a picture; see class_weights.")
+
+    def groups(self) -> None:
+        """All may stand in one batch."""
 
     def archives(self) -> list[int]:
         """None lie in tar files."""
@@ -185,12 +189,15 @@ def open_masks(
     else:
         meaning = ignoring(meaning, ignored) if meaning else _bare(layout, ignored)
         labels, values = meaning if classes is None else as_model(meaning, classes, root)
+    layout.parts = {part: list(dict.fromkeys(pairs)) for part, pairs in layout.parts.items()}
     if split_file is not None and split_file.exists():
         layout.parts = _read_split(split_file, root)
     elif val_fraction > 0 and "train" in layout.parts and "val" not in layout.parts:
-        train, val = _drawn(layout.parts["train"], root, val_fraction, seed)
-        layout.parts |= {"train": train, "val": val}
-    _check_once(layout.parts, root)
+        pairs = layout.parts["train"]
+        chosen = held_out([pair.image for pair in pairs], root, val_fraction, seed)
+        layout.parts["train"] = [pair for place, pair in enumerate(pairs) if place not in chosen]
+        layout.parts["val"] = [pairs[place] for place in sorted(chosen)]
+    check_apart({part: (pair.image for pair in pairs) for part, pairs in layout.parts.items()}, root)
     splits = {part: Pairs(pairs, values) for part, pairs in layout.parts.items() if pairs}
     return MaskData(path, labels, splits, tuple(layout.notes))
 
@@ -202,15 +209,11 @@ def save_pairs(data: MaskData, path: Path) -> None:
     """
     root = data.root if data.root.is_dir() else data.root.parent
     rows = (
-        Row(pair.image, (_relative(pair.mask, root),), split)
+        Row(pair.image, (relative(pair.mask, root),), split)
         for split, pairs in data.splits.items()
         for pair in pairs
     )
     write_table(rows, path, root, multi=False)
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _read_split(file: Path, root: Path) -> dict[str, list[Pair]]:
@@ -218,18 +221,6 @@ def _read_split(file: Path, root: Path) -> dict[str, list[Pair]]:
     for row in read_table(file, root, exact=True).rows:
         parts.setdefault(row.split or "train", []).append(Pair(row.path, root / row.labels[0]))
     return parts
-
-
-def _check_once(parts: dict[str, list[Pair]], root: Path) -> None:
-    """Refuse a picture that is in two parts: figures on it would be worth nothing."""
-    places: dict[Path, str] = {}
-    for part, pairs in parts.items():
-        for pair in pairs:
-            if places.setdefault(pair.image, part) != part:
-                raise DataError(
-                    f"{pair.image} is in {places[pair.image]} and in {part} of {root}: leave it out of one."
-                )
-        parts[part] = list(dict.fromkeys(pairs))
 
 
 def _description(folder: Path) -> Path | None:
@@ -289,10 +280,3 @@ def _values(mask: Path) -> set[int] | ImageError:
         return set(np.unique(read_labels(mask)).tolist())
     except ImageError as error:
         return error
-
-
-def _drawn(pairs: list[Pair], root: Path, fraction: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Those that stay, and those for validation: the ones with the smallest hashes of their names."""
-    count = min(max(1, round(len(pairs) * fraction)), len(pairs) - 1)
-    chosen = set(sorted(pairs, key=lambda pair: draw_key(pair.image, root, seed))[:count])
-    return [p for p in pairs if p not in chosen], [p for p in pairs if p in chosen]

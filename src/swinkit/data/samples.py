@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swinkit.data.media import CLIPS, PICTURES, Medium, medium_of
+from swinkit.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,9 @@ class Samples(Sequence[Sample]):
         rare = np.array([rarity[labels].max(initial=rarity.min()) for labels in own])
         chances: NDArray[np.float64] = rare / rare.sum()
         return chances
+
+    def groups(self) -> None:
+        """All may stand in one batch."""
 
     def archives(self) -> list[int]:
         """Lengths of the runs of samples that lie in one tar file; none where they lie in folders."""
@@ -190,6 +194,22 @@ def draw_key(path: Path, root: Path, seed: int) -> bytes:
     """A hash of seed and relative path, to draw files by: the same wherever they lie and however listed."""
     relative = path.relative_to(root) if path.is_relative_to(root) else path
     return hashlib.sha256(f"{seed}/{relative.as_posix()}".encode(errors="surrogateescape")).digest()
+
+
+def held_out(paths: Sequence[Path], root: Path, fraction: float, seed: int) -> set[int]:
+    """Places of those that are for validation: the ones with the smallest hashes, never all."""
+    count = min(max(1, round(len(paths) * fraction)), len(paths) - 1)
+    return set(sorted(range(len(paths)), key=lambda place: draw_key(paths[place], root, seed))[:count])
+
+
+def check_apart(parts: Mapping[str, Iterable[Path]], root: Path) -> None:
+    """Refuse a picture that is in two parts: figures on it would be worth nothing."""
+    places: dict[Path, str] = {}
+    for part, paths in parts.items():
+        for path in paths:
+            before = places.setdefault(path, part)
+            if before != part:
+                raise DataError(f"{path} is in {before} and in {part} of {root}: leave it out of one.")
 
 
 def some(names: Iterable[str], limit: int = 8) -> str:

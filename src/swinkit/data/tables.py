@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,12 @@ SPLIT_NAMES = {
     "test": "test",
 }
 """What folders and the column `split` may say, and our word for it."""
+
+
+def folder_part(name: str) -> str | None:
+    """The part that a folder is, also as `train2017` or `training`."""
+    return SPLIT_NAMES.get(re.sub(r"\d+$", "", name.lower()).replace("training", "train"))
+
 
 COLUMNS = ("path", "label", "labels", "split")
 BETWEEN = "|"  # the names in a cell of the column labels

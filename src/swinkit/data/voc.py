@@ -7,9 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from swinkit.data.finding import is_image, natural_key, naturally, walk_files
-from swinkit.data.object_layouts import FOLDERS, Layout, folder_part, number, read_lines, sides
+from swinkit.data.finding import is_image, natural_key, naturally, read_lines, walk_files
+from swinkit.data.object_layouts import FOLDERS, Layout, number, sides
 from swinkit.data.objects import Annotated, Object, annotated
+from swinkit.data.tables import folder_part
 from swinkit.data.threads import in_threads
 from swinkit.errors import DataError
 

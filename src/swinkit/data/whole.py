@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from swinkit.data.batching import Batch, Item, SampleDataset, Size
+from swinkit.data.batching import Batch, Item, SampleDataset
 from swinkit.data.pair_transforms import whole_picture
 from swinkit.data.reading import Picture, opened_picture, read_channels
 from swinkit.errors import ConfigError
+from swinkit.features import Size
 from swinkit.inputs import Preprocessing
 
 

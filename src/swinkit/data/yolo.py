@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from swinkit.data.finding import is_image, naturally, pictures_among, walk_files
-from swinkit.data.object_layouts import Layout, check_names, folder_part, number, read_lines, whole
-from swinkit.data.objects import Fault, Object, Size, annotated
+from swinkit.data.finding import is_image, naturally, pictures_among, read_lines, relative, walk_files
+from swinkit.data.object_layouts import Layout, check_names, number, whole
+from swinkit.data.objects import Fault, Object, annotated
 from swinkit.data.reading import header_size
 from swinkit.data.samples import some
-from swinkit.data.tables import SPLIT_NAMES
+from swinkit.data.tables import SPLIT_NAMES, folder_part
 from swinkit.data.threads import in_threads
 from swinkit.errors import ConfigError, DataError, ImageError
+from swinkit.features import Size
 from swinkit.settings import read_yaml
 
 DESCRIPTIONS = ("data.yaml", "dataset.yaml", "config.yaml", "data.yml")
@@ -86,14 +87,9 @@ def read_yolo(data: Path) -> Layout:
                 else:
                     what = f"class {one.label} in {text}, of which there is no name"
                     layout.faults.append(Fault("no such class", picture, what))
-            number = picture.stem if times[picture.stem] == 1 else _relative(picture, home)
+            number = picture.stem if times[picture.stem] == 1 else relative(picture.with_suffix(""), home)
             layout.keep(part, annotated(picture, own.size, number, known))
     return layout
-
-
-def _relative(picture: Path, home: Path) -> str:
-    bare = picture.with_suffix("")
-    return (bare.relative_to(home) if bare.is_relative_to(home) else bare).as_posix()
 
 
 def _described(file: Path) -> Described:

@@ -24,7 +24,6 @@ from rich.console import Console
 
 from swinkit.config import TrainConfig
 from swinkit.data.batching import ResumableLoader, make_loader
-from swinkit.data.objects import ObjectSamples
 from swinkit.data.order import SeededBatches, Share
 from swinkit.engine.average import Ema
 from swinkit.engine.callbacks import (
@@ -288,7 +287,7 @@ def loaders(
         share=share,
         chances=None if config.sampling == "all" else splits["train"].chances(len(task.classes)),
         archives=splits["train"].archives(),
-        groups=splits["train"].wide() if isinstance(splits["train"], ObjectSamples) else None,
+        groups=splits["train"].groups(),
     )
     training = make_loader(images, order, workers=chosen.workers)
     others = task.dataset(splits["val"])

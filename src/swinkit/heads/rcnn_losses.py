@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss, roi_align  # type: ignore[import-untyped, unused-ignore]
 
+from swinkit.features import padded_size
 from swinkit.heads.assign import OF_ANCHORS, OF_REGIONS, Sampling, sample
 from swinkit.heads.boxes import decode, encode
 from swinkit.heads.rpn import STDS, Raw
 
-PADDED = 32  # pixels to whose multiples a picture is padded by itself
 MASK = 28  # places of the side of a mask that is learnt
 
 
@@ -63,7 +63,7 @@ def rpn_losses(
     changes = torch.cat([x.reshape(len(x), -1, 4) for x in flat[1]], 1)
     # every process must have a gradient for all that learns, where nothing is to be found too
     score, change, drawn = scores.sum() * 0, changes.sum() * 0, 0
-    padded = padded or [padded_alone(size) for size in sizes]
+    padded = padded or [padded_size(size) for size in sizes]
     for i, (boxes, size, around) in enumerate(zip(truth, sizes, padded, strict=True)):
         inside = _inside(anchors, size, around, border)
         own = anchors[inside]
@@ -79,12 +79,6 @@ def rpn_losses(
             targets = encode(own[positive], boxes[assigned[positive] - 1], STDS)
             change = change + _l1(changes[i, places[positive]], targets, beta)
     return score / max(drawn, 1), change / max(drawn, 1)
-
-
-def padded_alone(size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) to which a picture of that size is padded where it is a batch by itself."""
-    height, width = (-(-side // PADDED) * PADDED for side in size)
-    return height, width
 
 
 def _inside(anchors: Tensor, size: tuple[int, int], padded: tuple[int, int], border: int | None) -> Tensor:

@@ -18,6 +18,7 @@ from swinkit.data.object_dataset import ObjectDataset
 from swinkit.data.object_transforms import ObjectTransform
 from swinkit.data.objects import ObjectSamples
 from swinkit.errors import ConfigError, nearest
+from swinkit.features import Size
 from swinkit.heads.fpn import FPN
 from swinkit.heads.rcnn import select, with_numbers
 from swinkit.heads.rcnn_losses import rpn_losses
@@ -27,7 +28,7 @@ from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result
 from swinkit.tasks.base import InputLike, Metric, Mix, Task
-from swinkit.tasks.found import Found, Size, View, detections, mirrored, whole_masks
+from swinkit.tasks.found import Found, View, detections, mirrored, whole_masks
 
 
 class Detector(Task):

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from swinkit.features import Size
 from swinkit.heads.boxes import paste_near
 from swinkit.labels import Labels
 from swinkit.results import Detections
 from swinkit.shapes import RLE, rle_of_part
 
-Size = tuple[int, int]
 Found = dict[str, Tensor]
 HARD = 0.5  # probability from which a pixel is the object's
 

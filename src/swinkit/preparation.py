@@ -1,0 +1,62 @@
+"""How a model's pictures and clips are prepared: as is usual for its task, and as its file says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from swinkit.core.config import SwinConfig
+from swinkit.inputs import Clips, Dense, Preprocessing
+from swinkit.weights.opening import Opened
+
+SIDES = {"segment": (512, 2048), "detect": (800, 1333)}  # short and at most long one, as published
+
+
+def sides_for(task: str, short: int) -> Dense:
+    """The sides of pictures of a task, in the published proportion to a short one."""
+    usual, long = SIDES[task]
+    return Dense(short=short, long=round(short * long / usual))
+
+
+def preprocessing_for(config: SwinConfig, task: str) -> Preprocessing:
+    """The usual preprocessing at a backbone's size; of videos as in Video Swin's test pipeline."""
+    size = config.input_size
+    side = min(size[-2:]) if size else 224
+    if task in SIDES:
+        side = min(size) if size else SIDES[task][0]
+        return Preprocessing(
+            size=side,
+            channels=config.in_chans,
+            crop=1.0,
+            interpolation="bilinear",
+            dense=sides_for(task, side),
+        )
+    if config.rank == 2:
+        return Preprocessing(size=side, channels=config.in_chans)
+    # the one published model with windows so deep is that of Something-Something
+    sampling: Literal["dense", "uniform"] = "uniform" if config.windows[0][0] >= 16 else "dense"
+    clip = Clips(frames=size[0] if size else 32, sampling=sampling)
+    return Preprocessing(size=side, channels=config.in_chans, crop=1.0, interpolation="bilinear", clip=clip)
+
+
+def preprocessing_of(
+    opened: Opened, config: SwinConfig, task: str, img_size: int | Sequence[int] | None
+) -> Preprocessing:
+    """The file's own preprocessing, at another size or for other channels where asked for."""
+    stored, usual = opened.preprocessing, preprocessing_for(config, task)
+    if stored is None or config.in_chans != stored.channels:
+        return usual
+    if (task != opened.task and not {task, opened.task} <= {"classify", "video"}) or (
+        (stored.clip is None) != (usual.clip is None)
+    ):
+        return usual.model_copy(update={"mean": stored.mean, "std": stored.std})  # of another task
+    if img_size is None:
+        return stored
+    if stored.dense is not None:
+        dense = usual.dense if stored.dense.short is not None else stored.dense
+        return stored.model_copy(update={"size": usual.size, "dense": dense})
+    if usual.clip is None or stored.clip is None:
+        return Preprocessing.checked({**stored.model_dump(exclude={"crop"}), "size": usual.size})
+    frames = stored.clip.frames if isinstance(img_size, int) else usual.clip.frames
+    clip = stored.clip.model_copy(update={"frames": frames})
+    return stored.model_copy(update={"size": usual.size, "clip": clip})

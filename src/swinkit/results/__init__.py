@@ -1,0 +1,25 @@
+"""What a prediction is: frozen, named, drawable, plain to save."""
+
+from __future__ import annotations
+
+from swinkit.results.base import Failure, Kept, Result
+from swinkit.results.classes import Classes, Moment, Timeline
+from swinkit.results.maps import SegmentationMap, SegmentedVideo
+from swinkit.results.objects import DetectedVideo, Detections, import_supervision
+from swinkit.results.writing import write_csv, write_json
+
+__all__ = [
+    "Classes",
+    "DetectedVideo",
+    "Detections",
+    "Failure",
+    "Kept",
+    "Moment",
+    "Result",
+    "SegmentationMap",
+    "SegmentedVideo",
+    "Timeline",
+    "import_supervision",
+    "write_csv",
+    "write_json",
+]

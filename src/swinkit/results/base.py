@@ -1,0 +1,79 @@
+"""What every answer is; one that could not be given; what is kept of one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from swinkit.data.media import medium_of
+from swinkit.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Result(ABC):
+    """One answer for one input; `path` is the file (empty for an image in memory)."""
+
+    path: str
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Plain strings, numbers and lists."""
+
+    def _picture(self) -> Image.Image:
+        """The input, to draw on; ConfigError where it came from memory."""
+        if not self.path:
+            raise ConfigError("The answer is for a picture in memory: give it to draw.")
+        return medium_of(Path(self.path)).overview(self.path)
+
+    @abstractmethod
+    def lines(self) -> list[tuple[str, str]]:
+        """What a table on screen shows: (name, score), best first."""
+
+
+def class_rows(labels: Sequence[int], names: Sequence[str], scores: Sequence[float]) -> list[dict[str, Any]]:
+    """Id, name and score of each class."""
+    rows = zip(labels, names, scores, strict=True)
+    return [{"id": label, "name": name, "score": score} for label, name, score in rows]
+
+
+@dataclass(frozen=True)
+class Failure(Result):
+    """An input that could not be read, and why; the others are answered all the same."""
+
+    error: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """`path` and `error`."""
+        return {"path": self.path, "error": self.error}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The reason."""
+        return [(self.error, "")]
+
+
+@dataclass(frozen=True)
+class Kept(Result):
+    """What is shown and written of a result, without the arrays that it holds: many fit in memory."""
+
+    values: dict[str, Any]
+    shown: list[tuple[str, str]]
+    failed: bool
+
+    @classmethod
+    def of(cls, result: Result, *, written: bool) -> Kept:
+        """Of a result; its values only where they are to be written."""
+        values = result.to_dict() if written else {}
+        return cls(result.path, values, result.lines(), isinstance(result, Failure))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result's."""
+        return self.values
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The result's."""
+        return self.shown
