@@ -225,8 +225,8 @@ def as_shape(told: Any, size: Size | None) -> Shape:
     rings = []
     for ring in told:
         if isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0:
-            values = [number(side) for side in ring]
+            values = ring if set(map(type, ring)) <= {int, float} else [number(side) for side in ring]
             far = max(size) if size is not None else LARGEST
-            if all(-far <= value <= 2 * far for value in values):
+            if not math.isnan(sum(values)) and -far <= min(values) and max(values) <= 2 * far:
                 rings.append(values)
     return rings or None

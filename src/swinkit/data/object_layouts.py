@@ -66,15 +66,16 @@ class Layout:
 
 def fault_of(box: NDArray[np.float64], size: tuple[int, int] | None) -> tuple[str, str] | None:
     """Kind and description of what makes a box in a picture of (height, width) useless."""
-    shown = ", ".join(f"{side:g}" for side in box)
-    if not np.isfinite(box).all() or np.abs(box).max() > LARGEST:
-        return "no box", f"a box whose edges are no numbers of pixels ({shown})"
-    left, top, right, bottom = box.tolist()
-    if right <= left or bottom <= top:
-        return "no area", f"a box without area ({shown})"
-    if size is not None and (right <= 0 or bottom <= 0 or left >= size[1] or top >= size[0]):
-        return "outside", f"a box outside of its {size[1]} × {size[0]} pixels ({shown})"
-    return None
+    left, top, right, bottom = edges = box.tolist()
+    if not all(abs(edge) <= LARGEST for edge in edges):
+        kind, what = "no box", "a box whose edges are no numbers of pixels"
+    elif right <= left or bottom <= top:
+        kind, what = "no area", "a box without area"
+    elif size is not None and (right <= 0 or bottom <= 0 or left >= size[1] or top >= size[0]):
+        kind, what = "outside", f"a box outside of its {size[1]} × {size[0]} pixels"
+    else:
+        return None
+    return kind, f"{what} ({', '.join(f'{edge:g}' for edge in edges)})"
 
 
 def file_part(name: str) -> str | None:
@@ -85,6 +86,8 @@ def file_part(name: str) -> str | None:
 
 def number(value: Any) -> float:
     """A number as it is, also as text; NaN for anything else."""
+    if type(value) is float:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return math.nan
     try:
