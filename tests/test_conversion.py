@@ -8,8 +8,10 @@ import pytest
 import timm
 import torch
 import transformers
+from PIL import Image
 
 import swinkit
+from swinkit.errors import ConfigError
 from swinkit.tasks.base import Task
 from swinkit.weights.catalog import CATALOG
 from tests.conftest import Swin
@@ -149,6 +151,23 @@ def test_inspect_says_what_a_file_is(swin: Swin, tmp_path: Path, ours: tuple[Tas
     (tmp_path / "note.pth").write_text("hello")
     code, _, err = swin("inspect", tmp_path / "note.pth")
     assert (code, "no weights file that is known" in err) == (1, True)
+
+
+def test_nothing_of_another_kind_is_written_over(swin: Swin, tmp_path: Path, ours: tuple[Task, Path]) -> None:
+    picture = tmp_path / "cat.jpg"
+    Image.new("RGB", (40, 30)).save(picture)
+    before = picture.read_bytes()
+    for words in (
+        ("convert", ours[1], picture, "--to", "timm"),
+        ("predict", ours[1], picture, "--json", picture),
+        ("predict", ours[1], picture, "--csv", picture),
+        ("data", "check", tmp_path, "--fix-list", picture),
+    ):
+        ended, _, err = swin(*words)
+        assert (ended, "is there already, and is no" in err) == (2, True), words
+    with pytest.raises(ConfigError, match="is there already, and is no "):
+        swinkit.save(ours[0], picture)
+    assert picture.read_bytes() == before
 
 
 def test_models_are_filtered(swin: Swin) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 import swinkit
+from swinkit.conversion import convert_file
 from swinkit.data.batching import Batch, Objects
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.heads.assign import Sampling
@@ -111,6 +112,9 @@ def test_reference_files_and_back(reference: Reference) -> None:
         if not key.endswith(("num_batches_tracked", "attn_mask")):
             assert torch.equal(theirs[key].view_as(tensor), tensor), key
     assert {key for key in theirs if "relative_position_index" not in key} <= set(reference.golden.state)
+    convert_file(reference.path, reference.path.with_name("theirs.pth"), to="microsoft")
+    again = swinkit.load(reference.path.with_name("theirs.pth"))
+    assert again.labels == reference.model.labels
     with pytest.raises(ConfigError, match=r"transformers' spelling .* not (cascade_)?mask_rcnn"):
         swinkit.to_dialect(reference.model, "huggingface")
 
@@ -379,6 +383,30 @@ def test_nothing_found(model: Detector, picture: Image.Image) -> None:
         assert [len(own["boxes"]) for own in model(batch.images, batch.valid[0])] == [0, 0]
     finally:
         model.set_test_limits(score_threshold=0.05)
+
+
+def test_no_numbers(model: Detector, tmp_path: Path) -> None:
+    (own,) = model(torch.full((1, 3, 64, 64), torch.nan))
+    assert len(own["boxes"]) == 0
+    broken = tiny()
+    broken.rpn_head.rpn_conv.weight.data[0, 0, 0, 0] = torch.nan
+    swinkit.save(broken, tmp_path / "nan.safetensors")
+    with pytest.raises(
+        WeightsError, match=r"holds no numbers \(NaN or infinity\) in rpn_head.rpn_conv.weight"
+    ):
+        swinkit.load(tmp_path / "nan.safetensors")
+
+
+def test_calls_that_are_wrong(model: Detector) -> None:
+    x = torch.zeros(2, 3, 64, 64)
+    for given in (x[:0], x[0]):
+        with pytest.raises(ConfigError, match="takes images"):
+            model(given)
+    for sizes in ([(64, 64)], [(64, 64), (65, 64)]):
+        with pytest.raises(ConfigError, match="within 64×64 for each of 2"):
+            model(x, sizes)
+    with pytest.raises(ConfigError, match="a number from 0 to 1"):
+        model.set_test_limits(score_threshold="a")  # type: ignore[arg-type]
 
 
 def test_results_in_other_forms(model: Detector, picture: Image.Image) -> None:

@@ -20,7 +20,7 @@ from swinkit.data.real import relabel
 from swinkit.data.samples import Samples
 from swinkit.errors import ConfigError, DataError, RunError
 from swinkit.explain.annotate import Names, without_ours
-from swinkit.files import check_writable
+from swinkit.files import check_target, check_writable
 from swinkit.hardware import pick_device
 from swinkit.inputs import Clips
 from swinkit.models import backbone, create, load
@@ -49,7 +49,7 @@ def save(model: Task, path: str | Path) -> Path:
         raise ConfigError(
             f"A {type(model).__name__} is no whole model: swinkit.to_dialect gives its tensors."
         )
-    model.save(path)
+    model.save(check_target(Path(path), ".safetensors"))
     return Path(path)
 
 
@@ -208,6 +208,8 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
         assert isinstance(samples, Samples)
         samples = relabel(samples, Path(config.real), classes=len(task.classes))
     print_notes(opened.notes)
+    if split == "train" and config.split is None:
+        remark(console(), f"{opened.root} has no part val or test: all of train is measured.")
     out = _place(config.out, run.path if run and not isinstance(model, Task) else None)
     source = {
         "data": str(data),

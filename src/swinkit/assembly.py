@@ -330,5 +330,5 @@ def labels_of(count: int | None, names: Sequence[str] | None) -> Labels:
     if count not in (None, len(names)):
         raise ConfigError(f"num_classes={count}, but {len(names)} classes are named.")
     if not names:
-        raise ConfigError(f"num_classes={len(names)}: a classifier needs at least one class.")
+        raise ConfigError(f"num_classes={len(names)}: a model needs at least one class.")
     return labels_named(names)

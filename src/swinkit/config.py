@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
@@ -68,7 +68,7 @@ class PredictConfig(Views):
     )
     tile: int | None = Field(
         default=None,
-        ge=1,
+        ge=32,
         description="Segmentation and detection: answer pictures of any size, not resized, by tiles of this "
         "side.",
     )
@@ -85,7 +85,9 @@ class PredictConfig(Views):
         description="Detection: overlap (IoU) from which of two objects of a class the surer stays; 0.5.",
     )
     detections: int | None = Field(
-        default=None, ge=1, description="Detection: objects of a picture at most; by default 100."
+        default=None,
+        ge=1,
+        description="Detection: objects of a picture at most; by default 100, or of each of its tiles.",
     )
     classes: tuple[str, ...] = Field(default=(), description="Detection: only objects of these classes.")
     track: bool = Field(
@@ -262,7 +264,7 @@ class TrainOptions(Compute, Masks):
     schedule: Literal["cosine", "linear", "step"] = Field(
         default="cosine", description="How the learning rate falls; linear is mmseg's poly of power 1."
     )
-    lr_drops: tuple[float, ...] = Field(
+    lr_drops: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         default=(2 / 3, 11 / 12),
         description="With schedule step: shares of the run after each of which the rate is a tenth.",
     )

@@ -10,6 +10,7 @@ from swinkit.assembly import backbone_of, model_of
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, nearest
+from swinkit.files import check_target
 from swinkit.sources import open_named
 from swinkit.tasks.base import Task
 from swinkit.tasks.segment import Segmenter
@@ -19,6 +20,7 @@ from swinkit.weights.store import LoadReport
 from swinkit.weights.writing import TARGETS, huggingface_config, write_dialect
 
 OURS = "safetensors"
+WRITTEN = (".safetensors", ".pth", ".pt", ".bin", "")  # the last is a folder's
 
 
 def convert_file(source: str | Path, out: Path, *, to: str) -> LoadReport:
@@ -29,6 +31,7 @@ def convert_file(source: str | Path, out: Path, *, to: str) -> LoadReport:
     """
     if to != OURS and to not in TARGETS:
         raise ConfigError(f"There is no dialect {to!r}: {nearest(to, (OURS, *TARGETS))}")
+    check_target(out, *WRITTEN)
     opened = open_named(source)
     model: Task | SwinBackbone
     if opened.labels is None:
@@ -49,7 +52,7 @@ def convert_file(source: str | Path, out: Path, *, to: str) -> LoadReport:
         maps = net.out_indices if net.norms == "each" else None
         heads = model.settings() if isinstance(model, Segmenter) else None
         extra = huggingface_config(net.config, labels, maps, heads)
-        write_dialect(out, api.to_dialect(model, to), to, extra)
+        write_dialect(out, api.to_dialect(model, to), to, extra, labels)
     report = model.load_report
     assert isinstance(report, LoadReport)
     return report
@@ -65,7 +68,7 @@ def describe_file(source: str | Path) -> list[tuple[str, str]]:
         ("file", opened.source),
         ("dialect", opened.dialect),
         ("model", opened.other_head or _what(opened)),
-        ("architecture", _variant(config)),
+        ("architecture", _variant(opened)),
         ("channels, depths, heads", f"{config.embed_dim}; {_list(config.depths)}; {_list(config.num_heads)}"),
         ("window, patch", f"{_windows(config)}; {_by(config.patch_size)}"),
         ("input", f"{config.in_chans} channels" + (f", trained at {_by(size)}" if size else "")),
@@ -95,14 +98,17 @@ def _what(opened: Opened) -> str:
     return kinds.get(opened.task, opened.task)
 
 
-def _variant(config: SwinConfig) -> str:
-    shape = (config.embed_dim, config.depths, config.num_heads, config.patch_size)
-    for name, variant in VARIANTS.items():
-        known = variant.config()
-        same = (known.embed_dim, known.depths, known.num_heads, known.patch_size) == shape
-        if same and known.windows == config.windows:
-            return name
-    return "none of the table's"
+def _variant(opened: Opened) -> str:
+    """Its name in the table, rather that of the file's own task and head."""
+    found = [name for name, variant in VARIANTS.items() if _shape(variant.config()) == _shape(opened.config)]
+    own = [name for name in found if VARIANTS[name].task == opened.task]
+    head = opened.settings.get("head")
+    same = [name for name in own if VARIANTS[name].options.get("head") == head]
+    return next(iter((*same, *own, *found)), "none of the table's")
+
+
+def _shape(config: SwinConfig) -> tuple[object, ...]:
+    return (config.embed_dim, config.depths, config.num_heads, config.patch_size, config.windows)
 
 
 def _classes(opened: Opened) -> str:

@@ -44,8 +44,11 @@ def data_check(
     from swinkit.explain.datasheet import draw_data
     from swinkit.explain.masksheet import draw_masks
     from swinkit.explain.objects import draw_objects
-    from swinkit.files import write_text
+    from swinkit.files import check_target, write_text
 
+    check_target(out, ".png")
+    if fix_list is not None:
+        check_target(fix_list, ".txt", ".lst", "")
     report = check_data(source, task=task, in_chans=in_chans, clip=clip, masks=masks)
     noun = report.data.medium.noun
     splits = list(report.counts)

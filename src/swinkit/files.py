@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from swinkit.errors import RunError
+from swinkit.errors import ConfigError, RunError
 
 # as `unfinished` names them: .last.ckpt.ab12cd34
 UNFINISHED = re.compile(r"\..+\.(ckpt|safetensors|png|csv|json|yaml|txt|pt)\.[a-z0-9_]{8}")
@@ -82,6 +82,13 @@ def remove_unfinished(folder: Path) -> None:
     for path in folder.iterdir():
         if UNFINISHED.fullmatch(path.name):
             path.unlink(missing_ok=True)
+
+
+def check_target(path: Path, *suffixes: str) -> Path:
+    """Give a file back that may be written; ConfigError where one of another kind stands there."""
+    if path.exists() and path.suffix.lower() not in suffixes:
+        raise ConfigError(f"{path} is there already, and is no {' or '.join(suffixes)}: give another name.")
+    return path
 
 
 def write_text(path: Path, text: str) -> None:

@@ -36,6 +36,11 @@ class Labels:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def numbered(self) -> bool:
+        """Whether the classes have no names but their numbers."""
+        return all(name == str(i) for i, name in enumerate(self.names))
+
     @classmethod
     def of(cls, names: Iterable[str], categories: Iterable[int] = ()) -> Labels:
         """Give each name a colour: hues a golden angle apart, so that neighbours differ."""

@@ -240,11 +240,9 @@ def _detector_head(config: TrainConfig, data: ObjectData) -> dict[str, str]:
     head = config.head or str(option_of(config.model, "head"))
     if "mask" in head and not data.has_shapes:
         bare = head.replace("mask_rcnn", "rcnn" if head.startswith("cascade") else "faster_rcnn")
-        raise ConfigError(
-            f"{data.root} has objects without shapes, and {head} learns masks: say head={bare}, for boxes."
-        )
+        raise ConfigError(f"{head} learns masks, and {data.bare}: say head={bare}, for boxes.")
     if config.augmentation.copy_paste and not data.has_shapes:
-        raise ConfigError(f"copy_paste needs the objects' shapes, and {data.root} has objects without.")
+        raise ConfigError(f"copy_paste needs the objects' shapes, and {data.bare}.")
     return {}
 
 

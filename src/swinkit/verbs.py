@@ -13,6 +13,7 @@ from rich.text import Text
 
 from swinkit.config import EvaluateConfig, PredictConfig, TrainOptions
 from swinkit.errors import ConfigError
+from swinkit.files import check_target
 from swinkit.printing import messages, say, screen, table
 from swinkit.settings import merged, read_yaml
 
@@ -91,6 +92,9 @@ def predict(
     from swinkit.progress import progress_bar
     from swinkit.results import Kept, write_csv, write_json
 
+    for target, suffix in ((json, ".json"), (csv, ".csv")):
+        if target is not None:
+            check_target(target, suffix)
     results: list[Kept] = []
     answers = swinkit.predict(model, paths, out, **options.model_dump(exclude_unset=True))
     try:

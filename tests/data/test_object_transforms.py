@@ -193,9 +193,9 @@ def test_samples_are_as_they_were() -> None:
     same_sample(samples[1:][0], odd)
     assert samples.counts(3).tolist() == [2, 2, 0]
     assert samples.groups().tolist() == [True, False, True]
-    assert samples.have_shapes
+    assert samples.shapeless == 0
     bare = given._replace(shapes=(None, given.shapes[1]))
-    assert not ObjectSamples([bare]).have_shapes
+    assert ObjectSamples([bare]).shapeless == 1
     rare = [given.chosen([0])] * 5000 + [given.chosen([1])]
     chances = ObjectSamples(rare).chances(2)
     assert chances[-1] / chances[0] == pytest.approx(np.sqrt(0.001 * 5001))

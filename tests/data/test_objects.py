@@ -15,7 +15,7 @@ from swinkit.api import check_data, convert_data
 from swinkit.data.dataset import open_data, save_splits
 from swinkit.data.object_opening import open_objects
 from swinkit.data.objects import ObjectData
-from swinkit.errors import DataError
+from swinkit.errors import ConfigError, DataError
 from swinkit.shapes import as_rle, mask_of
 
 SIZES = {"a.jpg": (40, 60), "b.jpg": (50, 30), "c.jpg": (20, 20)}  # height, width
@@ -631,3 +631,55 @@ def test_convert_tells_what_is_lost(tmp_path: Path) -> None:
         notes = convert_data(tmp_path / "in", tmp_path / to, to=to, progress=False)
         assert f"Classes are numbered from 0: {what} knows no other ids." in notes
         assert f"{what} knows no class without objects: 'no such'." in notes
+    content = coco_content()
+    content["images"][0] |= {"height": 400, "width": 600}  # not its size
+    write_coco(tmp_path / "wrong", content)
+    notes = convert_data(tmp_path / "wrong", tmp_path / "w", to="yolo", progress=False)
+    assert any(note.startswith("1 pictures were left out") and "a.jpg" in note for note in notes)
+    assert not list((tmp_path / "w").rglob("a.*"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"ima', '{"info": 1}'])
+def test_a_damaged_file_of_coco_is_not_passed_over(text: str, tmp_path: Path) -> None:
+    """Else another part would be measured in its place."""
+    write_coco(tmp_path, name="annotations/instances_train2017.json")
+    file = tmp_path / "annotations/instances_val2017.json"
+    file.write_text(text)
+    with pytest.raises(DataError, match="instances_val2017"):
+        open_data(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "train: [", "train: images", "names: [a]"])
+def test_a_damaged_description_of_yolo_is_not_passed_over(text: str, tmp_path: Path) -> None:
+    """Else its classes would be called by their numbers."""
+    write_yolo(tmp_path, yaml=text)
+    with pytest.raises((DataError, ConfigError), match=r"data\.yaml"):
+        open_data(tmp_path)
+
+
+def test_lists_of_voc(tmp_path: Path) -> None:
+    lists = write_voc(tmp_path, ".") / "ImageSets/Main"
+    (lists / "train.txt").write_text("1\n")
+    data = open_objects(tmp_path)
+    assert set(by_name(data)) == {"1.jpg"}
+    assert any(f"1 pictures are in no list of {lists}: '3'" in note for note in data.notes)
+    (lists / "train.txt").rename(lists / "trainval.txt")
+    (lists / "trainval.txt").write_text("1\n2\n3\n")
+    data = open_objects(tmp_path)
+    assert {part: set(by_name(data, part)) for part in data.splits} == {
+        "train": {"1.jpg", "3.jpg"}, "val": {"2.jpg"}
+    }  # fmt: skip
+    (tmp_path / "JPEGImages/3.jpg").unlink()
+    assert len(open_objects(tmp_path).missing) == 1
+
+
+def test_a_few_objects_without_shape_are_told(tmp_path: Path) -> None:
+    content = coco_content()
+    content["annotations"][0]["segmentation"] = []
+    data = open_objects(write_coco(tmp_path, content), val_fraction=0)
+    assert not data.has_shapes
+    assert any(note.startswith("1 objects have no shape, the first in ") for note in data.notes)
+    for row in content["annotations"]:
+        row["segmentation"] = []
+    data = open_objects(write_coco(tmp_path / "none", content), val_fraction=0)
+    assert not any("shape" in note for note in data.notes)

@@ -38,6 +38,7 @@ Id = int | str
 def find_coco(data: Path) -> list[tuple[str, Path]]:
     """The files of a folder, or that which is given, and of which part each is; none where there are none.
 
+    One that is called as COCO's are counts, whatever it holds: that it is damaged shall be told.
     They lie in `annotations`, in the folder itself, or in those of the parts (`_annotations.coco.json`).
     """
     if data.is_file():
@@ -45,8 +46,9 @@ def find_coco(data: Path) -> list[tuple[str, Path]]:
     parts = [path for path in _entries(data) if path.is_dir() and folder_part(path.name)]
     found: list[tuple[str, Path]] = []
     for folder in (data / "annotations", data, *parts):
-        files = [file for file in _entries(folder) if file.suffix.lower() == ".json" and _is_coco(file)]
+        files = [file for file in _entries(folder) if file.suffix.lower() == ".json"]
         files = [file for file in files if not any(word in file.name for word in OTHERS)]
+        files = [file for file in files if file.name.startswith(USUAL) or _is_coco(file)]
         usual = [file for file in files if file.name.startswith(USUAL)]
         found += [(_part(file) or "train", file) for file in usual or files]
     return sorted(found, key=lambda pair: natural_key(pair[1].name))

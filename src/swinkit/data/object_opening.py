@@ -104,7 +104,10 @@ def open_objects(
     empty = sum(not len(one.boxes) for own in layout.parts.values() for one in own)
     if empty:
         notes.append(f"{empty} pictures have no objects: they teach, and are judged, what is not there.")
-    return ObjectData(root, labels, splits, tuple(notes), tuple(layout.faults), tuple(layout.missing))
+    found = ObjectData(root, labels, splits, (), tuple(layout.faults), tuple(layout.missing))
+    if found.bare and any(own.any_shapes for own in splits.values()):
+        notes.append(f"{found.bare}: masks are neither learnt nor measured where they are.")
+    return found.with_splits(splits, notes)
 
 
 def _labels(layout: Layout, root: Path) -> Labels:

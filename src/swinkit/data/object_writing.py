@@ -77,6 +77,7 @@ def _place(data: ObjectData, notes: list[str]) -> list[Placed]:
     for part, samples in data.splits.items():
         for sample in samples:
             try:
+                data.check(sample)
                 size = sample.size or header_size(sample.image)
             except ImageError as error:
                 unreadable.append(str(error))

@@ -80,7 +80,8 @@ class Object(NamedTuple):
 def annotated(image: Path, size: Size | None, number: int | str, objects: Sequence[Object]) -> Annotated:
     """A picture with these objects."""
     boxes = np.array([one.box for one in objects], np.float64).reshape(-1, 4)
-    own = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    with np.errstate(all="ignore"):  # of boxes that are none, which are told later
+        own = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     areas = [box if one.area is None else one.area for one, box in zip(objects, own, strict=True)]
     return Annotated(
         image,
@@ -100,11 +101,14 @@ class ObjectSamples(Sequence[Annotated]):
     def __init__(self, samples: Iterable[Annotated]) -> None:
         heads, head_ends, shapes, shape_ends, ends = bytearray(), [0], bytearray(), [0], [0]
         boxes, labels, crowd, areas = [], [], [], []
-        self.have_shapes = True  # every object but groups
+        self.shapeless, self.without_shape = 0, ""  # how many objects, but for groups, and the first picture
         for one in samples:
-            self.have_shapes &= all(
-                shape is not None or group for shape, group in zip(one.shapes, one.crowd, strict=True)
+            bare = sum(
+                shape is None and not group for shape, group in zip(one.shapes, one.crowd, strict=True)
             )
+            self.shapeless += bare
+            if bare and not self.without_shape:
+                self.without_shape = str(one.image)
             heads += json.dumps([str(one.image), one.size, one.number]).encode("utf-8", "surrogatepass")
             head_ends.append(len(heads))
             if any(shape is not None for shape in one.shapes):
@@ -124,6 +128,11 @@ class ObjectSamples(Sequence[Annotated]):
 
     def __len__(self) -> int:
         return len(self._ends) - 1
+
+    @property
+    def any_shapes(self) -> bool:
+        """Whether any object has a shape."""
+        return bool(len(self._shapes))
 
     @overload
     def __getitem__(self, place: int) -> Annotated: ...
@@ -234,4 +243,11 @@ class ObjectData:
     @property
     def has_shapes(self) -> bool:
         """Whether masks can be learnt and judged while learning."""
-        return all(samples.have_shapes for part, samples in self.splits.items() if part != "test")
+        return not any(samples.shapeless for part, samples in self.splits.items() if part != "test")
+
+    @property
+    def bare(self) -> str:
+        """How many objects have no shape, and where the first is; nothing where all have one."""
+        bare = [own for own in self.splits.values() if own.shapeless]
+        count = sum(own.shapeless for own in bare)
+        return f"{count} objects have no shape, the first in {bare[0].without_shape}" if bare else ""

@@ -122,5 +122,5 @@ def _limit(array: Array, path: Path, most: int) -> None:
     if height * width > most:
         raise ImageError(
             f"{path} has {width}×{height} = {width * height:,} pixels, above the limit of {most:,}; "
-            "make it smaller or cut it into tiles."
+            "make it smaller, or store it as a TIFF, which --tile reads part by part."
         )

@@ -311,7 +311,7 @@ def _limit_size(image: ImageFile.ImageFile, path: Path, at_least: int | None) ->
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(
             f"{path} has {width}×{height} = {width * height:,} pixels, above the limit of {MAX_PIXELS:,}; "
-            "make it smaller or cut it into tiles."
+            "make it smaller, or store it as a TIFF, which --tile reads part by part."
         )
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from swinkit.data.finding import is_image, natural_key, naturally, read_lines, walk_files
 from swinkit.data.object_layouts import FOLDERS, Layout, number, sides
 from swinkit.data.objects import Annotated, Object, annotated
+from swinkit.data.samples import some
 from swinkit.data.tables import folder_part
 from swinkit.data.threads import in_threads
 from swinkit.errors import DataError
 
-LISTS = ("train", "val", "test")
+LISTS = ("train", "val", "test", "trainval")
 HEAD = 2**10  # bytes in which a file says what it is
 Named = tuple[str, Object]
 
@@ -59,12 +61,13 @@ def read_voc(root: Path) -> Layout:
     names = sorted({name for _, _, objects in read for name, _ in objects}, key=natural_key)
     numbers = {name: i for i, name in enumerate(names)}
     layout = Layout(dict(enumerate(names)), {})
-    found: dict[str, Annotated] = {}
+    found: dict[str, Annotated | None] = {}
     for file, (told, size, objects) in zip(files, read, strict=True):
         own = file.relative_to(base).with_suffix("").as_posix()
         image = _picture(file, own, told, pictures, home or root)
         if image is None:
             layout.missing.append(told or own)
+            found[own] = None
             continue
         boxes = [one._replace(label=numbers[name]) for name, one in objects]
         found[own] = annotated(image, size, own, boxes)
@@ -93,20 +96,39 @@ def _picture(file: Path, own: str, told: str, pictures: dict[str, Path], home: P
     return next((pictures[name] for name in names if name in pictures), None)
 
 
-def _share_out(layout: Layout, found: dict[str, Annotated], root: Path) -> None:
-    """Into the parts that lists name, else those of the folders; all that is in none is for training."""
-    lists = (voc_home(root) or root) / "ImageSets" / "Main"
-    listed = {part: lists / f"{part}.txt" for part in LISTS if (lists / f"{part}.txt").is_file()}
-    for part, file in listed.items():
-        for line in filter(None, map(str.strip, read_lines(file))):
-            name = line if line in found else re.sub(r"\s+-?[01]$", "", line)  # lists of a class end so
-            if name in found:
-                layout.keep(part, found[name])
-            else:
-                layout.missing.append(line)
-    for one in found.values() if not layout.parts else ():
+def _share_out(layout: Layout, found: dict[str, Annotated | None], root: Path) -> None:
+    """Into the parts that lists name, where there are any; else those of the folders, or all for training.
+
+    Of `found` those are None whose picture is not there.
+    """
+    folder = (voc_home(root) or root) / "ImageSets" / "Main"
+    files = {name: folder / f"{name}.txt" for name in LISTS}
+    lists = {name: _listed(file, found) for name, file in files.items() if file.is_file()}
+    if "train" not in lists and "trainval" in lists:
+        others = {*lists.get("val", ()), *lists.get("test", ())}
+        lists["train"] = [name for name in lists["trainval"] if name not in others]
+    for part in LISTS[:3]:
+        for name in lists.get(part, ()):
+            one = found.get(name)
+            if one is not None:
+                layout.keep(part, one)
+            elif name not in found:
+                layout.missing.append(name)
+    there = {name: one for name, one in found.items() if one is not None}
+    if layout.parts:
+        left = sorted(set(there).difference(*lists.values()))
+        if left:
+            layout.remarks.append(f"{len(left)} pictures are in no list of {folder}: {some(left, 3)}.")
+        return
+    for one in there.values():
         above = one.image.relative_to(root).parts[:-1] if one.image.is_relative_to(root) else ()
         layout.keep(next(filter(None, map(folder_part, above)), "train"), one)
+
+
+def _listed(file: Path, found: Mapping[str, Annotated | None]) -> list[str]:
+    """The pictures of a list; lines of a class's list end with whether it is there."""
+    lines = filter(None, map(str.strip, read_lines(file)))
+    return [line if line in found else re.sub(r"\s+-?[01]$", "", line) for line in lines]
 
 
 def _read(file: Path) -> tuple[str, tuple[int, int] | None, list[Named]]:

@@ -22,7 +22,7 @@ from swinkit.errors import ConfigError, DataError, ImageError
 from swinkit.features import Size
 from swinkit.settings import read_yaml
 
-DESCRIPTIONS = ("data.yaml", "dataset.yaml", "config.yaml", "data.yml")
+DESCRIPTIONS = ("data.yaml", "dataset.yaml", "data.yml", "config.yaml")  # the last may be anyone's
 NAMES = ("classes.txt", "obj.names", "names.txt")
 
 
@@ -59,12 +59,22 @@ def lies_as_yolo(root: Path) -> bool:
     return next(_in_folders(root), None) is not None
 
 
+def _check_undescribed(root: Path) -> None:
+    """Refuse a description that tells neither classes nor parts: without it, these would be guessed."""
+    for name in DESCRIPTIONS[:-1]:
+        if (root / name).is_file():
+            read_yaml(root / name)
+            raise DataError(f"{root / name} needs names, and train or val: correct or remove it.")
+
+
 def read_yolo(data: Path) -> Layout:
     """The pictures of a data set that a description states, or that lie in `images` with texts in `labels`.
 
     A picture without a text has no objects. Raises DataError for descriptions and texts that are none.
     """
     file = data if data.is_file() else description_in(data)
+    if file is None:
+        _check_undescribed(data)
     described = _described(file) if file is not None else _found(data)
     check_names(described.names, file or data)
     layout = Layout(dict(described.names), {})

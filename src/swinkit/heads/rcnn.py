@@ -113,7 +113,7 @@ def select(
     above `threshold` count; of boxes of a class that overlap more than `overlap` the best. mmdet
     `post_processing/bbox_nms.py`.
     """
-    chances = scores[:, :-1]
+    chances = scores[:, :-1].masked_fill(boxes.isfinite().all(1, keepdim=True).logical_not(), 0.0)
     rows, labels = (chances > threshold).nonzero(as_tuple=True)
     found, sure = boxes.unflatten(1, (-1, 4))[rows, labels], chances[rows, labels]
     kept = batched_nms(found, sure, labels, overlap)[:keep]

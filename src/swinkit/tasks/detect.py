@@ -115,7 +115,7 @@ class Detector(Task):
 
     def find(self, x: Tensor, sizes: Sequence[Size] | None = None) -> list[Found]:
         """As `forward`, without the pasted masks."""
-        sizes = [(x.shape[2], x.shape[3])] * len(x) if sizes is None else list(sizes)
+        sizes = _checked(x, sizes)
         maps = self.neck(self.backbone(x))
         regions = with_numbers(self._propose(maps, sizes))
         chances, boxes = self.roi_head.look(maps[:-1], regions, sizes)
@@ -316,7 +316,7 @@ class Detector(Task):
             if count is not None and (type(count) is not int or count < 1):
                 raise ConfigError(f"{name}={count!r}: give a whole number from 1 on.")
         for name, share in shares.items():
-            if share is not None and not 0 <= share <= 1:
+            if share is not None and not (isinstance(share, int | float) and 0 <= share <= 1):
                 raise ConfigError(f"{name}={share!r}: give a number from 0 to 1.")
         for name, value in (counts | shares).items():
             if value is not None:
@@ -340,3 +340,17 @@ class Detector(Task):
             "channels": self.neck.features[0].channels,
             "width": self.roi_head.width,
         }
+
+
+def _checked(x: Tensor, sizes: Sequence[Size] | None) -> list[Size]:
+    """(height, width) of each image within x; ConfigError where these are none of a batch's."""
+    if x.ndim != 4 or not len(x):
+        raise ConfigError(f"A detector takes images (B, C, H, W), one at least, and not {tuple(x.shape)}.")
+    height, width = x.shape[2], x.shape[3]
+    if sizes is None:
+        return [(height, width)] * len(x)
+    if len(sizes) != len(x) or any(h > height or w > width for h, w in sizes):
+        raise ConfigError(
+            f"sizes={list(sizes)}: give (height, width) within {height}×{width} for each of {len(x)}."
+        )
+    return list(sizes)

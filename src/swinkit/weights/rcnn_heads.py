@@ -39,7 +39,8 @@ def torchvision_heads(tensors: Mapping[str, Tensor], categories: Sequence[int]) 
     Rows of classes are those of `categories` where the file counts COCO's 90 ids and these are among them;
     else, where it has as many classes, its own in their order.
     """
-    found = {name: tensor for name, tensor in renamed(tensors, _ours).items() if name.startswith(_STARTS)}
+    theirs = {name: tensor for name, tensor in tensors.items() if _ours(name) != name}
+    found = {name: tensor for name, tensor in renamed(theirs, _ours).items() if name.startswith(_STARTS)}
     scores = found.get("roi_head.bbox_head.fc_cls.weight")
     if scores is None:
         return found

@@ -79,6 +79,9 @@ def adopt(
     dropped = [name for name in tensors if name.startswith(renew or ("\0",)) or name.endswith(RECOMPUTED)]
     usable = {name: tensor for name, tensor in tensors.items() if name not in dropped}
     fitting = {name: t for name, t in usable.items() if name in own and own[name].shape == t.shape}
+    broken = next((name for name, t in fitting.items() if not t.is_meta and not t.isfinite().all()), None)
+    if broken is not None:
+        raise WeightsError(f"{source} holds no numbers (NaN or infinity) in {broken}: take an earlier file.")
     absent = [name for name in own if name not in fitting]
     told = [name for name in absent if not name.endswith(COUNTERS)]
     missing = [name for name in told if not name.startswith(renew or ("\0",))]

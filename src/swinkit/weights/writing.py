@@ -137,11 +137,18 @@ def find_target(name: str) -> Target:
     return TARGETS[name]
 
 
-def write_dialect(path: Path, tensors: dict[str, Tensor], name: str, extra: dict[str, Any]) -> None:
+def write_dialect(
+    path: Path,
+    tensors: dict[str, Tensor],
+    name: str,
+    extra: dict[str, Any],
+    labels: Labels | None = None,
+) -> None:
     """Write a state dict as its ecosystem reads it.
 
     huggingface: a folder with model.safetensors and config.json (`extra`). Else one file: safetensors by
-    that suffix, or torch's own, in which Microsoft's lies under "model".
+    that suffix, or torch's own, in which Microsoft's lies under "model". With `labels` that are names,
+    Microsoft's and OpenMMLab's (then under "state_dict") lie beside these and their colours.
     """
     contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
     metadata = {"format": "pt"}
@@ -153,6 +160,10 @@ def write_dialect(path: Path, tensors: dict[str, Tensor], name: str, extra: dict
         write_atomically(path, lambda p: save_file(contiguous, p, metadata))
     else:
         content: dict[str, Any] = {"model": contiguous} if name == "microsoft" else contiguous
+        if name in ("microsoft", "openmmlab") and labels is not None and not labels.numbered:
+            colours = [list(colour) for colour in labels.colours]
+            meta = {"CLASSES": list(labels.names), "PALETTE": colours}
+            content = {"model" if name == "microsoft" else "state_dict": contiguous, "meta": meta}
         write_atomically(path, lambda p: torch.save(content, p))
 
 
