@@ -255,7 +255,7 @@ def test_videos_are_answered_frame_by_frame(run: Run, scenes: Path, tmp_path: Pa
         ({"scales": ()}, "scales"),
         ({"scales": (0.0, 1.0)}, "give numbers above 0"),
         ({"slide": 8, "stride": 9}, "stride=9 leaves gaps"),
-        ({"tile": 8, "stride": 9}, "stride=9 of tiles of 8"),
+        ({"tile": 32, "stride": 33}, "stride=33 of tiles of 32"),
         ({"stream": True}, "stream is for video, and"),
         ({"save": ("mask",)}, "save"),
     ],
@@ -266,7 +266,7 @@ def test_options_that_are_wrong(run: Run, scenes: Path, options: dict[str, Any],
 
 
 def test_a_classifier_refuses_what_is_for_maps(tiny_file: Path, dataset: Path, pictures: list[Path]) -> None:
-    for options in ({"slide": 8}, {"scales": (0.5,)}, {"tile": 8}):
+    for options in ({"slide": 8}, {"scales": (0.5,)}, {"tile": 32}):
         with pytest.raises(ConfigError, match=r"is for segment.*, and the model is for classify"):
             list(swinkit.predict(tiny_file, pictures, **options, **OPTIONS))
     with pytest.raises(ConfigError, match="scales is for segment and detect"):
