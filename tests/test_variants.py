@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers
 from torch.utils.flop_counter import FlopCounterMode
 
 import swinkit
 from swinkit.bench.detection import macs_of
 from swinkit.errors import ConfigError
 from swinkit.tasks.detect import Detector
+from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.towers.vit import ViTBackbone
 from swinkit.variants import VARIANTS, find_variant
 
 # Exact counts of models built by Microsoft's code, and by Video Swin's with 400 classes.
@@ -64,14 +67,51 @@ def count(name: str) -> tuple[int, float]:
         model = swinkit.create(name)
     if isinstance(model, Detector):
         return sum(parameter.numel() for parameter in model.parameters()), macs_of(model)
-    model.backbone.set_attention("eager")  # the counter does not see into SDPA on every device
-    size = VARIANTS[name].config().input_size
+    size = VARIANTS[name].input_size
     assert size
+    if isinstance(model, OpenVocabulary):
+        return sum(parameter.numel() for parameter in model.parameters()), macs_of_owl(model.to("meta"), size)
+    model.backbone.set_attention("eager")  # the counter does not see into SDPA on every device
     with FlopCounterMode(display=False) as counter:
         logits = model(torch.empty(1, 3, *size, device="meta"))
     map_of = size if VARIANTS[name].task == "segment" else ()
     assert logits.shape == (1, VARIANTS[name].classes, *map_of)
     return sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() / 2
+
+
+def macs_of_owl(model: OpenVocabulary, size: tuple[int, ...]) -> float:
+    """For one query that is an embedding already."""
+    if isinstance(model.backbone, ViTBackbone):
+        model.backbone.vit.config._attn_implementation = "eager"
+    else:
+        model.backbone.set_attention("eager")
+    with FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, 3, *size, device="meta"), queries=torch.empty(1, model.dim, device="meta"))
+    return counter.get_total_flops() / 2
+
+
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name.startswith("owlv")])
+def test_owls_are_as_large_as_published(name: str) -> None:
+    """transformers' own by the released config.json, without what compares whole pictures."""
+    kind = transformers.OwlViTForObjectDetection if "owlvit" in name else transformers.Owlv2ForObjectDetection
+    large, patch = "_l14" in name, int(name[-2:])
+    vision = {"image_size": VARIANTS[name].input_size[0], "patch_size": patch}
+    text: dict[str, int] = {}
+    if large:
+        vision |= {
+            "hidden_size": 1024,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "intermediate_size": 4096,
+        }
+        text = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
+    numbers = {"vision_config": vision, "text_config": text, "projection_dim": 768 if large else 512}
+    with torch.device("meta"):
+        theirs = kind(kind.config_class(**numbers))
+    left = sum(
+        own.numel() for own in (theirs.base_model.visual_projection.weight, theirs.base_model.logit_scale)
+    )
+    assert sum(parameter.numel() for parameter in theirs.parameters()) - left == VARIANTS[name].params
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -30,6 +30,8 @@ from swinkit.recipes import read_recipe
 from swinkit.results import Result
 from swinkit.settings import merged
 from swinkit.tasks.base import Task
+from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.tasks.queries import queries_for
 from swinkit.weights.store import file_names
 from swinkit.weights.writing import spell
 
@@ -190,12 +192,13 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     if run and run.trained_on(data):
         split_file = run.split_file
         masks = masks if masks != Masks() else RunFolder.open(run.path)[1].masks
+    open_ended = isinstance(task, OpenVocabulary) and (config.queries is not None or not task.classes)
     opened = open_data(
         data,
         task=task.name,
         masks=masks,
         val_fraction=0,
-        classes=task.classes,
+        classes=None if open_ended else task.classes,
         split_file=split_file,
     )
     if opened.multi and not task.multi_label:
@@ -220,9 +223,14 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
         "flip": config.flip,
         **({"scales": config.scales, "slide": config.slide, "stride": config.stride} if task.ragged else {}),
         "real": config.real,
+        **({"queries": config.queries} if isinstance(task, OpenVocabulary) else {}),
     }
     labels = opened.labels if isinstance(opened, ObjectData) else None
-    return evaluate_split(task, samples, config, out=out, source=source, console=console(), labels=labels)
+    asked: dict[str, Any] = {}
+    if isinstance(task, OpenVocabulary) and open_ended:
+        asked = {"asked": queries_for(task.to(pick_device(config.device)), config.queries, opened.classes)}
+    with task.limited(config, **asked):
+        return evaluate_split(task, samples, config, out=out, source=source, console=console(), labels=labels)
 
 
 def _place(wanted: str | None, usual: Path | None) -> Path | None:
@@ -246,17 +254,18 @@ def predict(
     and a picture of it, written as it runs. A segmentation model takes videos too, frame by frame, and with
     `tile` pictures of any size. Raises at once where nothing is found or an option is wrong.
     """
-    from swinkit.prediction import answer_files, check_inputs, set_up
+    from swinkit.prediction import answer_files, check_inputs, inputs_of, set_up
 
     config = PredictConfig.checked(options)
     device = pick_device(config.device)
     task = model if isinstance(model, Task) else _load(model)
-    files = find_inputs(paths, set_up(task, config))
+    limited = set_up(task.to(device), config)
+    files = find_inputs(paths, inputs_of(task))
     check_inputs(files, config)
     if out is not None:
         files = without_ours(files, paths, Path(out))
     names = Names(Path(out), files) if out is not None else None
-    return answer_files(task.to(device), files, config, names)
+    return answer_files(task, files, config, limited, names)
 
 
 def _load(source: str | Path) -> Task:

@@ -20,8 +20,10 @@ from swinkit.sources import find_file
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
 from swinkit.tasks.detect import Detector
+from swinkit.tasks.open_vocabulary import OpenVocabulary
 from swinkit.tasks.segment import Segmenter
 from swinkit.tasks.video import VideoClassifier
+from swinkit.towers.vit import ViTConfig
 from swinkit.weights.containers import read_checkpoint
 from swinkit.weights.convert import check_numbers
 from swinkit.weights.opening import Opened
@@ -34,6 +36,7 @@ TASKS: dict[str, type[Task]] = {
     "segment": Segmenter,
     "video": VideoClassifier,
     "detect": Detector,
+    "open_vocabulary": OpenVocabulary,
 }
 
 
@@ -56,8 +59,11 @@ def model_of(
     if img_size is not None:
         settings["img_size"] = img_size
     config = retarget(opened.config.to_dict(), task, settings, source=opened.task)
-    labels, other_classes = _choose_labels(opened, num_classes, classes)
-    tensors, resized = adapt(opened.tensors, opened.config, config)
+    if task == "open_vocabulary" != opened.task and num_classes is None and classes is None:
+        labels, other_classes = Labels.of([]), True  # what is looked for is said later
+    else:
+        labels, other_classes = _choose_labels(opened, num_classes, classes)
+    tensors, resized = _adapted(opened, config)
     tensors, renew, left = _arranged(opened, tensors, kind, options, other_classes)
     model, report = adopt(
         lambda: kind(config, labels, preprocessing_of(opened, config, task, img_size), **options),
@@ -69,6 +75,13 @@ def model_of(
     model.load_report = _finish(replace(report, dropped=(*report.dropped, *left)), opened, resized)
     model.lineage, model.licence = list(opened.lineage), opened.licence
     return model.eval()
+
+
+def _adapted(opened: Opened, config: SwinConfig | ViTConfig) -> tuple[dict[str, Tensor], list[str]]:
+    """The backbone's tensors for an architecture that is a little other than the file's."""
+    if isinstance(config, ViTConfig) or isinstance(opened.config, ViTConfig):
+        return dict(opened.tensors), []
+    return adapt(opened.tensors, opened.config, config)
 
 
 def options_of(kind: type[Task], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -96,10 +109,10 @@ def _arranged(
     opened: Opened, tensors: dict[str, Tensor], kind: type[Task], options: dict[str, Any], other_classes: bool
 ) -> tuple[dict[str, Tensor], tuple[str, ...], list[str]]:
     """The tensors that a model of this kind takes, beginnings of the names that start fresh, what is left."""
-    if kind is Segmenter or kind is Detector:
+    if kind in (Segmenter, Detector, OpenVocabulary):
         return _for_maps(opened, tensors, kind, options, other_classes)
     tensors, left = _for_classifier(tensors, opened.config.stages)
-    if opened.task in ("segment", "detect"):
+    if opened.task in ("segment", "detect", "open_vocabulary"):
         left += opened.dense
     else:
         tensors |= opened.dense  # of nobody's: to be reported
@@ -120,7 +133,12 @@ def _for_maps(
         body |= opened.others  # of nobody's: to be reported
     else:
         left += opened.others
-    norms = tuple(f"backbone.norm{i}." for i in range(opened.config.stages) if i not in opened.normed)
+    stages = range(opened.config.stages)
+    if kind is OpenVocabulary and not isinstance(opened.config, ViTConfig):
+        unused = tuple(f"norm{i}." for i in stages[: -OpenVocabulary.maps])
+        left += [name for name in body if name.startswith(unused)]
+        body = {name: tensor for name, tensor in body.items() if name not in left}
+    norms = tuple(f"backbone.norm{i}." for i in stages if i not in opened.normed)
     same = opened.task == kind.name
     fresh = kind.other_heads(opened.settings if same else {}, options)
     kept = [name for name in opened.dense if same and not name.startswith(fresh or ("\0",))]
@@ -174,13 +192,15 @@ def backbone_of(
     `out_indices` are by default the stages that have norms, where some have, else all.
     """
     config = retarget(opened.config.to_dict(), opened.task, settings, source=opened.task)
+    if isinstance(config, ViTConfig):
+        raise ConfigError(f"{opened.source} is no Swin: take the whole detector by swinkit.load.")
     if out_indices is None and norms == "each":
         out_indices = opened.normed or None
     if norms == "each" and opened.normed:
         wanted = [f"norm{i}." for i in out_indices or ()]
     else:
         wanted = ["norm."] if norms == "final" else []
-    tensors, resized = adapt(opened.tensors, opened.config, config)
+    tensors, resized = _adapted(opened, config)
     body = {
         name: tensor
         for name, tensor in tensors.items()
@@ -198,7 +218,9 @@ def backbone_of(
     return net.eval()
 
 
-def retarget(values: Mapping[str, Any], task: str, settings: Mapping[str, Any], *, source: str) -> SwinConfig:
+def retarget(
+    values: Mapping[str, Any], task: str, settings: Mapping[str, Any], *, source: str
+) -> SwinConfig | ViTConfig:
     """The architecture with other settings; for another task than that of its `source` with its usual ones.
 
     For `task="video"` an image's becomes a clip's: an inflated model has Video Swin's patch depth 2 and
@@ -206,6 +228,13 @@ def retarget(values: Mapping[str, Any], task: str, settings: Mapping[str, Any], 
     size, and all windows shift.
     """
     values = dict(values)
+    if values.get("kind") == "vit":
+        if task != source:
+            raise ConfigError(f"A model for {task} needs a Swin, and this one has a vision transformer.")
+        trained = {
+            name: value for name, value in settings.items() if name != "img_size"
+        }  # positions are resized
+        return ViTConfig.from_dict(values | trained)
     config = SwinConfig.from_dict(values)
     if task == "video" and config.rank == 2:
         size = config.input_size
@@ -217,7 +246,7 @@ def retarget(values: Mapping[str, Any], task: str, settings: Mapping[str, Any], 
         }
         if config.absolute_position:
             raise ConfigError("A model with absolute position cannot be inflated to video: train one anew.")
-    elif task in ("segment", "detect") and source != task:
+    elif task in ("segment", "detect", "open_vocabulary") and source != task:
         if config.rank == 3:
             raise ConfigError(f"A model for {task} takes images, and this one videos.")
         usual = (

@@ -93,6 +93,25 @@ class PredictConfig(Views):
     track: bool = Field(
         default=False, description="Detection: follow the objects of a video; each keeps its number."
     )
+    find: tuple[str, ...] = Field(default=(), description="Open vocabulary: names of what to find.")
+    like: tuple[str, ...] = Field(
+        default=(),
+        description="Open vocabulary: examples of what to find, as FILE or FILE:x1,y1,x2,y2 in pixels, with "
+        "NAME= before it; those of one name, else the file's, are averaged.",
+    )
+    vocabulary: str | None = Field(
+        default=None,
+        description="Open vocabulary: file of names and embeddings, as swin embed writes it; of these only "
+        "those that find names, where it is given too.",
+    )
+    prompts: tuple[str, ...] = Field(
+        default=("{}",),
+        min_length=1,
+        description="Open vocabulary: templates, {} stands for a name; mean of all.",
+    )
+    negatives: tuple[str, ...] = Field(
+        default=(), description="Open vocabulary: names of what is not to be taken for one of the others."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -137,6 +156,15 @@ class EvaluateConfig(Views, Masks):
         default=1,
         description="5: centre and corners of a picture's central square; 3: along a video's long side.",
     )
+    queries: str | None = Field(
+        default=None,
+        description="Open vocabulary: file of names, one a line, or of names and embeddings, to look for.",
+    )
+    novel: str | None = Field(
+        default=None,
+        description="Open vocabulary: file of names, one a line, not seen in training: their figure stands "
+        "apart.",
+    )
     real: str | None = Field(
         default=None,
         description="real.json of ImageNet-Real: all labels of each picture of ImageNet's val, in its order.",
@@ -167,8 +195,29 @@ class TrainOptions(Compute, Masks):
     recipe: str | None = Field(
         default=None, description="Published recipe or preset whose options hold where none are given."
     )
-    task: Literal["classify", "segment", "detect", "video"] | None = Field(
+    task: Literal["classify", "segment", "detect", "video", "open_vocabulary"] | None = Field(
         default=None, description="What to train for; by default told by the model and the data."
+    )
+    vocabulary: str | None = Field(
+        default=None,
+        description="Open vocabulary: file of names and embeddings, among them the classes of the data; else "
+        "the model's text tower reads their names.",
+    )
+    prompts: tuple[str, ...] = Field(
+        default=("{}",),
+        min_length=1,
+        description="Open vocabulary: templates of which each step draws one, {} stands for a name.",
+    )
+    text: str | None = Field(
+        default=None,
+        description="Open vocabulary: text tower of a new model, clip_b, clip_l, none, or a Hugging Face "
+        "folder of CLIP; by default none with a vocabulary, else clip_b.",
+    )
+    text_lr: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Open vocabulary: factor of the learning rate of the text tower; 0 freezes it.",
     )
     head: str | None = Field(
         default=None,

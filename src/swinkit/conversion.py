@@ -14,6 +14,7 @@ from swinkit.files import check_target
 from swinkit.sources import open_named
 from swinkit.tasks.base import Task
 from swinkit.tasks.segment import Segmenter
+from swinkit.towers.vit import ViTConfig
 from swinkit.variants import VARIANTS
 from swinkit.weights.opening import Opened
 from swinkit.weights.store import LoadReport
@@ -61,19 +62,14 @@ def convert_file(source: str | Path, out: Path, *, to: str) -> LoadReport:
 def describe_file(source: str | Path) -> list[tuple[str, str]]:
     """What a weights file is, as rows of a table; WeightsError where it is no Swin."""
     opened = open_named(source)
-    config = opened.config
-    size = config.input_size
+    size = opened.config.input_size
     tensors = [*opened.tensors.values(), *opened.dense.values()]
     rows = [
         ("file", opened.source),
         ("dialect", opened.dialect),
         ("model", opened.other_head or _what(opened)),
-        ("architecture", _variant(opened)),
-        ("channels, depths, heads", f"{config.embed_dim}; {_list(config.depths)}; {_list(config.num_heads)}"),
-        ("window, patch", f"{_windows(config)}; {_by(config.patch_size)}"),
-        ("input", f"{config.in_chans} channels" + (f", trained at {_by(size)}" if size else "")),
-        ("fit", config.fit),
-        ("absolute position", "yes" if config.absolute_position else "no"),
+        *_architecture(opened),
+        ("input", f"{opened.config.in_chans} channels" + (f", trained at {_by(size)}" if size else "")),
         ("classes", _classes(opened)),
         ("parameters", f"{sum(math.prod(t.shape) for t in tensors) / 1e6:.2f} M in backbone and head"),
     ]
@@ -86,6 +82,20 @@ def describe_file(source: str | Path) -> list[tuple[str, str]]:
     return rows
 
 
+def _architecture(opened: Opened) -> list[tuple[str, str]]:
+    config = opened.config
+    if isinstance(config, ViTConfig):
+        numbers = f"{config.width}; {config.layers}; {config.heads}"
+        return [("vision transformer: width, layers, heads", numbers), ("patch", f"{config.patch}")]
+    return [
+        ("architecture", _variant(opened)),
+        ("channels, depths, heads", f"{config.embed_dim}; {_list(config.depths)}; {_list(config.num_heads)}"),
+        ("window, patch", f"{_windows(config)}; {_by(config.patch_size)}"),
+        ("fit", config.fit),
+        ("absolute position", "yes" if config.absolute_position else "no"),
+    ]
+
+
 def _what(opened: Opened) -> str:
     if opened.labels is None:
         return "a backbone whose maps have norms of their own" if opened.normed else "a backbone"
@@ -94,20 +104,24 @@ def _what(opened: Opened) -> str:
         "video": "a video classifier",
         "segment": f"a segmentation model ({opened.settings.get('head')})",
         "detect": f"a detector ({opened.settings.get('head')})",
+        "open_vocabulary": "an open-vocabulary detector",
     }
     return kinds.get(opened.task, opened.task)
 
 
 def _variant(opened: Opened) -> str:
     """Its name in the table, rather that of the file's own task and head."""
-    found = [name for name, variant in VARIANTS.items() if _shape(variant.config()) == _shape(opened.config)]
+    swins = {name: own for name, own in VARIANTS.items() if own.settings.get("kind") != "vit"}
+    found = [name for name, variant in swins.items() if _shape(variant.config()) == _shape(opened.config)]
     own = [name for name in found if VARIANTS[name].task == opened.task]
     head = opened.settings.get("head")
     same = [name for name in own if VARIANTS[name].options.get("head") == head]
     return next(iter((*same, *own, *found)), "none of the table's")
 
 
-def _shape(config: SwinConfig) -> tuple[object, ...]:
+def _shape(config: SwinConfig | ViTConfig) -> tuple[object, ...]:
+    if isinstance(config, ViTConfig):
+        return (config,)
     return (config.embed_dim, config.depths, config.num_heads, config.patch_size, config.windows)
 
 

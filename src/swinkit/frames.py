@@ -68,7 +68,7 @@ def answer_frames(
         film: FilmFile | None = None
         table: Path | None = None
         if names is not None:
-            place, *tables = names.free(path, ".mp4", *([".csv"] if task.name == "detect" else []))
+            place, *tables = names.free(path, ".mp4", *([".csv"] if task.name != "segment" else []))
             table = next(iter(tables), None)
             film = opened.enter_context(FilmFile(place, rate))
         summary: Summary

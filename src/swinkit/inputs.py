@@ -51,7 +51,8 @@ class Preprocessing(Settings):
 
     The short side is resized to round(size / crop) pixels, then the central square of `size` is cut out.
     `mean` and `std` hold for pixels in 0..1, one number a channel; ImageNet's, or their mean for grey. `clip`
-    is for videos. With `dense` nothing is cut, and `size` is that of the crops of training.
+    is for videos. With `dense` nothing is cut, and `size` is that of the crops of training; with `square` a
+    picture then fills a square of `size`, stretched, or padded to the right and below.
     """
 
     size: int = Field(ge=1)
@@ -62,6 +63,7 @@ class Preprocessing(Settings):
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     clip: Clips | None = None
     dense: Dense | None = None
+    square: Literal["stretch", "pad"] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -21,9 +21,12 @@ from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.core.windows import Fit
 from swinkit.errors import ConfigError, nearest
+from swinkit.labels import Labels
 from swinkit.preparation import preprocessing_for
 from swinkit.sources import open_named
 from swinkit.tasks.base import Task
+from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.towers.vit import ViTConfig
 from swinkit.variants import VARIANTS, find_variant
 from swinkit.weights.catalog import CATALOG
 
@@ -56,7 +59,11 @@ def create(
     config = retarget(variant.settings, task, settings, source=variant.task)
     if num_classes is None and classes is None:
         num_classes = variant.classes
-    model = kind(config, labels_of(num_classes, classes), preprocessing_for(config, task), **options)
+    if kind is OpenVocabulary and not num_classes and classes is None:
+        labels = Labels.of([])  # what is looked for is said later
+    else:
+        labels = labels_of(num_classes, classes)
+    model = kind(config, labels, preprocessing_for(config, task, options), **options)
     model.lineage.append({"architecture": name, "weights": "random", "swinkit": __version__})
     return model.eval()
 
@@ -155,7 +162,8 @@ def backbone(
         config = variant.config(**settings, fit=fit or _dense_fit(variant.config()))
         return SwinBackbone(config, out_indices=out_indices, norms=kind).eval()
     opened = open_named(name, window=settings.get("window"), img_size=settings.get("img_size"))
-    settings |= {"fit": fit or _dense_fit(opened.config)}
+    if not isinstance(opened.config, ViTConfig):
+        settings |= {"fit": fit or _dense_fit(opened.config)}
     return backbone_of(opened, kind, out_indices=out_indices, strict=strict, **settings)
 
 

@@ -21,6 +21,7 @@ from swinkit.progress import Advance
 from swinkit.results import Detections
 from swinkit.shapes import mask_of, rle_of_part, union
 from swinkit.tasks.detect import Detector
+from swinkit.tasks.open_vocabulary import OpenVocabulary
 from swinkit.tasks.sliding import WINDOW_STEP, windows
 from swinkit.tiles import as_seen, for_people, sampled
 
@@ -28,7 +29,7 @@ SAME = 0.5  # share of the smaller of two boxes of a class from which both are o
 
 
 def detect_tiles(
-    task: Detector,
+    task: Detector | OpenVocabulary,
     path: Path,
     config: PredictConfig,
     names: Names | None,
@@ -54,7 +55,7 @@ def detect_tiles(
 
 @torch.inference_mode()
 def _whole(
-    task: Detector, small: NDArray[np.float32], size: tuple[int, int], config: PredictConfig
+    task: Detector | OpenVocabulary, small: NDArray[np.float32], size: tuple[int, int], config: PredictConfig
 ) -> Detections:
     """What is found in the whole picture, of which a smaller one is looked at."""
     dataset = ObjectDataset((), task.preprocessing)
@@ -65,7 +66,9 @@ def _whole(
     return result
 
 
-def _tiles(task: Detector, regions: Regions, config: PredictConfig, advance: Advance) -> Iterator[Detections]:
+def _tiles(
+    task: Detector | OpenVocabulary, regions: Regions, config: PredictConfig, advance: Advance
+) -> Iterator[Detections]:
     """What is found in each tile, in pixels of the picture."""
     assert config.tile is not None
     step = config.stride or max(1, round(config.tile * WINDOW_STEP))

@@ -7,16 +7,22 @@ from swinkit.errors import ConfigError
 from swinkit.settings import Settings
 
 _CLASSES, _MAPS = ("classify", "video"), ("segment", "detect")
+_OPEN, _BOXES = ("open_vocabulary",), ("detect", "open_vocabulary")
 
 OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("topk", "clips", "crops", "real"), _CLASSES),
     **dict.fromkeys(("stream", "hop"), ("video",)),
-    **dict.fromkeys(("scales", "tile", "short", "augmentation.distortion"), _MAPS),
+    **dict.fromkeys(("scales", "short"), _MAPS),
+    **dict.fromkeys(("tile", "augmentation.distortion"), (*_MAPS, *_OPEN)),
+    **dict.fromkeys(("flip",), (*_CLASSES, *_MAPS)),
     **dict.fromkeys(("slide", "save", "label_map", "ignore_index", "loss", "average"), ("segment",)),
     **dict.fromkeys(("augmentation.resize", "augmentation.largest_class"), ("segment",)),
-    **dict.fromkeys(("score", "overlap", "detections", "classes", "track", "heads"), ("detect",)),
-    **dict.fromkeys(("augmentation.resizing", "augmentation.copy_paste"), ("detect",)),
-    **dict.fromkeys(("sampling",), ("classify", "video", "detect")),
+    **dict.fromkeys(("classes", "heads", "augmentation.copy_paste"), ("detect",)),
+    **dict.fromkeys(("score", "overlap", "detections", "track", "augmentation.resizing"), _BOXES),
+    **dict.fromkeys(
+        ("find", "like", "vocabulary", "prompts", "negatives", "text", "text_lr", "queries", "novel"), _OPEN
+    ),
+    **dict.fromkeys(("sampling",), (*_CLASSES, *_BOXES)),
     **dict.fromkeys(("class_weights",), ("classify", "video", "segment")),
     **{
         f"augmentation.{name}": _CLASSES

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, closing
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
 from swinkit.config import PredictConfig, Views
 from swinkit.data.batching import in_order
@@ -22,10 +23,13 @@ from swinkit.progress import row
 from swinkit.results import Failure, Result
 from swinkit.streaming import stream_video
 from swinkit.tasks.base import Task
-from swinkit.tasks.detect import Detector
+from swinkit.tasks.open_vocabulary import OVERLAP, OpenVocabulary
+from swinkit.tasks.queries import find_queries
+from swinkit.tasks.segment import Segmenter
 from swinkit.tiles import segment_tiles
 
 Answer = Callable[..., Result]
+Limited = Callable[[], AbstractContextManager[None]]
 LIMITS = {
     **{name: name for name in ("topk", "clips", "detections", "classes")},
     **{"score": "score_threshold", "overlap": "nms_threshold"},
@@ -33,11 +37,44 @@ LIMITS = {
 """Options that limit what a model gives back, and what it calls them."""
 
 
-def set_up(task: Task, config: PredictConfig) -> Medium:
-    """What a model's inputs are; ConfigError for options that are not for it, or that it cannot follow."""
+def set_up(task: Task, config: PredictConfig) -> Limited:
+    """The model as the options limit it, for a while, again and again: it may be the user's own.
+
+    ConfigError for options that are not for it, or that it cannot follow.
+    """
     check_owners(config, task.name)
-    with _limited(task, config):
-        return FRAMES if task.films else task.medium
+    limits: dict[str, Any] = {
+        LIMITS[name]: getattr(config, name) for name in LIMITS if name in config.model_fields_set
+    }
+    if isinstance(task, OpenVocabulary):
+        limits |= _asked(task, config)
+    limited = partial(task.limited, config if config.tile is None else Views(), **limits)
+    with limited():
+        return limited
+
+
+def _asked(task: OpenVocabulary, config: PredictConfig) -> dict[str, Any]:
+    """What is looked for; nothing where the options do not say it, and the model's own vocabulary holds."""
+    if not (config.find or config.like or config.vocabulary):
+        if config.negatives:
+            raise ConfigError("negatives stand beside what is to be found: give find, like or vocabulary.")
+        return {}
+    asked = find_queries(
+        task,
+        config.vocabulary or config.find or None,
+        config.like or None,
+        prompts=config.prompts,
+        negatives=config.negatives,
+    )
+    if config.vocabulary and config.find:
+        asked = asked.chosen(config.find)
+    overlap = {} if config.overlap is not None or not config.like else {"nms_threshold": OVERLAP}
+    return {"asked": asked, **overlap}
+
+
+def inputs_of(task: Task) -> Medium:
+    """What a model's inputs are."""
+    return FRAMES if task.films else task.medium
 
 
 def check_inputs(files: list[Path], config: PredictConfig) -> None:
@@ -51,22 +88,16 @@ def check_inputs(files: list[Path], config: PredictConfig) -> None:
         raise ConfigError(f"tile is for pictures, and {films[0]} is a video: leave one of them out.")
 
 
-def _limited(task: Task, config: PredictConfig) -> AbstractContextManager[None]:
-    """The model as the options limit it, for a while: it may be the user's own."""
-    limits = {LIMITS[name]: getattr(config, name) for name in LIMITS if name in config.model_fields_set}
-    return task.limited(config if config.tile is None else Views(), **limits)
-
-
 def answer_files(
-    task: Task, files: list[Path], config: PredictConfig, names: Names | None
+    task: Task, files: list[Path], config: PredictConfig, limited: Limited, names: Names | None
 ) -> Iterator[Result]:
     """A result for each file, in order; one that cannot be read gives a Failure."""
     for answer, group in groupby(files, key=partial(_by_parts, task, config)):
         if answer is None:
-            yield from _in_batches(task, list(group), config, names)
+            yield from _in_batches(task, list(group), config, limited, names)
         else:
             for path in group:
-                with _limited(task, config):
+                with limited():
                     result = _alone(answer, task, path, config, names)
                 yield result
 
@@ -79,7 +110,7 @@ def _by_parts(task: Task, config: PredictConfig, path: Path) -> Answer | None:
         return answer_frames
     if config.tile is None:
         return None
-    return detect_tiles if isinstance(task, Detector) else segment_tiles
+    return segment_tiles if isinstance(task, Segmenter) else detect_tiles
 
 
 def _alone(answer: Answer, task: Task, path: Path, config: PredictConfig, names: Names | None) -> Result:
@@ -91,17 +122,17 @@ def _alone(answer: Answer, task: Task, path: Path, config: PredictConfig, names:
 
 
 def _in_batches(
-    task: Task, files: list[Path], config: PredictConfig, names: Names | None
+    task: Task, files: list[Path], config: PredictConfig, limited: Limited, names: Names | None
 ) -> Iterator[Result]:
     shape, device = task.preprocessing.shape, task.device
     size = task.at_once(pick_batch_size(config.batch_size, shape=shape, device=device))
     workers = pick_workers(config.workers, images=len(files), device=device, shape=shape)
-    with _limited(task, config):
+    with limited():
         dataset = task.dataset(files, clips=task.clips)
     remaining = iter(files)
     with closing(in_order(dataset, batch_size=size, workers=workers)) as loader:
         for batch in loader:
-            with _limited(task, config):
+            with limited():
                 results = task.answer(batch, flip=config.flip) if len(batch) else []
             answers = {result.path: result for result in results}
             errors = iter(batch.unreadable)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from swinkit.core.config import SwinConfig
+from swinkit.errors import ConfigError
 from swinkit.inputs import Clips, Dense, Preprocessing
+from swinkit.towers.vit import ViTConfig
 from swinkit.weights.opening import Opened
+from swinkit.weights.owl import owl_preprocessing
 
+SQUARE = 768  # side of an open-vocabulary detector's pictures, as OWL-ViT's
 SIDES = {"segment": (512, 2048), "detect": (800, 1333)}  # short and at most long one, as published
 
 
@@ -18,10 +22,27 @@ def sides_for(task: str, short: int) -> Dense:
     return Dense(short=short, long=round(short * long / usual))
 
 
-def preprocessing_for(config: SwinConfig, task: str) -> Preprocessing:
-    """The usual preprocessing at a backbone's size; of videos as in Video Swin's test pipeline."""
+def preprocessing_for(
+    config: SwinConfig | ViTConfig, task: str, options: Mapping[str, Any] | None = None
+) -> Preprocessing:
+    """The usual preprocessing at a backbone's size; of videos as in Video Swin's test pipeline.
+
+    `options` are the task's own.
+    """
     size = config.input_size
     side = min(size[-2:]) if size else 224
+    if isinstance(config, ViTConfig):
+        return owl_preprocessing(config, second=bool((options or {}).get("objectness", True)))
+    if task == "open_vocabulary":
+        side = min(size) if size else SQUARE
+        return Preprocessing(
+            size=side,
+            channels=config.in_chans,
+            crop=1.0,
+            interpolation="bilinear",
+            dense=Dense(short=side, long=side),
+            square="pad",
+        )
     if task in SIDES:
         side = min(size) if size else SIDES[task][0]
         return Preprocessing(
@@ -40,7 +61,7 @@ def preprocessing_for(config: SwinConfig, task: str) -> Preprocessing:
 
 
 def preprocessing_of(
-    opened: Opened, config: SwinConfig, task: str, img_size: int | Sequence[int] | None
+    opened: Opened, config: SwinConfig | ViTConfig, task: str, img_size: int | Sequence[int] | None
 ) -> Preprocessing:
     """The file's own preprocessing, at another size or for other channels where asked for."""
     stored, usual = opened.preprocessing, preprocessing_for(config, task)
@@ -52,6 +73,10 @@ def preprocessing_of(
         return usual.model_copy(update={"mean": stored.mean, "std": stored.std})  # of another task
     if img_size is None:
         return stored
+    if stored.square is not None:
+        if not isinstance(img_size, int):
+            raise ConfigError(f"img_size={img_size!r}: the model's pictures are squares, give one side.")
+        return stored.model_copy(update={"size": img_size, "dense": Dense(short=img_size, long=img_size)})
     if stored.dense is not None:
         dense = usual.dense if stored.dense.short is not None else stored.dense
         return stored.model_copy(update={"size": usual.size, "dense": dense})

@@ -33,8 +33,11 @@ from swinkit.options import check_owners
 from swinkit.preparation import sides_for
 from swinkit.progress import console, print_notes, remark, show_changes
 from swinkit.tasks.base import Task
+from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.tasks.queries import vocabulary_of
 from swinkit.tasks.segment import Segmenter
 from swinkit.variants import VARIANTS
+from swinkit.vocabulary import Vocabulary
 
 HEADERS_READ = 200_000  # of a part; beyond, that would take longer than it saves
 
@@ -135,7 +138,8 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
     )
     if "model" not in config.model_fields_set and opened.medium is CLIPS:
         config = config.model_copy(update={"model": "swin3d_t"})
-    check_owners(config, opened.task, "the data are")
+    task = "open_vocabulary" if _wanted_task(config) == "open_vocabulary" else opened.task
+    check_owners(config, task, "the data are")
     if isinstance(opened, ObjectData) and not opened.teaches:
         raise DataError(f"No picture of train in {opened.root} has an object: where are they?")
     if isinstance(opened, MaskData) and len(opened.classes) < 2:
@@ -153,6 +157,8 @@ def _wanted_task(config: TrainConfig) -> str | None:
     """
     if config.task is None and "model" in config.model_fields_set:
         own = task_of(config.model)
+        if own == "open_vocabulary":
+            return own
         other = {"segment": holds_objects, "detect": holds_masks}.get(own)
         fits = {"segment": holds_masks, "detect": holds_objects}.get(own)
         if own == "classify" or (fits and other and not fits(config.data) and other(config.data)):
@@ -204,6 +210,8 @@ def start_model(config: TrainConfig, data: Data) -> Task:
     settings = ("img_size", "window", "in_chans", "drop_path", "head", "channels", "auxiliary", "width")
     given = _given(config, *settings)
     task = None if data.task == "classify" else data.task
+    if isinstance(data, ObjectData) and _wanted_task(config) == "open_vocabulary":
+        return start_open_vocabulary(config, data)
     if isinstance(data, ObjectData):
         given |= _detector_head(config, data)
     if config.model in VARIANTS:
@@ -226,6 +234,35 @@ def start_model(config: TrainConfig, data: Data) -> Task:
         model.losses, model.average = config.loss, config.average
     if config.class_weights == "balanced":
         model.weigh_classes(data.splits["train"].counts(len(data.classes)).tolist())
+    return model
+
+
+def start_open_vocabulary(config: TrainConfig, data: ObjectData) -> OpenVocabulary:
+    """An open-vocabulary detector that knows the names of the data, by a vocabulary or by its text tower."""
+    given = _given(config, "img_size", "window", "in_chans", "width")
+    stated = None if config.vocabulary is None else Vocabulary.load(config.vocabulary)
+    fresh = config.model in VARIANTS
+    if stated is not None and (fresh or task_of(config.model) != "open_vocabulary"):
+        given |= {"dim": stated.dim, "text": "none"}
+    if config.text is not None:
+        given["text"] = config.text
+    task = "open_vocabulary"
+    if not fresh:
+        model = load(config.model, task=task, classes=data.classes, **given)
+    else:
+        if VARIANTS[config.model].settings.get("kind") != "vit":
+            given["drop_path"] = 0.1 if config.drop_path is None else config.drop_path
+        model = create(config.model, task=task, classes=data.classes, **given)
+    assert isinstance(model, OpenVocabulary)
+    model.labels = data.labels
+    if "prompts" in config.model_fields_set:
+        model.prompts = config.prompts
+    if model.text is not None and not config.text_lr:
+        model.text.requires_grad_(False)
+    if stated is not None:
+        model.know(stated)
+    elif not (report := model.load_report) or "vocabulary" in report.initialised:
+        model.know(vocabulary_of(model, {name: [name] for name in data.classes}, prompts=model.prompts))
     return model
 
 

@@ -17,7 +17,8 @@ class Variant:
     """One architecture: the settings of its SwinConfig, and what it costs.
 
     `macs` are multiply-adds by `torch.utils.flop_counter` (FLOPs / 2), head included; a detector's for
-    800 × 1280 pixels, 1000 regions and 100 masks. `options` are the task's own.
+    800 × 1280 pixels, 1000 regions and 100 masks, an open-vocabulary detector's for one query, without the
+    text tower. `options` are the task's own.
     """
 
     task: str
@@ -30,15 +31,27 @@ class Variant:
     @property
     def counted_at(self) -> tuple[int, ...]:
         """Pixels (and frames) of the input that `macs` is for."""
-        return SCENE if self.task == "detect" else self.config().input_size or ()
+        return SCENE if self.task == "detect" else self.input_size
 
     def config(self, **overrides: Any) -> SwinConfig:
-        """The SwinConfig, with some settings replaced."""
+        """The SwinConfig, with some settings replaced; ConfigError for a vision transformer."""
+        if self.settings.get("kind") == "vit":
+            raise ConfigError("It is a vision transformer, and no Swin.")
         return SwinConfig.from_dict({**self.settings, **overrides})
+
+    @property
+    def input_size(self) -> tuple[int, ...]:
+        """Pixels (and frames) that it is made for; nothing where they are any."""
+        side = self.settings.get("img_size")
+        sizes = (side, side) if isinstance(side, int) else side
+        return tuple(sizes or ())
 
     def cost(self, classes: int) -> tuple[int, int]:
         """Parameters and MACs with a head of so many classes; 0 for none."""
-        config, more = self.config(), classes - self.classes
+        more = classes - self.classes
+        if not more:
+            return self.params, self.macs
+        config = self.config()
         width = config.dim(config.stages - 1)
         return self.params + more * (width + 1), self.macs + more * width
 
@@ -86,6 +99,47 @@ _COSTS = {
 }
 
 
+def _vit(width: int, patch: int, side: int) -> dict[str, Any]:
+    """Numbers of CLIP's vision transformers: base and large."""
+    layers, heads = (12, 12) if width == 768 else (24, 16)
+    numbers = {"width": width, "layers": layers, "heads": heads, "mlp": 4 * width}
+    return {"kind": "vit", **numbers, "patch": patch, "img_size": side, "in_chans": 3}
+
+
+def _owls() -> dict[str, Variant]:
+    """Open-vocabulary detectors: ours on Swin, and the published ones; costs without reading text."""
+    squares = {"img_size": 768, "window": 7, "patch": 4, "fit": "pad_shift"}
+    swins = {
+        "t": (_T, (94_597_505, 61_414_823_424)),
+        "s": (_S, (115_915_409, 111_936_354_816)),
+        "b": (_B, (156_479_679, 197_256_214_528)),
+    }
+    vits = {
+        "owlvit_b32": (_vit(768, 32, 768), "owl_b", (152_838_662, 57_411_717_120)),
+        "owlvit_b16": (_vit(768, 16, 768), "owl_b", (152_396_294, 298_698_688_512)),
+        "owlvit_l14": (_vit(1024, 14, 840), "owl_l", (433_102_086, 1_737_402_839_040)),
+        "owlv2_b16": (_vit(768, 16, 960), "owl_b", (154_573_575, 556_914_751_488)),
+        "owlv2_l14": (_vit(1024, 14, 1008), "owl_l", (436_824_327, 2_916_213_620_736)),
+    }
+    kind = "open_vocabulary"
+    return {
+        **{
+            f"owl_swin_{letter}": Variant(kind, {**numbers, **squares}, 0, *cost)
+            for letter, (numbers, cost) in swins.items()
+        },
+        **{
+            name: Variant(
+                kind,
+                numbers,
+                0,
+                *cost,
+                {"text": text, "dim": 512 if text == "owl_b" else 768, "objectness": "owlv2" in name},
+            )
+            for name, (numbers, text, cost) in vits.items()
+        },
+    }
+
+
 def _detectors() -> dict[str, Variant]:
     """Each kind of R-CNN on each size of Swin."""
     sizes = {"t": _T, "s": _S, "b": _B, "l": _L}
@@ -128,6 +182,7 @@ VARIANTS: dict[str, Variant] = {
         "segment", {**_B, **_512}, 150, 87_539_790, 91_289_631_232, {"head": "ssformer"}
     ),
     **_detectors(),
+    **_owls(),
     # our own, for small pictures and short clips on CPUs; no published weights
     "swin_nano": Variant(
         "classify",
@@ -161,6 +216,14 @@ VARIANTS: dict[str, Variant] = {
             ("mask_rcnn", 8_157_860, 44_303_530_880),
         )
     },
+    "owl_swin_nano": Variant(
+        "open_vocabulary",
+        {**_NANO4, "img_size": 320, "window": 8, "patch": 4, "fit": "pad_shift"},
+        0,
+        7_041_513,
+        2_648_410_112,
+        {"text": "none"},
+    ),
     "swin3d_pico": Variant(
         "video",
         {**_PICO, "img_size": (16, 112, 112), "window": (4, 7, 7), "patch": (2, 4, 4), "fit": "clamp"},

@@ -19,6 +19,7 @@ from swinkit.settings import merged, read_yaml
 
 if TYPE_CHECKING:
     from swinkit.results import Result
+    from swinkit.variants import Variant
 
 Options = Parameter(name="*")
 # of each class, where that is what counts
@@ -128,7 +129,7 @@ def models(
             name,
             variant.task,
             "×".join(map(str, variant.counted_at)),
-            "×".join(map(str, variant.config().windows[0])),
+            _window(variant),
             *_short(variant.params, variant.macs),
         )
         for name, variant in VARIANTS.items()
@@ -224,6 +225,13 @@ def demo(
         say(f"  {path}  {what}")
     say(f"Model: {report.model}")
     say(f"top-1 {report.top1:.1f} %")
+
+
+def _window(variant: Variant) -> str:
+    """That of the first stage; nothing of a vision transformer."""
+    if variant.settings.get("kind") == "vit":
+        return ""
+    return "×".join(map(str, variant.config().windows[0]))
 
 
 def _short(params: int, macs: int) -> tuple[str, str]:

@@ -181,4 +181,5 @@ def row(name: str, variant: Variant) -> str:
 def test_the_table_of_the_page_is_that_of_the_variants() -> None:
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").splitlines()
     rows = [line for line in page if line.startswith("| `") and "swin" in line.split("`")[1]]
-    assert rows == [row(name, variant) for name, variant in VARIANTS.items()]
+    swins = {name: own for name, own in VARIANTS.items() if own.settings.get("kind") != "vit"}
+    assert rows == [row(name, variant) for name, variant in swins.items()]

@@ -65,15 +65,22 @@ class ObjectDataset(WholeDataset):
         """Side by side, with room for the largest."""
         if not images:
             return super().stack(images)
-        height, width = room([(image.shape[1], image.shape[2]) for image in images])
-        return torch.stack([padded(image, (height, width)) for image in images])
+        size = self._room([(image.shape[1], image.shape[2]) for image in images])
+        return torch.stack([padded(image, size) for image in images])
+
+    def _room(self, sizes: Sequence[Size]) -> Size:
+        """(height, width) of a batch of such pictures; a model of squares takes its own, or larger ones."""
+        if self.preprocessing.square is None:
+            return room(sizes)
+        side = max(self.preprocessing.size, *(max(size) for size in sizes))
+        return side, side
 
     def targets(self, items: Sequence[Item]) -> tuple[Objects, ...] | None:
         """The objects of each picture, their masks of the batch's size."""
         found = [item.label for item in items if isinstance(item.label, Objects)]
         if len(found) < len(items) or not items:
             return None
-        size = room([(item.image.shape[1], item.image.shape[2]) for item in items])
+        size = self._room([(item.image.shape[1], item.image.shape[2]) for item in items])
         return tuple(
             own if own.masks is None else Objects(own.boxes, own.labels, padded(own.masks, size))
             for own in found

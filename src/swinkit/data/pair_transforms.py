@@ -34,8 +34,11 @@ def whole_picture(image: Picture, pre: Preprocessing, scale: float = 1.0) -> Ten
     assert pre.dense is not None
     limits = pre.dense.limits((image.height, image.width))
     height, width = fitted((image.height, image.width), (scale * limits[0], scale * limits[1]))
+    if pre.square == "stretch":
+        height = width = round(scale * pre.size)
+    method = Image.Resampling.BICUBIC if pre.interpolation == "bicubic" else Image.Resampling.BILINEAR
     if (width, height) != image.size:
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        image = image.resize((width, height), method)
     return normalised(image, pre.mean, pre.std)
 
 

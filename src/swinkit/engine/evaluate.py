@@ -77,7 +77,7 @@ def run_metric(
         step = bar.add_task("evaluate", total=len(samples), speed="")
         for batch in loader:
             if len(batch):
-                metric.update(task.respond(batch, flip=config.flip), batch)
+                metric.update(task.measure(batch, flip=config.flip), batch)
             seen += len(batch)
             unreadable += batch.unreadable
             bar.update(step, advance=len(batch) + len(batch.unreadable))

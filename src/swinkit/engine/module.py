@@ -86,6 +86,7 @@ class TrainingModule(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the figures anew."""
+        self.task.settle()
         self.metric.reset()
         self.val_losses = [0.0, 0.0]
         self.dropped: list[str] = []
@@ -98,7 +99,7 @@ class TrainingModule(LightningModule):
             if world() > 1:
                 self.task(_one_blank(batch))  # with FSDP2 the others wait in each layer
             return
-        raw = self.task.respond(batch)
+        raw = self.task.measure(batch)
         self.metric.update(raw, batch)
         losses = self.task.loss(batch, raw)
         if losses:  # a detector's are those of what it draws for training
@@ -144,6 +145,7 @@ class TrainingModule(LightningModule):
             config.weight_decay,
             layer_decay=config.layer_decay,
             backbone_lr=config.backbone_lr,
+            text_lr=config.text_lr,
         )
         optimizer = make_optimizer(groups, self.lr, sam=config.sam)
         # not counted by Lightning, which would begin to read before it knows where a run goes on

@@ -17,7 +17,12 @@ NO_DECAY = ("norm", "relative_position_bias_table", "absolute_pos_embed")
 
 
 def parameter_groups(
-    task: Task, weight_decay: float, *, layer_decay: float = 1.0, backbone_lr: float = 1.0
+    task: Task,
+    weight_decay: float,
+    *,
+    layer_decay: float = 1.0,
+    backbone_lr: float = 1.0,
+    text_lr: float = 1.0,
 ) -> list[dict[str, Any]]:
     """AdamW groups of the trainable parameters, named `decay` and `no_decay`.
 
@@ -25,7 +30,7 @@ def parameter_groups(
     unless the task decays them, as the published detectors, segmenters and video models do. With a
     `layer_decay` below 1 each layer has groups of its own, `decay.3` say, whose `scale` shrinks by that
     factor for every layer below the head (microsoft/SimMIM, `optimizer.py`). `backbone_lr` scales all but the
-    head.
+    head, `text_lr` a text tower.
     """
     depths = task.backbone.config.depths
     last = sum(depths) + 1
@@ -36,7 +41,13 @@ def parameter_groups(
         free = any(word in name for word in NO_DECAY) or (parameter.ndim <= 1 and not task.decays_biases)
         layer = last if layer_decay == 1 else layer_of(name, depths)
         below = name.startswith("backbone.") and backbone_lr != 1
-        parts = ["backbone"] * below + ["no_decay" if free else "decay"] + [str(layer)] * (layer_decay != 1)
+        text = name.startswith("text.") and text_lr != 1
+        parts = (
+            ["backbone"] * below
+            + ["text"] * text
+            + ["no_decay" if free else "decay"]
+            + [str(layer)] * (layer_decay != 1)
+        )
         key = ".".join(parts)
         group = groups.setdefault(
             key,
@@ -44,7 +55,9 @@ def parameter_groups(
                 "name": key,
                 "params": [],
                 "weight_decay": 0.0 if free else weight_decay,
-                "scale": layer_decay ** (last - layer) * (backbone_lr if below else 1.0),
+                "scale": layer_decay ** (last - layer)
+                * (backbone_lr if below else 1.0)
+                * (text_lr if text else 1.0),
             },
         )
         group["params"].append(parameter)

@@ -87,7 +87,11 @@ def outline(task: Task, batches: Batches, config: TrainConfig, *, from_scratch: 
     """The outline of training a task that has been set up by `prepare`."""
     peak = peak_lr(config, batches.step, from_scratch=from_scratch)
     groups = parameter_groups(
-        task, config.weight_decay, layer_decay=config.layer_decay, backbone_lr=config.backbone_lr
+        task,
+        config.weight_decay,
+        layer_decay=config.layer_decay,
+        backbone_lr=config.backbone_lr,
+        text_lr=config.text_lr,
     )
     warmup, factor = warmup_schedule(config, steps=batches.steps, epochs=batches.epochs)
     return Outline(

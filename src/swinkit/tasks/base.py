@@ -24,6 +24,7 @@ from swinkit.data.media import PICTURES, Medium
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result
+from swinkit.towers.vit import ViTConfig
 from swinkit.weights.store import RECOMPUTED, LoadReport, canonical_names, write_file
 
 InputLike = str | Path | Image.Image | NDArray[Any]  # an array holds the frames of a video
@@ -86,7 +87,7 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def __init__(
-        self, config: SwinConfig, labels: Labels, preprocessing: Preprocessing, **options: Any
+        self, config: SwinConfig | ViTConfig, labels: Labels, preprocessing: Preprocessing, **options: Any
     ) -> None:
         super().__init__()
 
@@ -149,6 +150,10 @@ class Task(nn.Module, ABC):
     def respond(self, batch: Batch, *, flip: bool = False) -> Any:
         """Outputs of `forward` for all views of a batch, with `flip` of mirror images too: the mean."""
 
+    def measure(self, batch: Batch, *, flip: bool = False) -> Any:
+        """Outputs for `metric`: those of `respond`, without limits that are for people."""
+        return self.respond(batch, flip=flip)
+
     @abstractmethod
     def postprocess(self, raw: Any, sizes: Sequence[tuple[int, int]]) -> list[Result]:
         """Outputs of `forward` to results, one an image; `sizes` are original (height, width)."""
@@ -161,6 +166,9 @@ class Task(nn.Module, ABC):
         """A loss of 0 that has passed all that `loss` does, for a process whose batch is empty."""
         raw: Tensor = self(images)
         return raw.sum() * 0
+
+    def settle(self) -> None:
+        """Compute what follows from the weights, before the model is measured and saved in training."""
 
     @abstractmethod
     def weigh_classes(self, counts: Sequence[int]) -> None:

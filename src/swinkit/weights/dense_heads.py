@@ -31,9 +31,11 @@ _MARKS = (
 _THEIRS = ((".batch_norm.", ".bn."), ("_head.classifier.", f"_head.{LAST}"))  # transformers'
 
 
-def split_heads(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def split_heads(
+    tensors: Mapping[str, Tensor], beginnings: tuple[str, ...] = HEADS
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Tensors of dense heads, and the others."""
-    heads = {name: tensor for name, tensor in tensors.items() if name.startswith(HEADS)}
+    heads = {name: tensor for name, tensor in tensors.items() if name.startswith(beginnings)}
     return heads, {name: tensor for name, tensor in tensors.items() if name not in heads}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from swinkit.core.config import SwinConfig
@@ -15,6 +16,7 @@ from swinkit.data.names import labels_named
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.inputs import Preprocessing
 from swinkit.labels import Labels
+from swinkit.towers.vit import ViTConfig
 from swinkit.weights.companions import (
     check_settings,
     class_colours,
@@ -24,8 +26,9 @@ from swinkit.weights.companions import (
 )
 from swinkit.weights.containers import Checkpoint, read_checkpoint
 from swinkit.weights.convert import check_numbers, convert, normed_stages
-from swinkit.weights.dense_heads import infer_heads, our_names, split_heads
+from swinkit.weights.dense_heads import HEADS, infer_heads, our_names, split_heads
 from swinkit.weights.infer import infer_config
+from swinkit.weights.owl import OWL_HEADS, is_owl, owl_config, owl_names, owl_preprocessing
 from swinkit.weights.store import FORMAT, HEADER, HEADER_KEY
 
 
@@ -41,7 +44,7 @@ class Opened:
     source: str
     dialect: str
     task: str
-    config: SwinConfig
+    config: SwinConfig | ViTConfig
     tensors: dict[str, Tensor]
     labels: Labels | None
     numbered: bool = False
@@ -72,13 +75,15 @@ def _open_ours(checkpoint: Checkpoint) -> Opened:
     source = checkpoint.source
     header = _read_header(checkpoint)
     check_numbers(checkpoint.tensors, source)
-    dense, tensors = split_heads(checkpoint.tensors)
+    dense, tensors = split_heads(
+        checkpoint.tensors, OWL_HEADS if header["task"] == "open_vocabulary" else HEADS
+    )
     try:
         return Opened(
             source,
             "swinkit",
             str(header["task"]),
-            SwinConfig.from_dict(header["config"]),
+            (ViTConfig if header["config"].get("kind") == "vit" else SwinConfig).from_dict(header["config"]),
             tensors,
             Labels.from_list(header["labels"]),
             normed=normed_stages(tensors),
@@ -110,7 +115,34 @@ def _read_header(checkpoint: Checkpoint) -> dict[str, Any]:
     return header
 
 
+def _open_owl(checkpoint: Checkpoint) -> Opened:
+    ours, left = owl_names(checkpoint.tensors)
+    config, settings = owl_config(ours, checkpoint)
+    check_numbers(ours, checkpoint.source)
+    dense, tensors = split_heads(ours, OWL_HEADS)
+    try:
+        prepared = owl_preprocessing(config, second=settings["objectness"], told=checkpoint.processor)
+    except ConfigError as error:
+        raise WeightsError(f"The preprocessing in {checkpoint.source} is not understood: {error}") from error
+    return Opened(
+        checkpoint.source,
+        "huggingface",
+        "open_vocabulary",
+        config,
+        tensors,
+        Labels.of([]),
+        dense=dense | {"vocabulary": torch.zeros(0, settings["dim"])},
+        settings=settings,
+        preprocessing=prepared,
+        lineage=({"file": checkpoint.source, "dialect": "huggingface"},),
+        licence="Apache-2.0",
+        dropped=left,
+    )
+
+
 def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
+    if is_owl(checkpoint.tensors):
+        return _open_owl(checkpoint)
     given = convert(checkpoint)
     trained = trained_size(checkpoint.config)
     config = infer_config(given, window, trained if img_size is None else img_size)

@@ -106,7 +106,8 @@ def canonical_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Files spell the backbone's tensors as Microsoft's do, without a prefix; its modules have one.
     """
-    roots = ("patch_embed.", "absolute_pos_embed", "layers.", "norm.", "norm0.", "norm1.", "norm2.", "norm3.")
+    norms = ("norm.", "norm0.", "norm1.", "norm2.", "norm3.")
+    roots = ("patch_embed.", "absolute_pos_embed", "layers.", "vit.", *norms)
     return {
         f"backbone.{name}" if name.startswith(roots) else name: tensor for name, tensor in tensors.items()
     }

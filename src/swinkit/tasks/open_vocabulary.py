@@ -1,0 +1,513 @@
+"""Detection of whatever is asked for: by names, by examples, or by a vocabulary of embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou, generalized_box_iou  # type: ignore[import-untyped, unused-ignore]
+
+from swinkit.config import Views
+from swinkit.core.backbone import SwinBackbone
+from swinkit.core.config import SwinConfig
+from swinkit.data.batching import Batch, Objects
+from swinkit.data.object_dataset import ObjectDataset
+from swinkit.data.object_transforms import ObjectTransform
+from swinkit.data.objects import ObjectSamples
+from swinkit.errors import ConfigError, nearest
+from swinkit.features import Size
+from swinkit.heads.owl import ClassHead, Looked, TokenGrid, TokenMLP, corners, location_bias, normalised
+from swinkit.inputs import Augmentation, Preprocessing
+from swinkit.labels import Labels
+from swinkit.results import Result
+from swinkit.tasks.base import InputLike, Metric, Mix, Task
+from swinkit.tasks.found import Found, detections
+from swinkit.tasks.owl_losses import detection_losses
+from swinkit.tasks.sought import Sought
+from swinkit.towers.text import TextTower, text_config
+from swinkit.towers.tokens import Tokenizer
+from swinkit.towers.vit import ViTBackbone, ViTConfig
+from swinkit.vocabulary import Vocabulary
+
+OVERLAP = 0.3  # of what is found by an example, as published
+SAMPLED = 256  # queries of a step of training, at most
+AT_ONCE = 256  # queries that are compared at once
+NEAR = 0.8  # share of the best overlap from which a box may stand for an example
+FARTHER = 1.2  # the same where nothing overlaps, and generalised overlap is below 0
+CHOICES = ("dissimilar", "objectness")
+MASKED = torch.finfo(torch.float32).min  # logit of a query that is padding
+
+
+class OpenVocabulary(Task):
+    """OWL: image → backbone → tokens → a box for each token, and how much it is each query.
+
+    `width` is that of the tokens, by default that of the backbone's last map; `dim` that of queries; `text`
+    the text tower, a name of `towers.text.TEXTS`, its numbers, or "none"; with `objectness` each token tells
+    whether it is an object at all (OWLv2); `tokenizer` is that of the text tower as JSON, and `prompts` are
+    templates into which the names of its classes are put.
+    """
+
+    name: ClassVar[str] = "open_vocabulary"
+    options: ClassVar[dict[str, tuple[type, ...]]] = {
+        "width": (int,),
+        "dim": (int,),
+        "text": (str, dict),
+        "objectness": (bool,),
+        "tokenizer": (str,),
+        "prompts": (list, tuple),
+    }
+    class_layers: ClassVar[tuple[str, ...]] = ("vocabulary",)
+    limits: ClassVar[tuple[str, ...]] = (
+        "asked",
+        "score_threshold",
+        "nms_threshold",
+        "detections",
+        "several",
+    )
+    films: ClassVar[bool] = True
+    maps: ClassVar[int] = 2  # the last so many of a Swin's are looked at
+
+    backbone: SwinBackbone | ViTBackbone  # type: ignore[assignment]  # what training and files need of one
+    vocabulary: Tensor
+    forwards: ClassVar[tuple[str, ...]] = ("learn", "look", "embed_example")
+
+    def __init__(  # noqa: PLR0913, what its file holds
+        self,
+        config: SwinConfig | ViTConfig,
+        labels: Labels,
+        preprocessing: Preprocessing,
+        *,
+        width: int = 0,
+        dim: int = 512,
+        text: str | Mapping[str, Any] = "clip_b",
+        objectness: bool = True,
+        tokenizer: str = "",
+        prompts: Sequence[str] = ("{}",),
+    ) -> None:
+        super().__init__(config, labels, preprocessing)
+        if config.rank != 2 or preprocessing.dense is None:
+            raise ConfigError("An open-vocabulary detector takes images, and needs preprocessing.dense.")
+        self.labels, self.preprocessing = labels, preprocessing
+        self.lineage, self.licence, self.load_report = [], "", None
+        self.monitor = "box_ap"
+        self.backbone = _backbone(config)
+        self.width = width or self.backbone.features[-1].channels
+        towers = text_config(text)
+        if towers is not None and towers.dim != dim:
+            raise ConfigError(f"dim={dim}: the text tower makes embeddings of {towers.dim} numbers.")
+        if min(self.width, dim) < 1:
+            raise ConfigError(f"width={width}, dim={dim}: give widths of tokens and queries.")
+        self.dim, self.tokenizer = dim, tokenizer
+        self.neck = TokenGrid(self.backbone.features, self.width)
+        self.class_head = ClassHead(self.width, dim)
+        self.box_head = TokenMLP(self.width, 4)
+        self.objectness_head = TokenMLP(self.width, 1) if objectness else None
+        self.text = None if towers is None else TextTower(towers)
+        self.register_buffer("vocabulary", torch.zeros(len(labels), dim))
+        self.asked: Vocabulary | None = None
+        self.prompts = tuple(prompts)  # of which training draws one, and answers take the mean
+        self.score_threshold, self.detections, self.several = 0.1, 300, False
+        self.nms_threshold: float | None = None
+
+    @classmethod
+    def other_heads(cls, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
+        """As `Task`: tokens of another width change all heads, other queries what compares them."""
+        if "dim" not in stored or stored["width"] != (wanted.get("width") or stored["width"]):
+            return ("neck.", "class_head.", "box_head.", "objectness_head.", "text.", "vocabulary")
+        found = [] if stored["dim"] == wanted["dim"] else ["class_head.", "vocabulary"]
+        found += [] if text_config(stored["text"]) == text_config(wanted["text"]) else ["text."]
+        found += [] if stored["objectness"] == wanted["objectness"] else ["objectness_head."]
+        return tuple(found)
+
+    def forward(
+        self,
+        x: Tensor,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        queries: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Boxes for all tokens of normalised images (B, C, H, W), and what they are.
+
+        Queries are embeddings (Q, dim) or (B, Q, dim), or made of `input_ids` (B · Q, L), those of each image
+        in turn, of which one that begins with 0 is padding; by default the model's own vocabulary. `logits`
+        (B, N, Q), `pred_boxes` (B, N, 4; cx, cy, w, h in 0..1), `class_embeds` (B, N, dim), normalised,
+        `image_embeds` (B, h, w, width), the tokens, and `objectness` (B, N) where the model tells it.
+        """
+        padding = None
+        if input_ids is not None:
+            if queries is not None:
+                raise ConfigError("Give input_ids or queries, not both.")
+            queries, padding = self._read(input_ids, attention_mask, len(x))
+        queries = self._queries() if queries is None else queries.to(x)
+        tokens, grid = self.tokens(x)
+        looked = self.class_head(tokens)
+        logits = looked.compare(queries)
+        if padding is not None:
+            logits = logits.float().masked_fill(padding[:, None], MASKED)
+        answer = {
+            "logits": logits,
+            "pred_boxes": self.boxes(tokens, grid),
+            "class_embeds": looked.embeds,
+            "image_embeds": tokens.unflatten(1, grid),
+        }
+        if self.objectness_head is not None:
+            answer["objectness"] = self.objectness_head(tokens.detach())[..., 0]
+        return answer
+
+    def tokens(self, x: Tensor) -> tuple[Tensor, Size]:
+        """Tokens (B, N, width) of images (B, C, H, W), and their grid (h, w)."""
+        found: tuple[Tensor, Size] = self.neck(self.backbone(x))
+        return found
+
+    def look(self, x: Tensor) -> tuple[Looked, Tensor]:
+        """What the tokens of images (B, C, H, W) are, and their boxes (B, N, 4) as corners, in shares."""
+        tokens, grid = self.tokens(x)
+        return self.class_head(tokens), corners(self.boxes(tokens, grid))
+
+    def _read(self, input_ids: Tensor, mask: Tensor | None, images: int) -> tuple[Tensor, Tensor]:
+        """Queries (B, Q, dim) of token ids, and which of them are padding (B, Q)."""
+        if self.text is None:
+            raise ConfigError("The model has no text tower: give queries, embeddings of a vocabulary.")
+        ids = input_ids.flatten(0, -2)
+        if not len(ids) or len(ids) % images:
+            raise ConfigError(
+                f"{len(ids)} prompts cannot be shared by {images} images: give as many to each."
+            )
+        mask = None if mask is None else mask.flatten(0, -2)
+        embedded = normalised(self.text(ids, mask))
+        return embedded.unflatten(0, (images, -1)), (ids[:, 0] == 0).unflatten(0, (images, -1))
+
+    def _queries(self) -> Tensor:
+        """Those that are asked for, or the model's own; ConfigError where there are none."""
+        if self.asked is not None:
+            return self.asked.embeddings.to(self.class_head.dense0.weight)
+        if not self.vocabulary.any(1).any():
+            raise ConfigError(
+                "The model has no vocabulary of its own: say what to find, by names, examples or a file."
+            )
+        return self.vocabulary
+
+    def boxes(self, tokens: Tensor, grid: Size) -> Tensor:
+        """Boxes (B, N, 4) as cx, cy, w, h in 0..1."""
+        moved: Tensor = self.box_head(tokens)
+        return (moved + location_bias(grid, moved)).sigmoid()
+
+    def embed_example(
+        self, x: Tensor, box: Tensor | Sequence[float] | None = None, *, by: str | None = None
+    ) -> Tensor:
+        """Queries (B, dim) for what images (B, C, H, W) show in a box, not normalised.
+
+        `box` (4,) or (B, 4) is x1, y1, x2, y2 in pixels of x; one that lies within 0..1 is in shares of its
+        sides; by default the whole image. Of the tokens' boxes that overlap it nearly as much as the best
+        (0.8), one is the query: by "dissimilar", that which is least like the mean of all (OWL-ViT); by
+        "objectness", the likeliest object (OWLv2), of all boxes where no box is given. By default objectness
+        where the model tells it.
+        """
+        tokens, grid = self.tokens(x)
+        return self.pick(tokens, grid, _shares(box, x), by=by)[0]
+
+    def pick(
+        self, tokens: Tensor, grid: Size, box: Tensor | None, *, by: str | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Queries (B, dim) for boxes (B, 4), in shares of the sides, and which tokens (B,) they are."""
+        by = by or ("dissimilar" if self.objectness_head is None else "objectness")
+        if by not in CHOICES:
+            raise ConfigError(f"There is no choice of queries by {by!r}: {nearest(by, CHOICES)}")
+        if by == "objectness" and self.objectness_head is None:
+            raise ConfigError("The model tells no objectness: choose queries by 'dissimilar'.")
+        embeds, own = self.class_head.embed(tokens), corners(self.boxes(tokens, grid))
+        if by == "objectness":
+            assert self.objectness_head is not None
+            ranks = self.objectness_head(tokens)[..., 0]
+        else:
+            ranks = -(embeds @ embeds.mean(1)[..., None])[..., 0]
+        if box is None and by == "dissimilar":
+            box = own.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(len(own), -1)
+        if box is not None:
+            fitting = torch.stack([_fitting(one, each) for one, each in zip(box, own, strict=True)])
+            ranks = ranks.masked_fill(~fitting, -torch.inf)
+        best = ranks.argmax(1)
+        return embeds[torch.arange(len(best), device=best.device), best], best
+
+    def respond(self, batch: Batch, *, flip: bool = False) -> list[Found]:
+        """What is found in each image, the surest first; queries are compared some at a time."""
+        if flip:
+            raise ConfigError("flip is not for open-vocabulary detectors.")
+        x = batch.images.to(self.device, self.dtype)
+        looked, boxes = self.look(x)
+        queries, size = self._queries().split(AT_ONCE), x.new_tensor(x.shape[2:])
+        found = []
+        for i, valid in enumerate(batch.valid[0]):
+            own = looked.of(i)
+            parts = (own.compare(some)[0] for some in queries)
+            found.append(self._found(parts, boxes[i], size) | {"size": torch.tensor(valid)})
+        return found
+
+    def measure(self, batch: Batch, *, flip: bool = False) -> list[Found]:
+        """As `respond`, for figures: every pair of box and query may count, however unsure."""
+        with self.limited(Views(), score_threshold=0.0, nms_threshold=1.0, several=True):
+            return self.respond(batch, flip=flip)
+
+    def _found(self, parts: Iterable[Tensor], boxes: Tensor, size: Tensor) -> Found:
+        """The surest of boxes (N, 4) in shares of an image of `size`, by logits (N, some) of the queries."""
+        sought = Sought(
+            score=self.score_threshold,
+            keep=self.detections,
+            overlap=self.nms_threshold,
+            several=self.several,
+            thresholds=None if self.asked is None else self.asked.thresholds,
+            negatives=0 if self.asked is None else self.asked.negatives,
+        )
+        return sought.select(parts, boxes * size.flip(0).repeat(2))
+
+    def postprocess(self, raw: Mapping[str, Tensor] | Sequence[Found], sizes: Sequence[Size]) -> list[Result]:
+        """What `forward` or `respond` has found, in pixels of the originals of (height, width)."""
+        labels = self.labels if self.asked is None else Labels.of(self.asked.names)
+        if isinstance(raw, Mapping):
+            count = raw["logits"].shape[2]
+            if count != len(labels):  # queries that were given as they are
+                labels = Labels.of(map(str, range(count)))
+            content = [self._content(size) for size in sizes]
+            raw = [
+                self._found([logits], corners(boxes), torch.ones_like(size)) | {"size": size}
+                for logits, boxes, size in zip(
+                    raw["logits"], raw["pred_boxes"], (one.to(raw["logits"]) for one in content), strict=True
+                )
+            ]
+        return [detections(own, size, labels) for own, size in zip(raw, sizes, strict=True)]
+
+    def _content(self, size: Size) -> Tensor:
+        """Which shares (height, width) of an input show a picture of `size`; the rest is padding."""
+        longest = size if self.preprocessing.square == "stretch" else (max(size),) * 2
+        return torch.tensor([own / whole for own, whole in zip(size, longest, strict=True)])
+
+    def find(  # noqa: PLR0913, a keyword for each thing that people say
+        self,
+        images: InputLike | Iterable[InputLike],
+        names: Any = None,
+        examples: Any = None,
+        *,
+        prompts: Sequence[str] = ("{}",),
+        negatives: Sequence[str] = (),
+        by: str | None = None,
+        score: float | None = None,
+        overlap: float | None = None,
+        detections: int | None = None,
+        batch_size: int = 8,
+    ) -> list[Result]:
+        """Find in images what is said by names, examples or a vocabulary: `Detections` for each.
+
+        `names` are a sequence, a mapping from each to its synonyms, a `Vocabulary` or the file of one;
+        `examples` are (picture, box) or pictures, or a mapping from names to such; what has one name is
+        averaged. `prompts` are templates with {} for the name, `negatives` names of what is not looked for,
+        `by` is as in `embed_example`. Boxes surer than `score` (0.1) are given; of a query none that overlap
+        more than `overlap`, as published 0.3 with examples, and all without (1).
+        """
+        from swinkit.tasks.queries import find_queries
+
+        asked = find_queries(self, names, examples, prompts=prompts, negatives=negatives, by=by)
+        if overlap is None:
+            overlap = 1.0 if examples is None else OVERLAP
+        limits = {"score_threshold": score, "nms_threshold": overlap, "detections": detections}
+        with self.limited(Views(), asked=asked, **limits):
+            return self.predict(images, batch_size=batch_size)
+
+    def preprocess(self, images: Sequence[InputLike]) -> Batch:
+        """Files or PIL images to one normalised batch; an unreadable one raises ImageError."""
+        return ObjectDataset((), self.preprocessing).pictures(images)
+
+    def loss(self, batch: Batch, raw: Any = None) -> dict[str, Tensor]:
+        """Losses of queries, boxes and objectness; none of known outputs."""
+        if raw is not None:
+            return {}
+        assert isinstance(batch.targets, tuple)
+        return self.learn(batch.images, batch.targets)
+
+    def no_loss(self, images: Tensor) -> Tensor:
+        """As `Task`."""
+        boxes = images.new_zeros(0, 4)
+        losses = self.learn(images, [Objects(boxes, boxes[:, 0].long(), None)] * len(images))
+        return torch.stack(list(losses.values())).sum() * 0
+
+    def learn(self, images: Tensor, truth: Sequence[Objects]) -> dict[str, Tensor]:
+        """The losses of images (B, C, H, W) in which these objects are, boxes in pixels of the images."""
+        tokens, grid = self.tokens(images)
+        boxes = corners(self.boxes(tokens, grid))
+        queries, truth = self._learnt(truth)
+        logits = self.class_head(tokens).compare(queries)
+        sides = images.new_tensor([images.shape[3], images.shape[2]] * 2)
+        shares = [Objects(own.boxes / sides, own.labels, None) for own in truth]
+        objectness = None
+        if self.objectness_head is not None:
+            objectness = self.objectness_head(tokens.detach())[..., 0]
+        return detection_losses(logits, boxes, objectness, shares)
+
+    def _learnt(self, truth: Sequence[Objects]) -> tuple[Tensor, Sequence[Objects]]:
+        """Queries of a step, and the objects with their numbers: all classes, or those there and others."""
+        count = len(self.labels)
+        if count <= SAMPLED:
+            places = torch.arange(count)
+        else:
+            there = torch.cat([own.labels for own in truth]).unique().cpu()
+            others = torch.randperm(count)
+            others = others[~torch.isin(others, there)][: max(0, SAMPLED - len(there))]
+            places = torch.cat([there, others])
+            numbers = torch.full((count,), -1, device=self.device)
+            numbers[places.to(self.device)] = torch.arange(len(places), device=self.device)
+            truth = [Objects(own.boxes, numbers[own.labels], None) for own in truth]
+        if not self.reads:
+            return self.vocabulary[places.to(self.device)], truth
+        assert self.text is not None
+        prompt = self.prompts[int(torch.randint(len(self.prompts), ()).item())]
+        texts = [prompt.replace("{}", self.classes[place]) for place in places.tolist()]
+        ids, mask = Tokenizer(self.tokenizer)(texts, self.text.config.context)
+        return normalised(self.text(ids.to(self.device), mask.to(self.device))), truth
+
+    @property
+    def reads(self) -> bool:
+        """Whether the text tower learns, and so reads the names of the classes anew in each step."""
+        if self.text is None or not self.tokenizer or not len(self.labels):
+            return False
+        return next(self.text.parameters()).requires_grad
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """The vocabulary of the classes, by a text tower that learns."""
+        if self.reads:
+            from swinkit.tasks.queries import vocabulary_of
+
+            named = {name: [name] for name in self.classes}
+            self.vocabulary.copy_(vocabulary_of(self, named, prompts=self.prompts).embeddings)
+
+    def know(self, vocabulary: Vocabulary) -> None:
+        """Take the queries of its classes from a vocabulary; ConfigError for one that does not have them."""
+        self._check(vocabulary)
+        self.vocabulary.copy_(vocabulary.chosen(self.classes).embeddings)
+
+    def _check(self, vocabulary: Vocabulary) -> None:
+        if vocabulary.dim != self.dim:
+            raise ConfigError(
+                f"The vocabulary has embeddings of {vocabulary.dim} numbers, and the model compares "
+                f"{self.dim}."
+            )
+
+    def metric(self, *, several: bool = False, labels: Labels | None = None) -> Metric:
+        """COCO's average precision of boxes."""
+        from swinkit.metrics.detect import DetectionMetric
+
+        if several:
+            raise ConfigError("real is for classifiers, and the model finds objects.")
+        known = labels or self.labels
+        return DetectionMetric(known, partial(detections, labels=known), masks=False, monitor="box")
+
+    def dataset(
+        self,
+        samples: Sequence[Any],
+        augmentation: Augmentation | None = None,
+        *,
+        clips: int = 1,
+        crops: int = 1,
+        several: bool = False,
+    ) -> ObjectDataset:
+        """Pictures with objects, or bare paths, as this model takes them; varied with `augmentation`."""
+        if samples and augmentation is not None and not isinstance(samples, ObjectSamples):
+            raise ConfigError("A detector learns from pictures with boxes: give such data.")
+        pre = self.preprocessing
+        transform = None if augmentation is None else ObjectTransform(pre, augmentation, masks=False)
+        return ObjectDataset(samples, pre, transform)
+
+    def probabilities(self, raw: Any) -> Any:
+        """Scores are probabilities already."""
+        return raw
+
+    def as_raw(self, probabilities: Any) -> Any:
+        """As they are."""
+        return probabilities
+
+    def weigh_classes(self, counts: Sequence[int]) -> None:
+        """ConfigError: the losses have no weights of classes."""
+        raise ConfigError("class_weights is not for detectors: see sampling for rare classes.")
+
+    def mixing(self, augmentation: Augmentation) -> Mix:
+        """Nothing: mixup and cutmix are for classifiers."""
+        return lambda batch: batch
+
+    def set_test_limits(  # type: ignore[override]
+        self,
+        *,
+        score_threshold: float | None = None,
+        nms_threshold: float | None = None,
+        detections: int | None = None,
+        several: bool | None = None,
+        asked: Vocabulary | None = None,
+    ) -> None:
+        """What is looked for, and how much is given back; what is None stays.
+
+        Boxes surer than `score_threshold`, so many `detections` at most; of a query none that overlap more
+        than `nms_threshold` (1: all). With `several` a box may be several of the queries. `asked` are the
+        queries.
+        """
+        for name, share in (("score_threshold", score_threshold), ("nms_threshold", nms_threshold)):
+            if share is not None and not (isinstance(share, int | float) and 0 <= share <= 1):
+                raise ConfigError(f"{name}={share!r}: give a number from 0 to 1.")
+        if detections is not None and (type(detections) is not int or detections < 1):
+            raise ConfigError(f"detections={detections!r}: give a whole number from 1 on.")
+        if asked is not None:
+            self._check(asked)
+        self.score_threshold = self.score_threshold if score_threshold is None else score_threshold
+        if nms_threshold is not None:
+            self.nms_threshold = None if nms_threshold == 1 else nms_threshold
+        self.detections = self.detections if detections is None else detections
+        self.several = self.several if several is None else several
+        self.asked = self.asked if asked is None else asked
+
+    def settings(self) -> dict[str, Any]:
+        """Widths, the text tower's numbers and its tokenizer."""
+        return {
+            "width": self.width,
+            "dim": self.dim,
+            "text": "none" if self.text is None else self.text.config.to_dict(),
+            "objectness": self.objectness_head is not None,
+            "tokenizer": self.tokenizer,
+            "prompts": list(self.prompts),
+        }
+
+
+def _backbone(config: SwinConfig | ViTConfig) -> SwinBackbone | ViTBackbone:
+    """A Swin gives the maps of its last two stages."""
+    if isinstance(config, ViTConfig):
+        return ViTBackbone(config)
+    return SwinBackbone(config, out_indices=range(config.stages)[-OpenVocabulary.maps :], norms="each")
+
+
+def _shares(box: Tensor | Sequence[float] | None, x: Tensor) -> Tensor | None:
+    """Boxes (B, 4) in shares of the sides of images (B, C, H, W); ConfigError for what is none of these."""
+    if box is None:
+        return None
+    height, width = x.shape[2], x.shape[3]
+    given = torch.as_tensor(box, dtype=torch.float32, device=x.device)
+    if given.shape not in ((4,), (len(x), 4)):
+        raise ConfigError(f"box={tuple(given.shape)}: give x1, y1, x2, y2, for each image or for all.")
+    given = given.expand(len(x), 4)
+    shares = given if given.max() <= 1 else given / given.new_tensor([width, height] * 2)
+    if not (
+        (shares[:, :2] < shares[:, 2:]).all() and (shares[:, 2:] > 0).all() and (shares[:, :2] < 1).all()
+    ):
+        raise ConfigError(f"box={given.tolist()}: give x1, y1, x2, y2 within the {width}×{height} pixels.")
+    return shares
+
+
+def _fitting(box: Tensor, boxes: Tensor) -> Tensor:
+    """Which of boxes (N, 4) overlap a box (4,) nearly as much as the best."""
+    overlap = box_iou(box[None], boxes.float())[0]
+    if bool((overlap == 0).all()):  # overlap below 0: what is nearly the best is farther below
+        overlap = generalized_box_iou(box[None], boxes.float())[0]
+        best = overlap.max() * FARTHER
+    else:
+        best = overlap.max() * NEAR
+    fits: Tensor = overlap >= best
+    return fits

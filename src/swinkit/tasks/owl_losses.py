@@ -1,0 +1,90 @@
+"""Losses of OWL's detectors: each object is matched with one token, as in DETR.
+
+Minderer et al. 2022, appendix A1: focal loss of all queries (α 0.3, γ 2), L1 and GIoU of the matched boxes,
+weighted alike. Matching is that of Deformable DETR, by SciPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import (  # type: ignore[import-untyped, unused-ignore]
+    generalized_box_iou,
+    generalized_box_iou_loss,
+    sigmoid_focal_loss,
+)
+
+from swinkit.data.batching import Objects
+
+ALPHA, GAMMA = 0.3, 2.0
+CLOSE = 1e-8  # added to probabilities before their logarithm
+Match = tuple[Tensor, Tensor]  # tokens and objects that belong together
+
+
+@torch.no_grad()
+def matched(logits: Tensor, boxes: Tensor, labels: Tensor, truth: Tensor) -> Match:
+    """Which tokens are which objects, so that the whole costs least.
+
+    `logits` (N, Q), `boxes` (N, 4) and `truth` (M, 4) as corners in shares of the sides, `labels` (M,) < Q.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    chances = logits.float().sigmoid()[:, labels]
+    right = ALPHA * (1 - chances) ** GAMMA * -(chances + CLOSE).log()
+    wrong = (1 - ALPHA) * chances**GAMMA * -(1 - chances + CLOSE).log()
+    found, wanted = boxes.float(), truth.float()
+    distance = torch.cdist(_centred(found), _centred(wanted), p=1)
+    cost = right - wrong + distance - generalized_box_iou(found, wanted)
+    tokens, objects = linear_sum_assignment(cost.nan_to_num(nan=1e6).cpu().numpy())
+    return (
+        torch.as_tensor(tokens, dtype=torch.long, device=logits.device),
+        torch.as_tensor(objects, dtype=torch.long, device=logits.device),
+    )
+
+
+def detection_losses(
+    logits: Tensor,
+    boxes: Tensor,
+    objectness: Tensor | None,
+    truth: Sequence[Objects],
+    known: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Losses of a batch, each divided by how many objects it has (one at least).
+
+    `logits` (B, N, Q), `boxes` (B, N, 4) as corners and those of `truth` in shares of the sides; labels are
+    numbers of queries. `known` (B, Q) says of which queries it is known whether a picture has them: others
+    are not judged, but for the objects that it has.
+    """
+    matches = [
+        matched(own_logits, own_boxes, own.labels, own.boxes)
+        for own_logits, own_boxes, own in zip(logits, boxes, truth, strict=True)
+    ]
+    count = max(1, sum(len(own.labels) for own in truth))
+    targets = torch.zeros_like(logits, dtype=torch.float32)
+    objects = torch.zeros_like(targets[..., 0])
+    for i, ((tokens, places), own) in enumerate(zip(matches, truth, strict=True)):
+        targets[i, tokens, own.labels[places]] = 1.0
+        objects[i, tokens] = 1.0
+    each = sigmoid_focal_loss(logits.float(), targets, alpha=ALPHA, gamma=GAMMA)
+    if known is not None:
+        each = each * (known[:, None] | (targets > 0))
+    found = torch.cat([own[tokens] for own, (tokens, _) in zip(boxes, matches, strict=True)]).float()
+    wanted = torch.cat([own.boxes[places] for own, (_, places) in zip(truth, matches, strict=True)]).float()
+    losses = {
+        "class": each.sum() / count,
+        "box": F.l1_loss(_centred(found), _centred(wanted), reduction="sum") / count,
+        "giou": generalized_box_iou_loss(found, wanted, reduction="sum") / count,
+    }
+    if objectness is not None:
+        own = sigmoid_focal_loss(objectness.float(), objects, alpha=ALPHA, gamma=GAMMA)
+        losses["objectness"] = own.sum() / count
+    return losses
+
+
+def _centred(boxes: Tensor) -> Tensor:
+    """Corners to cx, cy, w, h."""
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return torch.cat([(low + high) / 2, high - low], -1)

@@ -1,0 +1,281 @@
+"""From names and examples to queries: embeddings of what an open-vocabulary detector shall find."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from swinkit.errors import ConfigError
+from swinkit.heads.owl import normalised
+from swinkit.tasks.base import InputLike
+from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.towers.tokens import Tokenizer
+from swinkit.vocabulary import Vocabulary
+
+AT_ONCE = 64  # prompts that are read at once
+USUAL = "{}"  # the name alone
+CLIP7 = (
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
+"""CLIP's seven best templates, as OWL-ViT is evaluated."""
+_BOX = re.compile(r"(?P<file>.+):(?P<box>[^:]+,[^:]+)")
+Box = tuple[float, float, float, float]
+
+
+class Example(NamedTuple):
+    """A picture of what to find: in a box, x1, y1, x2, y2 in its pixels, or the likeliest object in it."""
+
+    image: InputLike
+    box: Box | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's, without its suffix."""
+        return Path(self.image).stem if isinstance(self.image, str | Path) else "example"
+
+
+def parse_example(text: str) -> tuple[str, Example]:
+    """`FILE`, `FILE:x1,y1,x2,y2` or `NAME=` before these; ConfigError for a box that is none."""
+    name, _, rest = text.rpartition("=") if not Path(text).exists() else ("", "", text)
+    match = None if Path(rest).exists() else _BOX.fullmatch(rest)
+    if match is None:
+        example = Example(rest)
+    else:
+        try:
+            left, top, right, bottom = map(float, match["box"].split(","))
+        except ValueError as error:
+            raise ConfigError(f"{text!r}: give the box as x1,y1,x2,y2 in pixels.") from error
+        example = Example(match["file"], (left, top, right, bottom))
+    return name or example.name, example
+
+
+Named = Mapping[str, Sequence[str | Example]]
+
+
+def gather(names: Any = None, examples: Any = None) -> Named:
+    """Names and examples as one mapping: what is called so, and by what it is found, all of it together.
+
+    `names` are a sequence, or a mapping from each to its synonyms, among which may be examples. `examples`
+    are pictures, pairs of picture and box, or texts as `parse_example` takes them; or a mapping from names to
+    such. Those of one name are averaged. ConfigError for anything else.
+    """
+    found: dict[str, list[str | Example]] = {}
+    if isinstance(names, str):
+        names = [names]
+    if names is not None and not isinstance(names, Mapping):
+        given = list(names)
+        told = [one for one in given if isinstance(one, str)]
+        if len(told) < len(given):
+            if examples is not None:
+                raise ConfigError("Give names as the first, and examples as the second of what to find.")
+            names, examples = told, [one for one in given if not isinstance(one, str)]
+        else:
+            names = told
+    for name in names or ():
+        several = names[name] if isinstance(names, Mapping) else [name]
+        several = [several] if isinstance(several, str | Example) else list(several)
+        found.setdefault(str(name), []).extend(
+            one if isinstance(one, str) else _example(one)[1] for one in several
+        )
+    if isinstance(examples, Mapping):
+        for name, several in examples.items():
+            listed = [several] if _is_single(several) else several
+            found.setdefault(str(name), []).extend(_example(one)[1] for one in listed)
+    else:
+        for one in [examples] if _is_single(examples) else examples or ():
+            name, example = _example(one)
+            found.setdefault(name, []).append(example)
+    if not found:
+        raise ConfigError("Say what to find: names, examples, or a vocabulary.")
+    for name, several in found.items():
+        if not name.strip() or not several:
+            raise ConfigError(f"{name!r} is no name of what to find.")
+    return found
+
+
+def _is_single(given: Any) -> bool:
+    """Whether this is one example, not several: a picture, or a picture and a box."""
+    if isinstance(given, str | Path | Image.Image | Example):
+        return True
+    if not isinstance(given, tuple) or len(given) != 2:
+        return False
+    box = given[1]
+    return box is None or (not isinstance(box, str | Path | Image.Image) and len(box) == 4)
+
+
+def _example(given: Any) -> tuple[str, Example]:
+    if isinstance(given, Example):
+        return given.name, given
+    if isinstance(given, str):
+        return parse_example(given)
+    if isinstance(given, Path | Image.Image):
+        example = Example(given)
+        return example.name, example
+    if isinstance(given, Sequence) and len(given) == 2 and not isinstance(given, str):
+        image, box = given
+        numbers = None if box is None else tuple(map(float, np.asarray(box, float).ravel()))
+        if numbers is not None and len(numbers) != 4:
+            raise ConfigError(f"box={box!r}: give x1, y1, x2, y2 in pixels.")
+        example = Example(image, numbers)
+        return example.name, example
+    raise ConfigError(f"A {type(given).__name__} is no example: give a picture, or a picture and a box.")
+
+
+def find_queries(
+    model: OpenVocabulary,
+    names: Any = None,
+    examples: Any = None,
+    *,
+    prompts: Sequence[str] = (USUAL,),
+    negatives: Sequence[str] = (),
+    by: str | None = None,
+) -> Vocabulary:
+    """What `OpenVocabulary.find` looks for."""
+    if isinstance(names, Vocabulary):
+        stated = names
+    elif isinstance(names, str | Path) and is_vocabulary(names):
+        stated = Vocabulary.load(names)
+    else:
+        named = gather(names, examples)
+        return vocabulary_of(model, named, prompts=prompts, negatives=negatives, by=by)
+    if examples is not None:
+        own = vocabulary_of(model, gather(None, examples), by=by)
+        stated = stated.joined(own)
+    if negatives:
+        others = vocabulary_of(model, {name: [name] for name in negatives}, prompts=prompts)
+        stated = replace(stated.joined(others), negatives=len(others))
+    return stated
+
+
+def queries_for(model: OpenVocabulary, file: str | None, classes: Sequence[str]) -> Vocabulary:
+    """Queries for the classes of a data set: of a vocabulary, or as the text tower reads their names.
+
+    A file of names, one a line, says which names there may be; ConfigError for a class that is not there.
+    """
+    if file is not None and is_vocabulary(file):
+        return Vocabulary.load(file).chosen(classes)
+    if file is not None:
+        known = set(names_in(Path(file)))
+        missing = [name for name in classes if name not in known]
+        if missing:
+            raise ConfigError(f"{file} does not have {missing[0]!r}, a class of the data: add it.")
+    return vocabulary_of(model, {name: [name] for name in classes}, prompts=model.prompts)
+
+
+def is_vocabulary(text: str | Path) -> bool:
+    """Whether a text names a vocabulary's file, not what to find."""
+    return str(text).endswith((".safetensors", ".npz")) or ".npz:" in str(text)
+
+
+def vocabulary_of(
+    model: OpenVocabulary,
+    named: Named,
+    *,
+    prompts: Sequence[str] = (USUAL,),
+    negatives: Sequence[str] = (),
+    by: str | None = None,
+) -> Vocabulary:
+    """Queries for names with their synonyms and examples, each the mean of all that is said of it.
+
+    Every name is put into each of `prompts`, in place of {}. `negatives` are names of what is not looked
+    for. `by` is how queries are chosen of examples, as in `embed_example`.
+    """
+    for prompt in prompts:
+        if "{}" not in prompt:
+            raise ConfigError(f"The prompt {prompt!r} has no {{}} where the name shall stand.")
+    if not prompts:
+        raise ConfigError("Give a prompt at least, such as 'a photo of a {}'.")
+    twice = [name for name in negatives if name in named]
+    if twice:
+        raise ConfigError(f"{twice[0]!r} is to be found, and not to be found.")
+    whole = {**named, **{name: [name] for name in negatives}}
+    texts = list(dict.fromkeys(one for several in whole.values() for one in several if isinstance(one, str)))
+    by_text: dict[str, Tensor] = {}
+    if texts:
+        by_text = _read(model, texts, prompts)
+    rows = []
+    for several in whole.values():
+        parts = [
+            by_text[one] if isinstance(one, str) else embed_picture(model, one, by=by)[None]
+            for one in several
+        ]
+        rows.append(normalised(torch.cat([part.mean(0, keepdim=True) for part in parts])).mean(0))
+    return Vocabulary(tuple(whole), normalised(torch.stack(rows)), negatives=len(negatives))
+
+
+def _read(model: OpenVocabulary, texts: Sequence[str], prompts: Sequence[str]) -> dict[str, Tensor]:
+    """Embeddings (prompts, dim) of texts; without a text tower those (1, dim) that the model has learnt."""
+    if model.text is None and set(texts) <= set(model.classes):
+        own = Vocabulary(model.classes, model.vocabulary.cpu()).chosen(texts)
+        return dict(zip(texts, own.embeddings[:, None].unbind(0), strict=True))
+    every = embed_texts(model, [prompt.replace("{}", text) for text in texts for prompt in prompts])
+    return dict(zip(texts, every.unflatten(0, (len(texts), len(prompts))).unbind(0), strict=True))
+
+
+@torch.inference_mode()
+def embed_texts(model: OpenVocabulary, prompts: Sequence[str]) -> Tensor:
+    """Embeddings (N, dim) of prompts, of length 1; ConfigError where the model cannot read."""
+    if model.text is None:
+        known = f"names of its {len(model.classes)} classes, " if model.classes else ""
+        raise ConfigError(
+            f"The model has no text tower: give {known}examples, or a vocabulary of embeddings."
+        )
+    if not model.tokenizer:
+        raise ConfigError(
+            "The model's file came without a tokenizer: load its whole folder, with tokenizer.json, or "
+            "vocab.json and merges.txt, beside the weights."
+        )
+    ids, mask = Tokenizer(model.tokenizer)(prompts, model.text.config.context)
+    model.eval()
+    parts = [
+        model.text(own.to(model.device), which.to(model.device))
+        for own, which in zip(ids.split(AT_ONCE), mask.split(AT_ONCE), strict=True)
+    ]
+    return normalised(torch.cat(parts).float().cpu())
+
+
+@torch.inference_mode()
+def embed_picture(model: OpenVocabulary, example: Example, *, by: str | None = None) -> Tensor:
+    """The embedding (dim,) of an example, of length 1; ConfigError for a box that is not in its picture."""
+    batch = model.eval().preprocess([example.image])
+    box = None
+    if example.box is not None:
+        (height, width), (own_height, own_width) = batch.sizes[0], batch.valid[0][0]
+        left, top, right, bottom = example.box
+        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+            where = example.image if isinstance(example.image, str | Path) else "its picture"
+            raise ConfigError(
+                f"The box {left:g},{top:g},{right:g},{bottom:g} does not lie in {where} of {width}×{height} "
+                "pixels: give x1,y1,x2,y2."
+            )
+        x, y = own_width / width / batch.images.shape[3], own_height / height / batch.images.shape[2]
+        box = [left * x, top * y, right * x, bottom * y]
+    images = batch.images.to(model.device, model.dtype)
+    return normalised(model.embed_example(images, box, by=by)[0].float().cpu())
+
+
+def names_in(file: Path) -> list[str]:
+    """Names of a text file, one a line; ConfigError for one that cannot be read, or holds none."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read as names, one a line ({error}).") from error
+    found: Iterable[str] = (line.strip() for line in lines)
+    names = list(dict.fromkeys(name for name in found if name))
+    if not names:
+        raise ConfigError(f"{file} holds no names.")
+    return names

@@ -1,0 +1,71 @@
+"""Prompts to token ids, by the tokenizer that a model was trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from swinkit.errors import ConfigError, WeightsError
+from swinkit.towers.library import import_transformers
+
+
+def read_tokenizer(folder: Path) -> str:
+    """The tokenizer of a Hugging Face folder as JSON: of tokenizer.json, or of vocab.json and merges.txt.
+
+    Empty where it has none. WeightsError for files that are damaged.
+    """
+    if (folder / "tokenizer.json").is_file():
+        return _whole(folder / "tokenizer.json")
+    files = folder / "vocab.json", folder / "merges.txt"
+    if not all(file.is_file() for file in files):
+        return ""
+    clip = import_transformers().CLIPTokenizerFast
+    try:
+        return str(clip.from_pretrained(str(folder)).backend_tokenizer.to_str())
+    except (ValueError, OSError, KeyError) as error:
+        raise WeightsError(f"The tokenizer in {folder} cannot be read ({error}): fetch it again.") from error
+
+
+def _whole(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{file} cannot be read ({error}): fetch it again.") from error
+    Tokenizer(text, str(file))
+    return text
+
+
+class Tokenizer:
+    """Text to ids, with a beginning and an end as the tokenizer has them."""
+
+    def __init__(self, text: str, source: str = "the model") -> None:
+        import_transformers()  # whose own library it is
+        import tokenizers
+
+        try:
+            self._own = tokenizers.Tokenizer.from_str(text)
+        except Exception as error:  # its own class, which is Exception itself
+            raise WeightsError(f"The tokenizer of {source} cannot be read ({error}).") from error
+        self._own.no_padding()
+        self._own.no_truncation()
+
+    def __call__(self, prompts: Sequence[str], context: int) -> tuple[Tensor, Tensor]:
+        """Ids and which of them count, each (Q, L); ConfigError for a prompt that is empty or too long."""
+        for prompt in prompts:
+            if not isinstance(prompt, str) or not prompt.strip():
+                raise ConfigError(f"{prompt!r} is no prompt: say what to find.")
+        encoded = [encoding.ids for encoding in self._own.encode_batch(list(prompts))]
+        for prompt, own in zip(prompts, encoded, strict=True):
+            if len(own) > context:
+                raise ConfigError(
+                    f"{prompt!r} has {len(own)} tokens, and the model reads {context}: say it shorter."
+                )
+        longest = max(map(len, encoded))
+        ids = torch.zeros(len(encoded), longest, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, own in enumerate(encoded):
+            ids[row, : len(own)], mask[row, : len(own)] = torch.tensor(own), 1
+        return ids, mask

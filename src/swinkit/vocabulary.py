@@ -1,0 +1,146 @@
+"""What to look for: names with embeddings, as they are kept in a file."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from swinkit.errors import ConfigError, DataError, nearest
+from swinkit.files import check_target, write_atomically
+
+KEY = "swinkit_vocabulary"
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Names, and for each an embedding (N, D); perhaps the score from which on each counts (N,).
+
+    The last `negatives` of them are not looked for: what is rather one of these is no answer.
+    """
+
+    names: tuple[str, ...]
+    embeddings: Tensor
+    thresholds: Tensor | None = None
+    negatives: int = 0
+
+    def __post_init__(self) -> None:
+        if self.embeddings.ndim != 2 or len(self.embeddings) != len(self.names) or not self.names:
+            raise ConfigError(
+                f"{len(self.names)} names need as many embeddings, not {tuple(self.embeddings.shape)}."
+            )
+        if not self.embeddings.isfinite().all():
+            raise ConfigError("A vocabulary's embeddings must be numbers, and some are not.")
+        for name, count in Counter(self.names).items():
+            if count > 1:
+                raise ConfigError(f"The name {name!r} stands {count} times in a vocabulary: once is enough.")
+        if self.thresholds is not None and self.thresholds.shape != (len(self.names),):
+            raise ConfigError(f"{len(self.names)} names need as many thresholds.")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def dim(self) -> int:
+        """Numbers of an embedding."""
+        return self.embeddings.shape[1]
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The names that are looked for."""
+        return self.names[: len(self.names) - self.negatives]
+
+    def chosen(self, names: Sequence[str]) -> Vocabulary:
+        """Some of the names, in that order; ConfigError for one that is not there.
+
+        dining_table is taken for "Dining table" where there is no other.
+        """
+        exact = {name: i for i, name in enumerate(self.names)}
+        alike = {_plain(name): i for i, name in enumerate(self.names)}
+        places = [exact.get(name, alike.get(_plain(name))) for name in names]
+        missing = [name for name, place in zip(names, places, strict=True) if place is None]
+        if missing:
+            raise ConfigError(
+                f"The vocabulary has no {missing[0]!r}: {nearest(missing[0], self.names)} It misses "
+                f"{len(missing)} of {len(names)} names."
+            )
+        index = torch.tensor(places)
+        kept = None if self.thresholds is None else self.thresholds[index]
+        return Vocabulary(tuple(names), self.embeddings[index], kept)
+
+    def joined(self, other: Vocabulary) -> Vocabulary:
+        """The names of both; of both sizes of embeddings ConfigError."""
+        if other.dim != self.dim:
+            raise ConfigError(
+                f"Embeddings of {self.dim} and of {other.dim} numbers cannot be one vocabulary."
+            )
+        kept = None
+        if self.thresholds is not None or other.thresholds is not None:
+            kept = torch.cat(
+                [torch.zeros(len(own)) if own.thresholds is None else own.thresholds for own in (self, other)]
+            )
+        names, embeddings = self.names + other.names, torch.cat([self.embeddings, other.embeddings])
+        return Vocabulary(names, embeddings, kept)
+
+    def save(self, path: str | Path) -> Path:
+        """Write as safetensors: `embeddings`, perhaps `thresholds`, and the names in its metadata."""
+        place = check_target(Path(path), ".safetensors")
+        tensors = {"embeddings": self.embeddings.detach().float().cpu().contiguous()}
+        if self.thresholds is not None:
+            tensors["thresholds"] = self.thresholds.detach().float().cpu().contiguous()
+        metadata = {KEY: json.dumps({"names": self.names, "negatives": self.negatives}, ensure_ascii=False)}
+        write_atomically(place, lambda p: save_file(tensors, p, metadata))
+        return place
+
+    @classmethod
+    def load(cls, path: str | Path) -> Vocabulary:
+        """Read `save`'s file, or of an .npz the arrays NAME and NAME_names (FILE.npz:NAME).
+
+        Raises DataError for what is no vocabulary.
+        """
+        told = str(path)
+        file, _, key = told.partition(".npz:")
+        if key or told.endswith(".npz"):
+            return _from_npz(Path(f"{file}.npz" if key else told), key)
+        try:
+            with safe_open(told, framework="pt") as opened:
+                metadata = opened.metadata() or {}
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, no mapping
+            stated = json.loads(metadata[KEY])
+            names, negatives = tuple(map(str, stated["names"])), int(stated["negatives"])
+            return cls(names, tensors["embeddings"].float(), tensors.get("thresholds"), negatives)
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+            why = "there is no such file" if not Path(told).exists() else "it was not written as one"
+            raise DataError(
+                f"{told} cannot be read as a vocabulary: {why}. `swin embed` writes them."
+            ) from error
+        except ConfigError as error:
+            raise DataError(f"{told} is a damaged vocabulary: {error}") from error
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ").casefold()
+
+
+def _from_npz(file: Path, key: str) -> Vocabulary:
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            keys = [name for name in arrays.files if f"{name}_names" in arrays.files]
+            if not key and len(keys) == 1:
+                (key,) = keys
+            if key not in keys:
+                raise DataError(
+                    f"{file} holds the vocabularies {', '.join(keys) or 'none'}: say {file}:NAME."
+                )
+            names = tuple(map(str, arrays[f"{key}_names"].tolist()))
+            return Vocabulary(names, torch.from_numpy(arrays[key].astype(np.float32)))
+    except (OSError, ValueError, ConfigError) as error:
+        raise DataError(f"{file} cannot be read as a vocabulary ({error}).") from error

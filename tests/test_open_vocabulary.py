@@ -1,0 +1,482 @@
+"""Open-vocabulary detectors: found by name, by example, by a vocabulary; files; mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+from torch import Tensor
+from transformers.loss.loss_deformable_detr import DeformableDetrHungarianMatcher
+
+import swinkit
+from swinkit.data.batching import Objects
+from swinkit.errors import ConfigError, DataError, WeightsError
+from swinkit.results import Detections
+from swinkit.tasks import owl_losses, queries
+from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.tasks.queries import Example, embed_texts, gather, parse_example, vocabulary_of
+from swinkit.tasks.sought import Sought
+from swinkit.vocabulary import Vocabulary
+from tests.conftest import QUICK, Swin
+from tests.owls import TINY, owl_folder, owl_swin
+from tests.parity.golden import load_golden
+from tests.test_detect_run import make_scenes
+
+CLOSE = {"atol": 1e-5, "rtol": 1e-4}
+OPTIONS: dict[str, Any] = {
+    "model": "swin_pico", "img_size": 64, "epochs": 25, "lr": 3e-3, "batch_size": 8, "precision": "fp32",
+    "augmentation": {"distortion": False, "resizing": "none"},
+    **{key: QUICK[key] for key in ("workers", "device", "progress")},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model() -> OpenVocabulary:
+    return owl_swin()
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_scenes(tmp_path_factory.mktemp("owl") / "scenes", {"train": 60, "val": 12})
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (50, 80, 3), dtype=np.uint8)).save(tmp_path / "ref.png")
+    return tmp_path / "ref.png"
+
+
+def only(results: list[Any]) -> Detections:
+    (result,) = results
+    assert isinstance(result, Detections)
+    return result
+
+
+# --- the model ----------------------------------------------------------------------------------------
+
+
+def test_outputs(model: OpenVocabulary) -> None:
+    """At any size, square or not: a box for each place of the grid of stage 3."""
+    x = torch.randn(2, 3, 64, 96)
+    asked = torch.randn(5, 24)
+    found = model(x, queries=asked)
+    count = (64 // 16) * (96 // 16)
+    assert {name: tuple(tensor.shape) for name, tensor in found.items()} == {
+        "logits": (2, count, 5), "pred_boxes": (2, count, 4), "class_embeds": (2, count, 24),
+        "image_embeds": (2, 4, 6, model.width), "objectness": (2, count),
+    }  # fmt: skip
+    each = model(x, queries=asked.expand(2, -1, -1))
+    torch.testing.assert_close(each["logits"], found["logits"], **CLOSE)
+    ids = torch.tensor([[58, 2, 59, 0], [58, 3, 4, 59], [0, 0, 0, 0], [58, 5, 59, 0]])
+    told = model(x, ids, (ids > 0).long())
+    assert (told["logits"][1, :, 0] < -1e38).all()
+    assert model.text is not None
+    own = model(x[:1], queries=model.text(ids[:2]))
+    torch.testing.assert_close(own["logits"], told["logits"][:1], **CLOSE)
+    with pytest.raises(ConfigError, match="4 prompts cannot be shared by 3 images"):
+        model(torch.randn(3, 3, 64, 64), ids)
+    with pytest.raises(ConfigError, match="no vocabulary of its own"):
+        model(x)
+
+
+def test_location_bias_is_where_the_token_is(model: OpenVocabulary) -> None:
+    """With heads that say nothing a box is about where its token is, row by row."""
+    quiet = owl_swin()
+    for parameter in quiet.box_head.parameters():
+        torch.nn.init.zeros_(parameter)
+    boxes = quiet(torch.randn(1, 3, 64, 96), queries=torch.randn(1, 24))["pred_boxes"][0].unflatten(0, (4, 6))
+    torch.testing.assert_close(boxes[1, 2, :2], torch.tensor([3 / 6, 2 / 4]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(boxes[1, 2, 2:], torch.tensor([1 / 6, 1 / 4]), atol=1e-3, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["owlvit", "owlv2"])
+def test_other_sizes_as_transformers(name: str, tmp_path: Path) -> None:
+    folder = owl_folder(name, tmp_path)
+    kind = transformers.OwlViTForObjectDetection if name == "owlvit" else transformers.Owlv2ForObjectDetection
+    theirs = kind.from_pretrained(folder).eval()
+    ours = swinkit.load(folder)
+    golden = load_golden(name).inputs
+    ids, mask = golden["input_ids"][:2], golden["attention_mask"][:2]
+    x = torch.randn(1, 3, 64, 40)
+    expected = theirs(ids, x, mask, interpolate_pos_encoding=True)
+    found = ours(x, ids, mask)
+    for own in ("logits", "pred_boxes"):
+        torch.testing.assert_close(found[own], expected[own], atol=1e-4, rtol=1e-4)
+
+
+def test_files(tmp_path: Path, picture: Path) -> None:
+    """Our own file is whole: towers, tokenizer, classes; a bare state dict says what it lacks."""
+    for made in (owl_swin(3), swinkit.load(owl_folder("owlv2", tmp_path / "hf"))):
+        assert isinstance(made, OpenVocabulary)
+        swinkit.save(made, tmp_path / "m.safetensors")
+        again = swinkit.load(tmp_path / "m.safetensors")
+        assert isinstance(again, OpenVocabulary)
+        assert again.settings() == made.settings()
+        assert again.labels == made.labels
+        assert all(torch.equal(own, made.state_dict()[name]) for name, own in again.state_dict().items())
+        first, second = (one.find(picture, ["red ball"], score=0.0) for one in (made, again))
+        assert first == second
+        assert len(only(first)) > 0
+    report = swinkit.load(tmp_path / "hf").load_report
+    assert report is not None
+    assert set(report.dropped) == {"owlv2.logit_scale", "owlv2.visual_projection.weight"}
+    torch.save(load_golden("owlv2").state, tmp_path / "bare.pth")
+    with pytest.raises(WeightsError, match="does not tell how many heads"):
+        swinkit.load(tmp_path / "bare.pth")
+    (tmp_path / "hf/tokenizer.json").write_text("{}")
+    with pytest.raises(WeightsError, match="tokenizer"):
+        swinkit.load(tmp_path / "hf")
+    (tmp_path / "hf/tokenizer.json").unlink()
+    with pytest.raises(ConfigError, match="came without a tokenizer"):
+        swinkit.load(tmp_path / "hf").find(picture, ["ball"])  # type: ignore[attr-defined]
+
+
+def test_a_classifier_becomes_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    names = ("embed_dim", "depths", "num_heads", "window", "img_size")
+    base = swinkit.create("swin_t", 4, **{name: TINY[name] for name in names})
+    swinkit.save(base, tmp_path / "c.safetensors")
+    model = swinkit.load(tmp_path / "c.safetensors", task="open_vocabulary", dim=24, text="none")
+    assert isinstance(model, OpenVocabulary)
+    assert len(model.labels) == 0
+    report = model.load_report
+    assert report is not None
+    assert "head.weight" in report.dropped
+    ours = model.backbone.state_dict()["layers.0.blocks.0.attn.qkv.weight"]
+    assert torch.equal(ours, base.backbone.state_dict()["layers.0.blocks.0.attn.qkv.weight"])
+    with pytest.raises(ConfigError, match="no text tower"):
+        model.find(Image.new("RGB", (40, 40)), ["ball"])
+
+
+# --- queries ------------------------------------------------------------------------------------------
+
+
+def test_names_prompts_and_synonyms_are_averaged(model: OpenVocabulary) -> None:
+    prompts = ("a photo of a {}", "the {}")
+    named = gather({"ball": ["red ball", "disc"], "crate": "crate"})
+    found = vocabulary_of(model, named, prompts=prompts)
+    each = {
+        text: embed_texts(model, [p.replace("{}", text) for p in prompts])
+        for text in ("red ball", "disc", "crate")
+    }
+    means = {text: own.mean(0) / own.mean(0).norm() for text, own in each.items()}
+    ball = (means["red ball"] + means["disc"]) / 2
+    torch.testing.assert_close(found.embeddings[0], ball / ball.norm(), **CLOSE)
+    torch.testing.assert_close(found.embeddings[1], means["crate"], **CLOSE)
+    assert found.names == ("ball", "crate")
+
+
+def test_text_as_transformers_reads_it(tmp_path: Path) -> None:
+    folder = owl_folder("owlvit", tmp_path)
+    theirs = transformers.OwlViTForObjectDetection.from_pretrained(folder).eval()
+    ours = swinkit.load(folder)
+    assert isinstance(ours, OpenVocabulary)
+    ids = torch.tensor([[58, 2, 5, 59, 0, 0, 0, 0], [58, 3, 59, 0, 0, 0, 0, 0]])
+    with torch.no_grad():
+        expected = theirs.owlvit.get_text_features(ids, (ids > 0).long()).pooler_output
+    expected = expected / expected.norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(embed_texts(ours, ["red ball", "green"]), expected, **CLOSE)
+
+
+def test_many_prompts_change_nothing(
+    model: OpenVocabulary, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [
+        f"{a} {b}" for a in ("red", "green", "blue", "large") for b in ("ball", "crate", "disc", "x", "y")
+    ]
+    expected = model.find(picture, names, score=0.0)
+    monkeypatch.setattr("swinkit.tasks.open_vocabulary.AT_ONCE", 3)
+    monkeypatch.setattr("swinkit.tasks.queries.AT_ONCE", 7)
+    found = only(model.find(picture, names, score=0.0))
+    assert found.names == only(expected).names
+    np.testing.assert_allclose(found.boxes, only(expected).boxes, atol=1e-3)
+
+
+def test_examples_of_one_name_are_averaged(model: OpenVocabulary, picture: Path) -> None:
+    whole = Image.open(picture)
+    one, other = (picture, (5, 5, 40, 40)), (whole, (30.0, 10.0, 70.0, 50.0))
+    found = queries.find_queries(model, None, {"thing": [one, other]})
+    rows = [queries.embed_picture(model, Example(*own)) for own in (one, other)]
+    mean = torch.stack(rows).mean(0)
+    torch.testing.assert_close(found.embeddings[0], mean / mean.norm(), **CLOSE)
+    mixed = queries.find_queries(model, {"thing": ["red ball", Example(*one)]})
+    text = embed_texts(model, ["red ball"])[0]
+    both = (text + rows[0]) / 2
+    torch.testing.assert_close(mixed.embeddings[0], both / both.norm(), **CLOSE)
+    first = only(model.find(picture, examples=[one], score=0.0))
+    second = only(model.find(picture, [one], score=0.0, overlap=0.3))
+    assert first == second
+    assert set(first.names) == {"ref"}
+
+
+def test_an_example_is_where_the_box_is(model: OpenVocabulary) -> None:
+    """Boxes in pixels of the picture, of the input, and in shares are one; the token overlaps it."""
+    x = torch.randn(1, 3, 64, 64)
+    by_pixels = model.embed_example(x, [16, 16, 48, 40])
+    torch.testing.assert_close(model.embed_example(x, torch.tensor([[0.25, 0.25, 0.75, 0.625]])), by_pixels)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8))
+    batch = model.preprocess([picture])
+    assert (batch.images.shape[2:], batch.valid) == ((64, 64), (((32, 64),),))
+    own = queries.embed_picture(model, Example(picture, (32, 16, 96, 48)))
+    direct = model.embed_example(batch.images, [16, 8, 48, 24])[0]
+    torch.testing.assert_close(own, direct / direct.norm(), **CLOSE)
+    for by in ("dissimilar", "objectness"):
+        assert model.embed_example(x, [16, 16, 48, 40], by=by).shape == (1, 24)
+    with pytest.raises(ConfigError, match="no choice of queries by 'best'"):
+        model.embed_example(x, by="best")
+    with pytest.raises(ConfigError, match="within the 64×64 pixels"):
+        model.embed_example(x, [70, 0, 80, 10])
+
+
+def test_negatives_take_what_is_theirs(model: OpenVocabulary, picture: Path) -> None:
+    alone = only(model.find(picture, ["red ball"], score=0.0))
+    beside = only(model.find(picture, ["red ball"], negatives=["green crate", "disc"], score=0.0))
+    both = only(model.find(picture, ["red ball", "green crate", "disc"], score=0.0))
+    assert len(beside) == both.names.count("red ball") < len(alone)
+    assert set(beside.names) <= {"red ball"}
+
+
+def test_vocabulary_files(model: OpenVocabulary, picture: Path, tmp_path: Path) -> None:
+    made = queries.find_queries(model, ["red ball", "犬", "ö"])
+    made.save(tmp_path / "v.safetensors")
+    again = Vocabulary.load(tmp_path / "v.safetensors")
+    assert again.names == ("red ball", "犬", "ö")
+    assert torch.equal(again.embeddings, made.embeddings)
+    for asked in (again, tmp_path / "v.safetensors", str(tmp_path / "v.safetensors")):
+        assert model.find(picture, asked, score=0.0) == model.find(picture, list(made.names), score=0.0)
+    np.savez(tmp_path / "v.npz", pets=made.embeddings.numpy(), pets_names=np.array(made.names))
+    assert (
+        Vocabulary.load(f"{tmp_path}/v.npz:pets").names
+        == Vocabulary.load(tmp_path / "v.npz").names
+        == made.names
+    )
+    calibrated = Vocabulary(made.names, made.embeddings, torch.tensor([0.0, 2.0, 2.0]))
+    found = only(model.find(picture, calibrated, detections=500))
+    assert set(found.names) == {"red ball"}
+    (tmp_path / "text.safetensors").write_text("no such thing")
+    for place, said in (
+        ("gone.safetensors", "no such file"),
+        ("text.safetensors", "cannot be read as a voc"),
+    ):
+        with pytest.raises(DataError, match=said):
+            model.find(picture, tmp_path / place)
+    with pytest.raises(ConfigError, match="of 5 numbers, and the model compares 24"):
+        model.find(picture, Vocabulary(("a",), torch.ones(1, 5)))
+    with pytest.raises(ConfigError, match="stands 2 times"):
+        Vocabulary(("a", "a"), torch.ones(2, 5))
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "box"),
+    [
+        ("ref.jpg", "ref", None),
+        ("ref.jpg:1,2,3.5,4", "ref", (1, 2, 3.5, 4)),
+        ("a helmet=C:/x y/ref.jpg:1,2,3,4", "a helmet", (1, 2, 3, 4)),
+        ("dog=b.png", "dog", None),
+    ],
+)
+def test_examples_in_words(text: str, name: str, box: Any) -> None:
+    found, example = parse_example(text)
+    assert (found, example.box) == (name, box)
+    assert str(example.image) in text
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "said"),
+    [
+        ([""], {}, "is no name of what to find"),
+        (["  "], {}, "is no name of what to find"),
+        ([], {}, "Say what to find"),
+        (["a " * 20], {}, "has 22 tokens, and the model reads 8"),
+        (["ball"], {"prompts": ["a photo"]}, "has no {} where the name"),
+        (["ball"], {"prompts": []}, "Give a prompt at least"),
+        (["ball"], {"negatives": ["ball"]}, "is to be found, and not to be found"),
+        (["ball"], {"score": 2}, "score_threshold=2: give a number from 0 to 1"),
+        ([3], {}, "A int is no example"),
+    ],
+)
+def test_mistakes(model: OpenVocabulary, picture: Path, names: Any, options: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        model.find(picture, names, **options)
+
+
+@pytest.mark.parametrize(
+    "box", [(-1, 0, 5, 5), (0, 0, 81, 5), (5, 5, 5, 9), (0, 0, float("nan"), 4), (1, 2, 3)]
+)
+def test_boxes_that_are_not_in_the_picture(model: OpenVocabulary, picture: Path, box: Any) -> None:
+    with pytest.raises(ConfigError, match=r"x1, ?y1, ?x2, ?y2"):
+        model.find(picture, examples=[(picture, box)])
+
+
+def test_nothing_stays_in_the_model(model: OpenVocabulary, picture: Path) -> None:
+    before = {name: getattr(model, name) for name in model.limits}
+    model.find(picture, ["red ball"], score=0.3, overlap=0.2, detections=3)
+    assert {name: getattr(model, name) for name in model.limits} == before
+
+
+# --- what counts --------------------------------------------------------------------------------------
+
+
+def test_sought_is_what_the_definition_says() -> None:
+    torch.manual_seed(1)
+    logits, boxes = torch.randn(40, 6) * 3, torch.rand(40, 4) * 50
+    boxes[:, 2:] += boxes[:, :2]
+    for parts in ([logits], logits.split(2, 1), logits.split(5, 1)):
+        found = Sought(score=0.6).select(parts, boxes)
+        scores, labels = logits.sigmoid().max(1)
+        kept = scores > 0.6
+        order = scores[kept].argsort(descending=True)
+        torch.testing.assert_close(found["scores"], scores[kept][order])
+        assert torch.equal(found["labels"], labels[kept][order])
+        pairs = Sought(score=0.6, several=True, keep=30).select(parts, boxes)
+        every = logits.sigmoid()[logits.sigmoid() > 0.6].sort(descending=True).values[:30]
+        torch.testing.assert_close(pairs["scores"], every)
+
+
+# --- losses -------------------------------------------------------------------------------------------
+
+
+def test_matching_as_deformable_detr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owl_losses, "ALPHA", 0.25)  # which is written into theirs
+    theirs = DeformableDetrHungarianMatcher(class_cost=1, bbox_cost=1, giou_cost=1)
+    torch.manual_seed(0)
+    for count in (0, 1, 5, 30):
+        logits = torch.randn(20, 7)
+        centred, truth = (torch.cat([torch.rand(n, 2), torch.rand(n, 2) / 2 + 0.01], 1) for n in (20, count))
+        labels = torch.randint(7, (count,))
+        given = {"logits": logits[None], "pred_boxes": centred[None]}
+        ((tokens, places),) = theirs(given, [{"class_labels": labels, "boxes": truth}])
+        own = owl_losses.matched(logits, as_corners(centred), labels, as_corners(truth))
+        assert torch.equal(own[0], tokens)
+        assert torch.equal(own[1], places)
+
+
+def as_corners(boxes: Tensor) -> Tensor:
+    return torch.cat([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], 1)
+
+
+def test_losses_of_a_perfect_answer_are_none() -> None:
+    boxes = torch.tensor([[0.1, 0.1, 0.4, 0.5], [0.5, 0.2, 0.9, 0.9], [0.0, 0.0, 0.1, 0.1]])
+    labels = torch.tensor([1, 0])
+    logits = torch.full((1, 3, 2), -30.0)
+    logits[0, 0, 1] = logits[0, 1, 0] = 30.0
+    objectness = torch.tensor([[30.0, 30.0, -30.0]])
+    truth = [Objects(boxes[:2], labels, None)]
+    losses = owl_losses.detection_losses(logits, boxes[None], objectness, truth)
+    assert set(losses) == {"class", "box", "giou", "objectness"}
+    for name, loss in losses.items():
+        assert loss < 1e-6, name
+    wrong = owl_losses.detection_losses(-logits, boxes[None], -objectness, truth)
+    assert all(wrong[name] > 1 for name in ("class", "objectness"))
+
+
+def test_what_is_not_known_is_not_judged() -> None:
+    """Of a federated vocabulary a query that nobody looked for teaches nothing, but where it is."""
+    boxes = torch.tensor([[[0.1, 0.1, 0.4, 0.5], [0.5, 0.2, 0.9, 0.9]]])
+    logits = torch.zeros(1, 2, 3, requires_grad=True)
+    truth = [Objects(boxes[0, :1], torch.tensor([1]), None)]
+    known = torch.tensor([[True, False, False]])
+    owl_losses.detection_losses(logits, boxes, None, truth, known)["class"].backward()
+    assert logits.grad is not None
+    assert (logits.grad[0, :, 2] == 0).all()
+    assert (logits.grad[0, :, 0] > 0).all()
+    assert (logits.grad[0, :, 1] != 0).sum() == 1
+
+
+# --- the command line ---------------------------------------------------------------------------------
+
+
+def test_predict(swin: Swin, model: OpenVocabulary, picture: Path, tmp_path: Path) -> None:
+    swinkit.save(model, tmp_path / "owl.safetensors")
+    words = ("predict", tmp_path / "owl.safetensors", picture, "--score", 0, "--out", tmp_path / "out")
+    ended = swin(*words, "--find", "red ball", "a crate", "--json", tmp_path / "r.json")
+    assert ended.code == 0
+    assert (tmp_path / "out/ref.png").exists()
+    ended = swin(*words, "--like", f"thing={picture}:5,5,40,40")
+    assert (ended.code, "thing" in ended.out) == (0, True), ended.err
+    queries.find_queries(model, ["disc", "crate"]).save(tmp_path / "v.safetensors")
+    ended = swin(*words, "--vocabulary", tmp_path / "v.safetensors", "--find", "crate")
+    assert (ended.code, "disc" in ended.out) == (0, False)
+    for more, said in (
+        ((), "no vocabulary of its own"),
+        (("--find", ""), "is no name of what to find"),
+        (("--like", f"{picture}:5,5,400,40"), "does not lie in"),
+        (("--like", tmp_path / "gone.png"), "gone.png"),
+        (("--negatives", "disc"), "negatives stand beside"),
+        (("--flip", "--find", "ball"), "flip is for"),
+    ):
+        ended = swin(*words, *more)
+        assert ended.code != 0, more
+        assert said in ended.err, (more, ended.err)
+        assert "Traceback" not in ended.err
+
+
+# --- training -----------------------------------------------------------------------------------------
+
+
+def test_a_model_learns_with_a_vocabulary_alone(swin: Swin, scenes: Path, tmp_path: Path) -> None:
+    """No text tower at all: boxes and names are learnt, kept, and found again by name and by example."""
+    torch.manual_seed(0)
+    names = ("crate", "Ball, red", "unseen")  # spelt a little otherwise
+    Vocabulary(names, torch.randn(3, 16)).save(tmp_path / "v.safetensors")
+    options = {**OPTIONS, "vocabulary": str(tmp_path / "v.safetensors"), "text": "none"}
+    run = swinkit.train(scenes, task="open_vocabulary", out=tmp_path / "run", **options)
+    model = swinkit.load(run.path)
+    assert isinstance(model, OpenVocabulary)
+    assert model.text is None
+    assert model.classes == ("ball, red", "crate")
+    assert run.metrics["box_ap50"] > 50
+    assert swinkit.evaluate(run.path, scenes, progress=False)["box_ap"] == pytest.approx(
+        run.metrics["box_ap"], abs=0.5
+    )
+    other = swinkit.evaluate(run.path, scenes, queries=str(tmp_path / "v.safetensors"), progress=False)
+    assert other["box_ap"] == pytest.approx(run.metrics["box_ap"], abs=0.5)
+    picture = sorted((scenes / "val").iterdir())[1]
+    named = only(list(swinkit.predict(run.path, picture, find=("crate",), progress=False)))
+    assert set(named.names) <= {"crate"}
+    with pytest.raises(ConfigError, match="names of its 2 classes"):
+        swinkit.predict(run.path, picture, find=("dog",), progress=False)
+    ended = swin("predict", run.path, picture, "--json", tmp_path / "r.json")
+    assert ended.code == 0
+
+
+def test_a_text_tower_learns_too(scenes: Path, tmp_path: Path) -> None:
+    start = owl_swin(objectness=False)
+    assert start.text is not None
+    swinkit.save(start, tmp_path / "start.safetensors")
+    given = {**OPTIONS, "model": str(tmp_path / "start.safetensors"), "epochs": 1, "img_size": 64}
+    before = start.text.projection.weight.detach().clone()
+    for factor, same in ((1.0, False), (0.0, True)):
+        out = tmp_path / f"run-{factor}"
+        run = swinkit.train(scenes, out=out, text_lr=factor, prompts=("a {}", "the {}"), **given)
+        model = swinkit.load(run.path)
+        assert isinstance(model, OpenVocabulary)
+        assert model.text is not None
+        assert torch.equal(model.text.projection.weight, before) == same
+        expected = vocabulary_of(model, gather(list(model.classes)), prompts=("a {}", "the {}"))
+        torch.testing.assert_close(model.vocabulary, expected.embeddings, **CLOSE)
+
+
+def test_of_many_classes_a_step_sees_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swinkit.tasks.open_vocabulary.SAMPLED", 4)
+    model = owl_swin(9, text="none")
+    model.vocabulary.copy_(torch.randn(9, 24))
+    truth = [
+        Objects(torch.rand(2, 4), torch.tensor([7, 2]), None),
+        Objects(torch.rand(1, 4), torch.tensor([7]), None),
+    ]
+    seen = set()
+    for _ in range(30):
+        chosen, renamed = model._learnt(truth)
+        assert chosen.shape == (4, 24)
+        for own, new in zip(truth, renamed, strict=True):
+            assert torch.equal(chosen[new.labels], model.vocabulary[own.labels])
+        seen |= {int((model.vocabulary == row).all(1).nonzero()[0, 0]) for row in chosen}
+    assert seen == set(range(9))
