@@ -14,8 +14,11 @@ from torch import Tensor
 from transformers.loss.loss_deformable_detr import DeformableDetrHungarianMatcher
 
 import swinkit
+from swinkit.api import evaluate_in_full
 from swinkit.data.batching import Objects
+from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError, WeightsError
+from swinkit.metrics.thresholds import _best
 from swinkit.results import Detections
 from swinkit.tasks import owl_losses, queries
 from swinkit.tasks.open_vocabulary import OpenVocabulary
@@ -29,7 +32,7 @@ from tests.test_detect_run import make_scenes
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
 OPTIONS: dict[str, Any] = {
-    "model": "swin_pico", "img_size": 64, "epochs": 25, "lr": 3e-3, "batch_size": 8, "precision": "fp32",
+    "model": "swin_pico", "img_size": 64, "epochs": 16, "lr": 4e-3, "batch_size": 8, "precision": "fp32",
     "augmentation": {"distortion": False, "resizing": "none"},
     **{key: QUICK[key] for key in ("workers", "device", "progress")},
 }  # fmt: skip
@@ -421,30 +424,101 @@ def test_predict(swin: Swin, model: OpenVocabulary, picture: Path, tmp_path: Pat
 # --- training -----------------------------------------------------------------------------------------
 
 
-def test_a_model_learns_with_a_vocabulary_alone(swin: Swin, scenes: Path, tmp_path: Path) -> None:
-    """No text tower at all: boxes and names are learnt, kept, and found again by name and by example."""
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     names = ("crate", "Ball, red", "unseen")  # spelt a little otherwise
-    Vocabulary(names, torch.randn(3, 16)).save(tmp_path / "v.safetensors")
-    options = {**OPTIONS, "vocabulary": str(tmp_path / "v.safetensors"), "text": "none"}
-    run = swinkit.train(scenes, task="open_vocabulary", out=tmp_path / "run", **options)
+    return Vocabulary(names, torch.randn(3, 16)).save(tmp_path_factory.mktemp("owl") / "v.safetensors")
+
+
+@pytest.fixture(scope="module")
+def run(scenes: Path, vocabulary: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """No text tower at all: it learns boxes, and the names of a vocabulary."""
+    options = {**OPTIONS, "vocabulary": str(vocabulary)}
+    return swinkit.train(
+        scenes, task="open_vocabulary", out=tmp_path_factory.mktemp("owl") / "run", **options
+    )
+
+
+def test_a_model_learns_with_a_vocabulary_alone(run: Run, scenes: Path, vocabulary: Path) -> None:
     model = swinkit.load(run.path)
     assert isinstance(model, OpenVocabulary)
     assert model.text is None
     assert model.classes == ("ball, red", "crate")
     assert run.metrics["box_ap50"] > 50
-    assert swinkit.evaluate(run.path, scenes, progress=False)["box_ap"] == pytest.approx(
-        run.metrics["box_ap"], abs=0.5
-    )
-    other = swinkit.evaluate(run.path, scenes, queries=str(tmp_path / "v.safetensors"), progress=False)
+    again = swinkit.evaluate(run.path, scenes, progress=False)
+    assert again["box_ap"] == pytest.approx(run.metrics["box_ap"], abs=0.5)
+    other = swinkit.evaluate(run.path, scenes, queries=str(vocabulary), progress=False)
     assert other["box_ap"] == pytest.approx(run.metrics["box_ap"], abs=0.5)
     picture = sorted((scenes / "val").iterdir())[1]
     named = only(list(swinkit.predict(run.path, picture, find=("crate",), progress=False)))
     assert set(named.names) <= {"crate"}
     with pytest.raises(ConfigError, match="names of its 2 classes"):
         swinkit.predict(run.path, picture, find=("dog",), progress=False)
-    ended = swin("predict", run.path, picture, "--json", tmp_path / "r.json")
-    assert ended.code == 0
+
+
+def test_figures_apart_and_by_example(run: Run, scenes: Path, tmp_path: Path) -> None:
+    (tmp_path / "novel.txt").write_text("crate\n")
+    figures = evaluate_in_full(run.path, scenes, novel=str(tmp_path / "novel.txt"), progress=False)
+    each = figures["per_class"]
+    assert figures["metrics"]["box_ap_novel"] == pytest.approx(each["crate"])
+    assert figures["metrics"]["box_ap_base"] == pytest.approx(each["ball, red"])
+    shots = {"shots": 3, "seed": 1, "progress": False}
+    found = swinkit.evaluate(run.path, scenes, **shots)
+    assert found == swinkit.evaluate(run.path, scenes, **shots)
+    assert found["box_ap_shown"] == pytest.approx(found["box_ap"])
+    assert found["box_ap50"] > 10
+    (tmp_path / "none.txt").write_text("zebra\n")
+    with pytest.raises(ConfigError, match="names no class of"):
+        swinkit.evaluate(run.path, scenes, novel=str(tmp_path / "none.txt"), progress=False)
+
+
+def test_embed_and_calibrate(run: Run, swin: Swin, scenes: Path, vocabulary: Path, tmp_path: Path) -> None:
+    picture = sorted((scenes / "val").iterdir())[1]
+    made = tmp_path / "c.safetensors"
+    ended = swin("calibrate", run.path, scenes, "--vocabulary", vocabulary, "--out", made)
+    assert (ended.code, "unseen" in ended.out) == (0, True)
+    thresholds = Vocabulary.load(made).thresholds
+    assert thresholds is not None
+    assert thresholds[2] == pytest.approx(0.1)
+    surest = only(list(swinkit.predict(run.path, picture, vocabulary=str(made), progress=False)))
+    needed = dict(zip(Vocabulary.load(made).names, thresholds.tolist(), strict=True))
+    assert all(score > needed[name] for name, score in zip(surest.names, surest.scores, strict=True))
+    (tmp_path / "names.txt").write_text("crate\n\nball, red\n")
+    ended = swin("embed", run.path, "--file", tmp_path / "names.txt", "--like", f"it={picture}:1,1,20,20",
+                 "--out", tmp_path / "e.safetensors")  # fmt: skip
+    assert ended.code == 0, ended.err
+    written = Vocabulary.load(tmp_path / "e.safetensors")
+    assert written.names == ("crate", "ball, red", "it")
+    model = swinkit.load(run.path)
+    assert isinstance(model, OpenVocabulary)
+    own = model.own_vocabulary().chosen(["crate", "ball, red"]).embeddings
+    torch.testing.assert_close(written.embeddings[:2], own / own.norm(dim=1, keepdim=True), **CLOSE)
+    for words, said in (
+        (("embed", run.path, "--out", made), "Say what to embed"),
+        (("embed", run.path, "dog", "--out", tmp_path / "x.safetensors"), "no text tower"),
+        (("embed", run.path, "crate", "--out", picture), "is there already, and is no .safetensors"),
+    ):
+        ended = swin(*words)
+        assert (ended.code != 0, said in ended.err) == (True, True), ended.err
+
+
+def test_thresholds_are_those_of_the_highest_f1() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        scores = rng.integers(1, 8, 12) / 10
+        right = rng.random(12) < 0.5
+        wanted = int(right.sum() + rng.integers(0, 3))
+        found = _best(scores, right, wanted)
+
+        def f1(threshold: float, scores: Any = scores, right: Any = right, wanted: int = wanted) -> float:
+            kept = scores > threshold
+            return float(2 * (right & kept).sum() / max(1, kept.sum() + wanted))
+
+        if found is None:
+            assert not right.any()
+        else:
+            assert f1(found) == pytest.approx(max(f1(threshold) for threshold in np.arange(0, 1, 0.05)))
 
 
 def test_a_text_tower_learns_too(scenes: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,12 +26,13 @@ from swinkit.inputs import Clips
 from swinkit.models import backbone, create, load
 from swinkit.options import check_owners
 from swinkit.progress import console, print_notes, progress_bar, remark, show_changes
+from swinkit.querying import asked_for
 from swinkit.recipes import read_recipe
 from swinkit.results import Result
 from swinkit.settings import merged
 from swinkit.tasks.base import Task
 from swinkit.tasks.open_vocabulary import OpenVocabulary
-from swinkit.tasks.queries import queries_for
+from swinkit.vocabulary import Vocabulary
 from swinkit.weights.store import file_names
 from swinkit.weights.writing import spell
 
@@ -192,7 +193,8 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     if run and run.trained_on(data):
         split_file = run.split_file
         masks = masks if masks != Masks() else RunFolder.open(run.path)[1].masks
-    open_ended = isinstance(task, OpenVocabulary) and (config.queries is not None or not task.classes)
+    other = config.queries is not None or config.shots is not None
+    open_ended = isinstance(task, OpenVocabulary) and (other or not task.classes)
     opened = open_data(
         data,
         task=task.name,
@@ -227,8 +229,8 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     }
     labels = opened.labels if isinstance(opened, ObjectData) else None
     asked: dict[str, Any] = {}
-    if isinstance(task, OpenVocabulary) and open_ended:
-        asked = {"asked": queries_for(task.to(pick_device(config.device)), config.queries, opened.classes)}
+    if isinstance(task, OpenVocabulary):
+        asked = asked_for(task.to(pick_device(config.device)), opened, config, open_ended=open_ended)
     with task.limited(config, **asked):
         return evaluate_split(task, samples, config, out=out, source=source, console=console(), labels=labels)
 
@@ -266,6 +268,54 @@ def predict(
         files = without_ours(files, paths, Path(out))
     names = Names(Path(out), files) if out is not None else None
     return answer_files(task, files, config, limited, names)
+
+
+def embed_queries(
+    model: ModelLike,
+    names: Any = None,
+    examples: Any = None,
+    *,
+    out: str | Path | None = None,
+    prompts: Sequence[str] = ("{}",),
+    device: str = "auto",
+) -> Vocabulary:
+    """Names and examples with their embeddings, as `find` takes both; with `out` also a file."""
+    from swinkit.querying import open_vocabulary
+    from swinkit.tasks.queries import find_queries
+
+    task = open_vocabulary(model if isinstance(model, Task) else _load(model), device)
+    made = find_queries(task, names, examples, prompts=prompts)
+    if out is not None:
+        made.save(out)
+    return made
+
+
+def calibrate_queries(
+    model: ModelLike,
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    vocabulary: str | Path | None = None,
+    split: str | None = None,
+    **options: Any,
+) -> tuple[Vocabulary, set[str]]:
+    """A vocabulary with the score from which each name counts, and the names of which the data tell it.
+
+    By default that of the model's own classes; the score is that of the highest F1 on a part of the data. A
+    name that is not in the data, or never found, keeps the model's. Options as in `EvaluateConfig`.
+    """
+    from swinkit.querying import calibrate, open_vocabulary
+
+    config = EvaluateConfig.checked(options)
+    task = open_vocabulary(model if isinstance(model, Task) else _load(model), config.device)
+    known = Vocabulary.load(vocabulary) if vocabulary else task.own_vocabulary()
+    there = open_data(data, task=task.name, val_fraction=0).classes
+    opened = open_data(data, task=task.name, val_fraction=0, classes=known.spelt(there).names)
+    part = _pick_split(opened, split or ("train" if opened.splits.get("train") else None))
+    made, told = calibrate(task, known, opened.splits[part], config)
+    if out is not None:
+        made.save(out)
+    return made, told
 
 
 def _load(source: str | Path) -> Task:

@@ -18,6 +18,8 @@ VERBS = {
     "train": "Train on classes, clips or masks; ends with its accuracy, pictures, and a file that predicts.",
     "evaluate": "Measure a model on a data set; evaluation.json and pictures go to the run folder or --out.",
     "predict": "Name what pictures show; exit code 1 where one of them could not be read.",
+    "embed": "Write names, or what examples show, as a vocabulary that open-vocabulary detectors look for.",
+    "calibrate": "Pick the score from which on each name of a vocabulary counts, by a few labelled pictures.",
     "models": "List architectures with size and cost, and published weights with figure and licence.",
     "convert": "Write weights under another ecosystem's names, or as our own self-describing file.",
     "inspect": "Say what a weights file is: dialect, architecture, task, classes.",
@@ -33,7 +35,8 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 for _verb, _help in VERBS.items():
-    app.command(f"swinkit.verbs:{_verb}", help=_help)
+    _home = "query_verbs" if _verb in ("embed", "calibrate") else "verbs"
+    app.command(f"swinkit.{_home}:{_verb}", help=_help)
 data = App(
     name="data",
     help="Look at data sets before training on them, pack them, and convert them.",

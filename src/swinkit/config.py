@@ -160,6 +160,12 @@ class EvaluateConfig(Views, Masks):
         default=None,
         description="Open vocabulary: file of names, one a line, or of names and embeddings, to look for.",
     )
+    shots: int | None = Field(
+        default=None,
+        ge=1,
+        description="Open vocabulary: look for each class by so many examples, drawn from the part train.",
+    )
+    seed: int = Field(default=0, ge=0, description="Open vocabulary: of the drawing of examples.")
     novel: str | None = Field(
         default=None,
         description="Open vocabulary: file of names, one a line, not seen in training: their figure stands "

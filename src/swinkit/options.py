@@ -20,7 +20,19 @@ OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("classes", "heads", "augmentation.copy_paste"), ("detect",)),
     **dict.fromkeys(("score", "overlap", "detections", "track", "augmentation.resizing"), _BOXES),
     **dict.fromkeys(
-        ("find", "like", "vocabulary", "prompts", "negatives", "text", "text_lr", "queries", "novel"), _OPEN
+        (
+            "find",
+            "like",
+            "vocabulary",
+            "prompts",
+            "negatives",
+            "text",
+            "text_lr",
+            "queries",
+            "shots",
+            "novel",
+        ),
+        _OPEN,
     ),
     **dict.fromkeys(("sampling",), (*_CLASSES, *_BOXES)),
     **dict.fromkeys(("class_weights",), ("classify", "video", "segment")),

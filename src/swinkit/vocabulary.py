@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +75,12 @@ class Vocabulary:
         index = torch.tensor(places)
         kept = None if self.thresholds is None else self.thresholds[index]
         return Vocabulary(tuple(names), self.embeddings[index], kept)
+
+    def spelt(self, names: Iterable[str]) -> Vocabulary:
+        """The same, its names spelt as these where they are alike."""
+        alike = {_plain(name): name for name in names}
+        found = tuple(alike.get(_plain(name), name) for name in self.names)
+        return replace(self, names=found) if len(set(found)) == len(found) else self
 
     def joined(self, other: Vocabulary) -> Vocabulary:
         """The names of both; of both sizes of embeddings ConfigError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -39,7 +39,8 @@ class Answer(NamedTuple):
 class DetectionMetric(Mergeable):
     """The twelve figures of boxes and, of a model with masks on data with shapes, of masks, in %.
 
-    `answer` makes what was found of a raw output and the picture's (height, width).
+    `answer` makes what was found of a raw output and the picture's (height, width). Of groups of classes
+    `apart` the mean AP stands as `box_ap_NAME`.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class DetectionMetric(Mergeable):
         *,
         masks: bool,
         monitor: Kind,
+        apart: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.labels, self.answer, self.masks, self.monitor = labels, answer, masks, monitor
+        self.apart = apart or {}
         self.reset()
 
     def reset(self) -> None:
@@ -82,6 +85,12 @@ class DetectionMetric(Mergeable):
                 f"{kind}_{name}": NONE if value < 0 else 100 * value
                 for name, value in zip(FIGURES, values, strict=True)
             }
+        for kind, evaluated in self._evaluate().items():
+            each = self._by_class(evaluated)
+            for group, names in self.apart.items():
+                values = [each[name] for name in names]
+                there = [value for value in values if value is not None]
+                figures[f"{kind}_ap_{group}"] = float(np.mean(there)) if there else NONE
         return {**figures, "images": float(self.count)}
 
     def details(self) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class OpenVocabulary(Task):
     class_layers: ClassVar[tuple[str, ...]] = ("vocabulary",)
     limits: ClassVar[tuple[str, ...]] = (
         "asked",
+        "apart",
         "score_threshold",
         "nms_threshold",
         "detections",
@@ -108,6 +109,7 @@ class OpenVocabulary(Task):
         self.text = None if towers is None else TextTower(towers)
         self.register_buffer("vocabulary", torch.zeros(len(labels), dim))
         self.asked: Vocabulary | None = None
+        self.apart: Mapping[str, Sequence[str]] = {}
         self.prompts = tuple(prompts)  # of which training draws one, and answers take the mean
         self.score_threshold, self.detections, self.several = 0.1, 300, False
         self.nms_threshold: float | None = None
@@ -249,7 +251,7 @@ class OpenVocabulary(Task):
 
     def measure(self, batch: Batch, *, flip: bool = False) -> list[Found]:
         """As `respond`, for figures: every pair of box and query may count, however unsure."""
-        with self.limited(Views(), score_threshold=0.0, nms_threshold=1.0, several=True):
+        with self.limited(Views(), score_threshold=0.0, several=True):
             return self.respond(batch, flip=flip)
 
     def _found(self, parts: Iterable[Tensor], boxes: Tensor, size: Tensor) -> Found:
@@ -388,6 +390,12 @@ class OpenVocabulary(Task):
         self._check(vocabulary)
         self.vocabulary.copy_(vocabulary.chosen(self.classes).embeddings)
 
+    def own_vocabulary(self) -> Vocabulary:
+        """The queries of its classes; ConfigError where it has none."""
+        if not self.classes:
+            raise ConfigError("The model has no classes of its own: give a vocabulary.")
+        return Vocabulary(self.classes, self.vocabulary.detach().cpu())
+
     def _check(self, vocabulary: Vocabulary) -> None:
         if vocabulary.dim != self.dim:
             raise ConfigError(
@@ -402,7 +410,8 @@ class OpenVocabulary(Task):
         if several:
             raise ConfigError("real is for classifiers, and the model finds objects.")
         known = labels or self.labels
-        return DetectionMetric(known, partial(detections, labels=known), masks=False, monitor="box")
+        answer = partial(detections, labels=known)
+        return DetectionMetric(known, answer, masks=False, monitor="box", apart=self.apart)
 
     def dataset(
         self,
@@ -444,12 +453,13 @@ class OpenVocabulary(Task):
         detections: int | None = None,
         several: bool | None = None,
         asked: Vocabulary | None = None,
+        apart: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """What is looked for, and how much is given back; what is None stays.
 
         Boxes surer than `score_threshold`, so many `detections` at most; of a query none that overlap more
         than `nms_threshold` (1: all). With `several` a box may be several of the queries. `asked` are the
-        queries.
+        queries, `apart` groups of names whose figures stand apart.
         """
         for name, share in (("score_threshold", score_threshold), ("nms_threshold", nms_threshold)):
             if share is not None and not (isinstance(share, int | float) and 0 <= share <= 1):
@@ -464,6 +474,7 @@ class OpenVocabulary(Task):
         self.detections = self.detections if detections is None else detections
         self.several = self.several if several is None else several
         self.asked = self.asked if asked is None else asked
+        self.apart = self.apart if apart is None else apart
 
     def settings(self) -> dict[str, Any]:
         """Widths, the text tower's numbers and its tokenizer."""

@@ -13,7 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from swinkit.data.objects import ObjectSamples
+from swinkit.data.reading import header_size
 from swinkit.errors import ConfigError
+from swinkit.features import Size
 from swinkit.heads.owl import normalised
 from swinkit.tasks.base import InputLike
 from swinkit.tasks.open_vocabulary import OpenVocabulary
@@ -174,6 +177,41 @@ def queries_for(model: OpenVocabulary, file: str | None, classes: Sequence[str])
         if missing:
             raise ConfigError(f"{file} does not have {missing[0]!r}, a class of the data: add it.")
     return vocabulary_of(model, {name: [name] for name in classes}, prompts=model.prompts)
+
+
+def example_queries(
+    model: OpenVocabulary, samples: ObjectSamples, classes: Sequence[str], *, shots: int, seed: int
+) -> tuple[Vocabulary, list[str]]:
+    """A query for each class, of so many objects drawn from labelled pictures, and the classes that have any.
+
+    The same for the same seed. A class without an example gets a query that is like nothing.
+    """
+    generator = np.random.default_rng(seed)
+    places: list[list[tuple[int, int]]] = [[] for _ in classes]
+    for number, sample in enumerate(samples):
+        for i, (label, crowd) in enumerate(zip(sample.labels.tolist(), sample.crowd.tolist(), strict=True)):
+            if not crowd:
+                places[label].append((number, i))
+    rows, shown = [], []
+    for name, own in zip(classes, places, strict=True):
+        chosen = generator.permutation(len(own))[:shots]
+        parts = []
+        for number, i in (own[place] for place in chosen.tolist()):
+            sample = samples[number]
+            box = _inside(sample.boxes[i].tolist(), sample.size or header_size(sample.image))
+            parts.append(embed_picture(model, Example(sample.image, box)))
+        if parts:
+            shown.append(name)
+        rows.append(normalised(torch.stack(parts).mean(0)) if parts else torch.zeros(model.dim))
+    if not shown:
+        raise ConfigError("No class has an example to draw: is the part train labelled?")
+    return Vocabulary(tuple(classes), torch.stack(rows)), shown
+
+
+def _inside(box: Sequence[float], size: Size) -> Box:
+    """A labelled box without what lies outside of its picture of (height, width)."""
+    left, top, right, bottom = box
+    return max(0.0, left), max(0.0, top), min(float(size[1]), right), min(float(size[0]), bottom)
 
 
 def is_vocabulary(text: str | Path) -> bool:

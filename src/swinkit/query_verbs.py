@@ -1,0 +1,61 @@
+"""The verbs that make and tune what open-vocabulary detectors look for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from swinkit.errors import ConfigError
+from swinkit.printing import say, screen, table
+
+ModelName = Annotated[str, Parameter(help="Run folder or weights file.")]
+Out = Annotated[Path, Parameter(help="File to write, .safetensors.")]
+
+
+def embed(
+    model: ModelName,
+    names: Annotated[list[str] | None, Parameter(help="Names.")] = None,
+    /,
+    *,
+    out: Out,
+    file: Annotated[Path | None, Parameter(help="File of more names, one a line.")] = None,
+    like: Annotated[
+        list[str] | None, Parameter(help="Examples: FILE or FILE:x1,y1,x2,y2, NAME= before it.")
+    ] = None,
+    prompts: Annotated[list[str], Parameter(help="Templates, {} stands for a name; mean of all.")] = ["{}"],  # noqa: B006, read only
+) -> None:
+    """Write names with their embeddings as a vocabulary."""
+    from swinkit.api import embed_queries
+    from swinkit.tasks.queries import names_in
+
+    listed = [*(names or ()), *([] if file is None else names_in(file))]
+    if not listed and not like:
+        raise ConfigError("Say what to embed: names, --file or --like.")
+    made = embed_queries(model, listed or None, like, out=out, prompts=prompts)
+    say(f"Vocabulary of {len(made)} names: {out}  (`swin predict … --vocabulary {out}` looks for them)")
+
+
+def calibrate(
+    model: ModelName,
+    data: Annotated[str, Parameter(help="Pictures with boxes, some of each name.")],
+    /,
+    *,
+    out: Out,
+    vocabulary: Annotated[
+        str | None, Parameter(help="File of names and embeddings; by default the model's own classes.")
+    ] = None,
+    split: Annotated[str | None, Parameter(help="Part of the data; by default train, else all.")] = None,
+) -> None:
+    """Pick the score from which each name counts, and write a vocabulary that holds it."""
+    from swinkit.api import calibrate_queries
+
+    made, known = calibrate_queries(model, data, out=out, vocabulary=vocabulary, split=split)
+    assert made.thresholds is not None
+    rows = [
+        (name, f"{threshold:.3f}" if name in known else f"{threshold:.3f} (not in the data, or never found)")
+        for name, threshold in zip(made.names, made.thresholds.tolist(), strict=True)
+    ]
+    screen.print(table(("name", "from score"), rows))
+    say(f"Vocabulary: {out}")
