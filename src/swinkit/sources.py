@@ -11,7 +11,7 @@ from swinkit.errors import ConfigError, WeightsError, nearest
 from swinkit.variants import VARIANTS
 from swinkit.weights.catalog import CATALOG
 from swinkit.weights.containers import holds_checkpoint
-from swinkit.weights.download import fetch
+from swinkit.weights.download import fetch, fetch_folder
 from swinkit.weights.opening import Opened, open_weights
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".json")
@@ -41,7 +41,8 @@ def _find_file(path: Path) -> Path:
     if path.is_file():
         return path
     if str(path) in CATALOG:
-        return fetch(str(path), CATALOG[str(path)])
+        published = CATALOG[str(path)]
+        return (fetch_folder if published.repository else fetch)(str(path), published)
     if str(path) in VARIANTS:
         raise WeightsError(f"{path} is an architecture without weights: train it, or use swinkit.create.")
     if path.parent == Path() and path.suffix not in SUFFIXES:  # no path at all: rather a misspelt name

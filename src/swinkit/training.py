@@ -38,6 +38,7 @@ from swinkit.tasks.queries import vocabulary_of
 from swinkit.tasks.segment import Segmenter
 from swinkit.variants import VARIANTS
 from swinkit.vocabulary import Vocabulary
+from swinkit.weights.catalog import CATALOG
 
 HEADERS_READ = 200_000  # of a part; beyond, that would take longer than it saves
 
@@ -241,7 +242,7 @@ def start_open_vocabulary(config: TrainConfig, data: ObjectData) -> OpenVocabula
     """An open-vocabulary detector that knows the names of the data, by a vocabulary or by its text tower."""
     given = _given(config, "img_size", "window", "in_chans", "width")
     stated = None if config.vocabulary is None else Vocabulary.load(config.vocabulary)
-    fresh = config.model in VARIANTS
+    fresh = config.model in VARIANTS and config.model not in CATALOG
     if stated is not None and (fresh or task_of(config.model) != "open_vocabulary"):
         given |= {"dim": stated.dim, "text": "none"}
     if config.text is not None:

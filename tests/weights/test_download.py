@@ -20,10 +20,12 @@ import swinkit
 from swinkit.data.names import LISTS, class_names
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.sources import find_file
+from swinkit.tasks.open_vocabulary import OpenVocabulary
 from swinkit.variants import VARIANTS
 from swinkit.weights import catalog, download
 from swinkit.weights.catalog import CATALOG, Published
 from swinkit.weights.download import cache_folder, fetch
+from tests.owls import owl_folder
 
 
 def saved(seed: int) -> bytes:
@@ -228,6 +230,38 @@ def test_no_server(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "TIMEOUT", 2)
     with pytest.raises(WeightsError, match=r"could not be downloaded .*127\.0\.0\.1:9/x\.pth by hand"):
         fetch("thing", nobody, progress=False)
+
+
+def test_a_folder_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whole or not at all; what the Hub sends is loaded with its tokenizer."""
+    asked = []
+
+    def send(repository: str, *, local_dir: Path, allow_patterns: list[str]) -> None:
+        asked.append((repository, allow_patterns))
+        owl_folder("owlv2", local_dir)
+
+    def fail(repository: str, *, local_dir: Path, allow_patterns: list[str]) -> None:
+        local_dir.mkdir(parents=True)
+        (local_dir / "config.json").write_text("{}")
+        raise ConnectionError("gone\nand more")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(
+        WeightsError, match=r"owlv2_b16 could not be downloaded \(gone\): try again, or fetch"
+    ):
+        swinkit.load("owlv2_b16")
+    assert not (cache_folder() / "owlv2-base-patch16-ensemble").exists()
+    monkeypatch.setenv("SWINKIT_OFFLINE", "1")
+    with pytest.raises(WeightsError, match="owlv2_b16 is not in the cache and SWINKIT_OFFLINE is set"):
+        swinkit.load("owlv2_b16")
+    monkeypatch.delenv("SWINKIT_OFFLINE")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", send)
+    for _ in range(2):
+        model = swinkit.load("owlv2_b16")
+        assert isinstance(model, OpenVocabulary)
+        assert model.tokenizer
+        assert model.lineage[0]["published"] == "owlv2_b16"
+    assert [repository for repository, _ in asked] == ["google/owlv2-base-patch16-ensemble"]
 
 
 def test_load_by_name(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HUB = "https://huggingface.co/"
 _RELEASES = "https://github.com/SwinTransformer/storage/releases/download"
 _1K, _22K, _BOTH = "ImageNet-1K", "ImageNet-22K", "ImageNet-22K, then 1K"
 _MIT, _APACHE = "MIT", "Apache-2.0"  # of the repositories that released them
@@ -15,7 +16,7 @@ _MIT, _APACHE = "MIT", "Apache-2.0"  # of the repositories that released them
 
 @dataclass(frozen=True)
 class Published:
-    """One published file.
+    """One published file, or a folder of them on the Hugging Face Hub.
 
     `classes` counts those of the model's head.
     `labels` names a list of `swinkit.data.names`, None where classes have ids only. `metric` is the
@@ -33,8 +34,13 @@ class Published:
 
     @property
     def file(self) -> str:
-        """Name of the file in the cache."""
+        """Name of the file, or of the folder, in the cache."""
         return self.url.rsplit("/", 1)[-1]
+
+    @property
+    def repository(self) -> str | None:
+        """The folder's name on the Hub; None for a file."""
+        return self.url.removeprefix(HUB) if self.url.startswith(HUB) else None
 
 
 def _classifier(variant: str, file: str, trained_on: str, top1: float | None) -> Published:
@@ -62,6 +68,13 @@ def _video(variant: str, file: str, trained_on: str, top1: float, classes: int =
     return Published("video", url, trained_on, ("top-1", top1), variant, classes, labels, _APACHE)
 
 
+def _owl(variant: str, repository: str, trained_on: str) -> Published:
+    return Published(
+        "open_vocabulary", f"{HUB}google/{repository}", trained_on, None, variant, 0, None, _APACHE
+    )
+
+
+_OWL1, _OWL2 = "CLIP, then Objects365, VG", "CLIP, then WebLI's own labels"
 CATALOG: dict[str, Published] = {
     "swin_t.in1k": _classifier("swin_t", "v1.0.0/swin_tiny_patch4_window7_224", _1K, 81.2),
     "swin_s.in1k": _classifier("swin_s", "v1.0.0/swin_small_patch4_window7_224", _1K, 83.2),
@@ -109,4 +122,9 @@ CATALOG: dict[str, Published] = {
     "swin3d_b.ssv2": _video(
         "swin3d_b_ssv2", "swin_base_patch244_window1677_sthv2", "Something-Something v2", 69.6, 174
     ),
+    "owlvit_b32": _owl("owlvit_b32", "owlvit-base-patch32", _OWL1),
+    "owlvit_b16": _owl("owlvit_b16", "owlvit-base-patch16", _OWL1),
+    "owlvit_l14": _owl("owlvit_l14", "owlvit-large-patch14", _OWL1),
+    "owlv2_b16": _owl("owlv2_b16", "owlv2-base-patch16-ensemble", _OWL2),
+    "owlv2_l14": _owl("owlv2_l14", "owlv2-large-patch14-ensemble", _OWL2),
 }

@@ -24,10 +24,11 @@ from swinkit.errors import ConfigError, WeightsError
 from swinkit.files import make_folder, write_text
 from swinkit.progress import progress_bar
 from swinkit.weights.catalog import Published
-from swinkit.weights.containers import check_content
+from swinkit.weights.containers import check_content, holds_checkpoint
 
 CHUNK = 1 << 20
 TIMEOUT = 30  # seconds without a byte
+HUB_FILES = ("model.safetensors", "*.json", "*.txt")
 
 
 def cache_folder() -> Path:
@@ -81,6 +82,36 @@ def fetch(name: str, published: Published, *, progress: bool = True) -> Path:
             ) from error
         part.replace(path)
     return path
+
+
+def fetch_folder(name: str, published: Published) -> Path:
+    """Path of a published folder: weights, settings and tokenizer, from the Hugging Face Hub on first use.
+
+    Raises WeightsError, which names the address and the place to put the files by hand, where they cannot be
+    had.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    folder = cache_folder() / published.file
+    if holds_checkpoint(folder):
+        return folder
+    by_hand = f"fetch the files of {published.url} by hand and put them into {folder}"
+    if os.environ.get("SWINKIT_OFFLINE", "0") not in ("", "0"):
+        raise WeightsError(f"{name} is not in the cache and SWINKIT_OFFLINE is set: {by_hand}.")
+    make_folder(folder.parent)
+    part = folder.with_name(f"{folder.name}.part")  # the whole folder, or none
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        try:
+            if not folder.exists():
+                snapshot_download(str(published.repository), local_dir=part, allow_patterns=list(HUB_FILES))
+                part.replace(folder)
+        except (OSError, HfHubHTTPError, ValueError) as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise WeightsError(
+                f"{name} could not be downloaded ({reason}): try again, or {by_hand}."
+            ) from error
+    return folder
 
 
 def _download(url: str, part: Path, name: str, *, progress: bool) -> None:
