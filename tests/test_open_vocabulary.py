@@ -26,7 +26,7 @@ from swinkit.tasks.queries import Example, embed_texts, gather, parse_example, v
 from swinkit.tasks.sought import Sought
 from swinkit.vocabulary import Vocabulary
 from tests.conftest import QUICK, Swin
-from tests.owls import TINY, owl_folder, owl_swin
+from tests.owls import TINY, owl_folder, owl_swin, tokenizer
 from tests.parity.golden import load_golden
 from tests.test_detect_run import make_scenes
 
@@ -186,6 +186,42 @@ def test_text_as_transformers_reads_it(tmp_path: Path) -> None:
         expected = theirs.owlvit.get_text_features(ids, (ids > 0).long()).pooler_output
     expected = expected / expected.norm(dim=-1, keepdim=True)
     torch.testing.assert_close(embed_texts(ours, ["red ball", "green"]), expected, **CLOSE)
+
+
+def clip_folder(folder: Path) -> Path:
+    """A tiny CLIP as transformers saves it."""
+    text = {
+        "vocab_size": 60, "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 3, "max_position_embeddings": 12, "eos_token_id": 59, "bos_token_id": 58,
+    }  # fmt: skip
+    vision = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32}
+    torch.manual_seed(3)
+    config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=20)
+    transformers.CLIPModel(config).save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(tokenizer())
+    return folder
+
+
+def test_the_text_tower_of_clip(tmp_path: Path) -> None:
+    folder = clip_folder(tmp_path / "clip")
+    theirs = transformers.CLIPModel.from_pretrained(folder).eval()
+    ids = torch.tensor([[58, 2, 5, 59], [58, 3, 59, 0]])
+    with torch.no_grad():
+        expected = theirs.get_text_features(ids, (ids > 0).long()).pooler_output
+    expected = expected / expected.norm(dim=-1, keepdim=True)
+    ours = owl_swin(text=str(folder), dim=20, tokenizer="")
+    torch.testing.assert_close(embed_texts(ours, ["red ball", "green"]), expected, **CLOSE)
+    swinkit.save(owl_swin(), tmp_path / "other.safetensors")
+    other = swinkit.load(tmp_path / "other.safetensors", text=folder)
+    assert isinstance(other, OpenVocabulary)
+    torch.testing.assert_close(embed_texts(other, ["red ball", "green"]), expected, **CLOSE)
+    assert other.load_report is not None
+    assert not [name for name in other.load_report.initialised if name.startswith("text.")]
+    with pytest.raises(ConfigError, match="is neither a folder nor one of clip_b"):
+        owl_swin(text="clip_x")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(WeightsError, match="has no tokenizer"):
+        owl_swin(text=str(folder))
 
 
 def test_many_prompts_change_nothing(

@@ -23,10 +23,12 @@ from swinkit.tasks.detect import Detector
 from swinkit.tasks.open_vocabulary import OpenVocabulary
 from swinkit.tasks.segment import Segmenter
 from swinkit.tasks.video import VideoClassifier
+from swinkit.towers.text import TEXTS
 from swinkit.towers.vit import ViTConfig
 from swinkit.weights.containers import read_checkpoint
 from swinkit.weights.convert import check_numbers
 from swinkit.weights.opening import Opened
+from swinkit.weights.owl import TextFile, read_text_tower
 from swinkit.weights.rcnn_heads import torchvision_heads
 from swinkit.weights.resize import adapt
 from swinkit.weights.store import LoadReport, adopt, canonical_names
@@ -53,6 +55,8 @@ def model_of(
     """The model of an opened file, with the changes that `load` describes."""
     task = chosen_task(opened, task)
     kind = TASKS[task]
+    source = str(settings.get("text"))
+    settings, text = with_text(settings)
     given, settings = options_of(kind, settings)
     stored = _stored_options(opened) if opened.task == task else {}
     options = {**kind.usual, **kind.kept_options(stored, given), **given}
@@ -74,7 +78,35 @@ def model_of(
     )
     model.load_report = _finish(replace(report, dropped=(*report.dropped, *left)), opened, resized)
     model.lineage, model.licence = list(opened.lineage), opened.licence
+    take_text(model, text, source)
     return model.eval()
+
+
+def with_text(settings: dict[str, Any]) -> tuple[dict[str, Any], TextFile | None]:
+    """Settings whose `text` is a folder, with what its text tower says instead, and the tower's tensors."""
+    told = settings.get("text")
+    if not isinstance(told, str | Path) or str(told) in (*TEXTS, "none"):
+        return settings, None
+    if not Path(told).exists():
+        raise ConfigError(f"text={str(told)!r} is neither a folder nor one of {', '.join((*TEXTS, 'none'))}.")
+    read = read_text_tower(Path(told))
+    numbers = {"text": read.config.to_dict(), "dim": read.config.dim, "tokenizer": read.tokenizer}
+    return settings | numbers, read
+
+
+def take_text(model: Task, read: TextFile | None, source: str) -> None:
+    """Put a text tower's tensors into a model that was built for it; its lineage tells so."""
+    if read is None:
+        return
+    assert isinstance(model, OpenVocabulary)
+    assert model.text is not None
+    model.text.load_state_dict(read.tensors)
+    model.lineage.append({"text": source})
+    report = model.load_report
+    if report is not None:
+        named = {f"text.{name}" for name in read.tensors}
+        fresh = tuple(name for name in report.initialised if name not in named)
+        model.load_report = replace(report, initialised=fresh, loaded=(*report.loaded, *sorted(named)))
 
 
 def _adapted(opened: Opened, config: SwinConfig | ViTConfig) -> tuple[dict[str, Tensor], list[str]]:

@@ -15,7 +15,9 @@ from swinkit.assembly import (
     options_of,
     retarget,
     take_heads,
+    take_text,
     with_depth,
+    with_text,
 )
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
@@ -54,6 +56,8 @@ def create(
     variant = find_variant(name)
     task = known_task(task) or variant.task
     kind = TASKS[task]
+    source = str(settings.get("text"))
+    settings, text = with_text(settings)
     given, settings = options_of(kind, settings | ({"multi_label": True} if multi_label else {}))
     options = {**kind.usual, **(variant.options if task == variant.task else {}), **given}
     config = retarget(variant.settings, task, settings, source=variant.task)
@@ -65,6 +69,7 @@ def create(
         labels = labels_of(num_classes, classes)
     model = kind(config, labels, preprocessing_for(config, task, options), **options)
     model.lineage.append({"architecture": name, "weights": "random", "swinkit": __version__})
+    take_text(model, text, source)
     return model.eval()
 
 

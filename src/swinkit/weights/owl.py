@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from swinkit.inputs import Dense, Preprocessing
 from swinkit.towers.text import TextConfig
 from swinkit.towers.tokens import read_tokenizer
 from swinkit.towers.vit import ViTConfig
-from swinkit.weights.containers import Checkpoint
+from swinkit.weights.containers import Checkpoint, read_checkpoint
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's
 OWL_HEADS = ("class_head.", "box_head.", "objectness_head.", "text.", "vocabulary", "neck.")
@@ -74,11 +74,7 @@ def owl_config(ours: Mapping[str, Tensor], checkpoint: Checkpoint) -> tuple[ViTC
     except ConfigError as error:
         raise WeightsError(f"{source} is no OWL detector that is known: {error}") from error
     for part in ("vision_config", "text_config"):
-        act = _told(told, part).get("hidden_act", "quick_gelu")
-        if act != "quick_gelu":
-            raise WeightsError(
-                f"{source} says hidden_act={act!r} in config.json, but swinkit knows 'quick_gelu'."
-            )
+        _check_act(told, part, source)
     settings = {
         "width": vision.width,
         "dim": dim,
@@ -110,6 +106,52 @@ def owl_preprocessing(
             **{name: own for name, own in said.items() if own is not None},
         }
     )
+
+
+class TextFile(NamedTuple):
+    """A text tower of a Hugging Face folder: numbers, tensors by the tower's own names, tokenizer as JSON."""
+
+    config: TextConfig
+    tensors: dict[str, Tensor]
+    tokenizer: str
+
+
+def read_text_tower(folder: Path) -> TextFile:
+    """The text tower of a folder of CLIP's or of an OWL detector; WeightsError where there is none."""
+    checkpoint = read_checkpoint(folder)
+    own = {re.sub(r"^(owl(vit|v2)|clip)\.", "", name): tensor for name, tensor in checkpoint.tensors.items()}
+    tensors = {
+        re.sub(r"^text_model\.", "model.", name).replace("text_projection.", "projection."): tensor
+        for name, tensor in own.items()
+        if name.startswith(("text_model.", "text_projection.")) and not name.endswith("position_ids")
+    }
+    told = checkpoint.config
+    if not _told(told, "text_config"):
+        told = {"text_config": told}  # of a folder that holds the tower alone
+    _check_act(told, "text_config", checkpoint.source)
+    named = {f"text.{name}": tensor for name, tensor in tensors.items()}
+    try:
+        config = text_numbers(
+            named, "text.", _heads(told, "text_config", _width(named, "text."), checkpoint.source)
+        )
+    except (KeyError, IndexError) as error:
+        raise WeightsError(
+            f"{folder} holds no text tower of CLIP with its projection: {error} is missing."
+        ) from error
+    tokenizer = read_tokenizer(folder) if folder.is_dir() else ""
+    if not tokenizer:
+        raise WeightsError(
+            f"{folder} has no tokenizer: put tokenizer.json, or vocab.json and merges.txt, into it."
+        )
+    return TextFile(config, tensors, tokenizer)
+
+
+def _check_act(told: Mapping[str, Any], part: str, source: str) -> None:
+    act = _told(told, part).get("hidden_act", "quick_gelu")
+    if act != "quick_gelu":
+        raise WeightsError(
+            f"{source} says hidden_act={act!r} in config.json, but swinkit knows 'quick_gelu'."
+        )
 
 
 def text_numbers(ours: Mapping[str, Tensor], prefix: str, heads: int) -> TextConfig:
