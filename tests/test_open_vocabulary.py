@@ -16,8 +16,13 @@ from transformers.loss.loss_deformable_detr import DeformableDetrHungarianMatche
 import swinkit
 from swinkit.api import evaluate_in_full
 from swinkit.data.batching import Objects
+from swinkit.data.object_opening import open_objects
+from swinkit.data.objects import Object, annotated
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError, WeightsError
+from swinkit.inputs import Augmentation
+from swinkit.labels import Labels
+from swinkit.metrics.detect import Answer, DetectionMetric
 from swinkit.metrics.thresholds import _best
 from swinkit.results import Detections
 from swinkit.tasks import owl_losses, queries
@@ -26,6 +31,7 @@ from swinkit.tasks.queries import Example, embed_texts, gather, parse_example, v
 from swinkit.tasks.sought import Sought
 from swinkit.vocabulary import Vocabulary
 from tests.conftest import QUICK, Swin
+from tests.data.test_objects import coco_content, write_coco
 from tests.owls import TINY, owl_folder, owl_swin, tokenizer
 from tests.parity.golden import load_golden
 from tests.test_detect_run import make_scenes
@@ -584,9 +590,56 @@ def test_of_many_classes_a_step_sees_some(monkeypatch: pytest.MonkeyPatch) -> No
     ]
     seen = set()
     for _ in range(30):
-        chosen, renamed = model._learnt(truth)
+        chosen, renamed, _ = model._learnt(truth)
         assert chosen.shape == (4, 24)
         for own, new in zip(truth, renamed, strict=True):
             assert torch.equal(chosen[new.labels], model.vocabulary[own.labels])
         seen |= {int((model.vocabulary == row).all(1).nonzero()[0, 0]) for row in chosen}
     assert seen == set(range(9))
+
+
+# --- federated data -----------------------------------------------------------------------------------
+
+
+def test_lvis_says_what_is_known(tmp_path: Path) -> None:
+    content = coco_content()
+    letters = iter("rcf")
+    for row in content["categories"]:
+        row["frequency"] = next(letters)
+    content["images"][0] |= {"neg_category_ids": [77], "not_exhaustive_category_ids": [3]}
+    data = open_objects(write_coco(tmp_path, content), val_fraction=0)
+    assert data.frequency == ("c", "r", "f")
+    by_name = {one.image.name: one for one in data.splits["train"]}
+    assert (by_name["a.jpg"].absent, by_name["a.jpg"].partial) == ((2,), (0,))
+    assert (by_name["c.jpg"].absent, by_name["c.jpg"].partial) == (None, ())
+    model = owl_swin(3, text="none")
+    model.vocabulary.copy_(torch.randn(3, 24))
+    dataset = model.dataset(data.splits["train"], Augmentation(hflip=0, resizing="none"))
+    items = [dataset.item(place) for place in range(3)]
+    batch = dataset.collate(items)
+    assert isinstance(batch.targets, tuple)
+    known = {
+        Path(item.path).name: own.known(3).tolist() for item, own in zip(items, batch.targets, strict=True)
+    }
+    assert known == {"a.jpg": [False, True, True], "b.jpg": [True] * 3, "c.jpg": [True] * 3}
+    assert all(loss.isfinite() for loss in model.train().loss(batch).values())
+
+
+def test_what_nobody_looked_for_does_not_count() -> None:
+    """LVIS: boxes of classes that are not known to be there or not are dropped."""
+    labels = Labels.of(["a", "b", "c"])
+    box = np.array([[0, 0, 10, 10]], np.float32)
+    record = annotated(Path("x.png"), (20, 20), 1, [Object(0, (0, 0, 10, 10))])
+    found = Detections.of((20, 20), box.repeat(3, 0), np.array([0.9, 0.95, 0.99], np.float32),
+                          np.array([0, 1, 2]), labels)  # fmt: skip
+
+    def figures(**told: Any) -> dict[str, float]:
+        metric = DetectionMetric(labels, lambda raw, size: found, masks=False, monitor="box")
+        other = annotated(Path("y.png"), (20, 20), 2, [Object(1, (0, 0, 10, 10))])
+        metric.answers = [Answer(record._replace(**told), found), Answer(other, found.chosen([1]))]
+        return metric.compute()
+
+    assert figures()["box_ap"] < 80
+    assert figures(absent=())["box_ap"] == pytest.approx(100)
+    assert figures(absent=(1,))["box_ap"] < 80
+    assert figures(absent=(1,), partial=(1,))["box_ap"] == pytest.approx(100)

@@ -134,6 +134,10 @@ class Augmentation(Settings):
         default=0.0, ge=0, le=1, description="With boxes: chance that objects of another picture are added."
     )
 
+    mosaic: float = Field(
+        default=0.0, ge=0, le=1, description="With boxes: chance of a mosaic of 4 or 9 pictures."
+    )
+
     @field_validator("randaugment")
     @classmethod
     def _check_randaugment(cls, text: str | None) -> str | None:

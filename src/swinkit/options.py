@@ -18,7 +18,9 @@ OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("slide", "save", "label_map", "ignore_index", "loss", "average"), ("segment",)),
     **dict.fromkeys(("augmentation.resize", "augmentation.largest_class"), ("segment",)),
     **dict.fromkeys(("classes", "heads", "augmentation.copy_paste"), ("detect",)),
-    **dict.fromkeys(("score", "overlap", "detections", "track", "augmentation.resizing"), _BOXES),
+    **dict.fromkeys(
+        ("score", "overlap", "detections", "track", "augmentation.resizing", "augmentation.mosaic"), _BOXES
+    ),
     **dict.fromkeys(
         (
             "find",

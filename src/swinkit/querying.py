@@ -10,7 +10,7 @@ import torch
 
 from swinkit.config import EvaluateConfig, Views
 from swinkit.data.dataset import Data
-from swinkit.data.objects import ObjectSamples
+from swinkit.data.objects import ObjectData, ObjectSamples
 from swinkit.errors import ConfigError, DataError
 from swinkit.hardware import pick_device
 from swinkit.labels import Labels
@@ -37,6 +37,11 @@ def asked_for(
     """
     asked: dict[str, Any] = {}
     apart: dict[str, Sequence[str]] = {}
+    if isinstance(data, ObjectData) and data.frequency:
+        for letter, group in (("r", "rare"), ("c", "common"), ("f", "frequent")):
+            apart[group] = [
+                name for name, own in zip(data.classes, data.frequency, strict=True) if own == letter
+            ]
     if config.novel is not None:
         novel = [name for name in names_in(Path(config.novel)) if name in data.classes]
         if not novel:

@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 
 from swinkit.data.object_dataset import ObjectDataset
 from swinkit.data.object_transforms import Frame, ObjectTransform, Scene, boxes_of
-from swinkit.data.objects import Annotated, Object, ObjectSamples, annotated
+from swinkit.data.objects import Annotated, Object, ObjectSamples, annotated, known_together
 from swinkit.data.order import SeededBatches
 from swinkit.errors import ImageError
 from swinkit.inputs import Augmentation, Dense, Preprocessing
@@ -222,3 +222,41 @@ def test_batches_hold_pictures_of_one_shape() -> None:
     assert [[draw.place for draw in batch] for batch in order] == batches[3:]
     shapes = [bool(groups[batch[0]]) for batch in batches[:20]]
     assert len(set(shapes)) == 2
+
+
+def test_mosaics() -> None:
+    """Each picture with its objects in a cell of its own; the square is the model's."""
+    pre = Preprocessing(size=96, dense=Dense(short=96, long=96), mean=(0.0,) * 3, std=(1.0,) * 3)
+    transform = ObjectTransform(pre, Augmentation(mosaic=1, hflip=0, distortion=False), masks=True)
+    given = squares(rle=True)
+    sizes = set()
+    for _ in range(20):
+        others = transform.draw_others(5)
+        count = {3: 2, 8: 3}[len(others)]
+        sizes.add(count)
+        image, objects = transform(given, None, [given] * len(others))
+        assert image.shape == (3, 96, 96)
+        assert objects.masks is not None
+        assert len(objects.boxes) == len(given.sample.boxes) * count**2
+        cell = 96 // count
+        first = objects.boxes[: len(given.sample.boxes)]
+        for number, own in enumerate(objects.boxes.split(len(first))):
+            top, left = (place * cell for place in divmod(number, count))
+            torch.testing.assert_close(own, first + torch.tensor([left, top] * 2))
+            assert (own[:, 2:] <= torch.tensor([left + cell, top + cell])).all()
+        for mask, box in zip(objects.masks, objects.boxes.round().int().tolist(), strict=True):
+            rows, columns = mask.nonzero().T
+            found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            assert all(abs(int(a) - b) <= 1 for a, b in zip(found, box, strict=True))
+    assert sizes == {2, 3}
+    assert ObjectTransform(pre, Augmentation(), masks=True).draw_others(5) == []
+
+
+def test_what_is_known_of_pictures_together() -> None:
+    one = annotated(Path("a.png"), None, 1, [Object(0, (0, 0, 1, 1))])
+    other = annotated(Path("b.png"), None, 2, [Object(1, (0, 0, 1, 1))])
+    assert known_together([one, other]) == (None, ())
+    told = one._replace(absent=(2, 3))
+    assert known_together([told, other]) == ((2, 3), (1,))
+    assert known_together([told, other._replace(absent=(0, 3), partial=(4,))]) == ((3,), (1, 4))
+    assert known_together([told]) == ((2, 3), ())

@@ -29,16 +29,31 @@ from swinkit.inputs import Preprocessing
 
 @dataclass(frozen=True)
 class Objects:
-    """What is to be found in a picture: boxes (N, 4) in its pixels, labels (N,), masks (N, H, W) or None."""
+    """What is to be found in a picture: boxes (N, 4) in its pixels, labels (N,), masks (N, H, W) or None.
+
+    `absent` and `partial` (some classes,) are as in `Annotated`, None where all is known.
+    """
 
     boxes: Tensor
     labels: Tensor
     masks: Tensor | None
+    absent: Tensor | None = None
+    partial: Tensor | None = None
+
+    def known(self, classes: int) -> Tensor:
+        """Of which of so many classes it is known what is there: (classes,)."""
+        found = torch.full((classes,), self.absent is None, device=self.labels.device)
+        found[self.labels] = True
+        if self.absent is not None:
+            found[self.absent] = True
+        if self.partial is not None:
+            found[self.partial] = False
+        return found
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Objects:
         """With all tensors changed alike."""
-        masks = None if self.masks is None else change(self.masks)
-        return Objects(change(self.boxes), change(self.labels), masks)
+        others = (None if own is None else change(own) for own in (self.masks, self.absent, self.partial))
+        return Objects(change(self.boxes), change(self.labels), *others)
 
 
 @dataclass(frozen=True)

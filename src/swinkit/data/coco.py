@@ -22,7 +22,7 @@ from swinkit.data.object_layouts import (
     sides,
     whole,
 )
-from swinkit.data.objects import Fault, Object, Shape, annotated
+from swinkit.data.objects import Annotated, Fault, Object, Shape, annotated
 from swinkit.data.tables import folder_part
 from swinkit.errors import DataError
 from swinkit.features import Size
@@ -86,6 +86,9 @@ def read_coco(files: Sequence[tuple[str, Path]], root: Path) -> Layout:
                 other = layout.names[own]
                 raise DataError(f"{file} calls category {own} {name!r}, and another part {other!r}.")
         _read_part(content, file, part, root, layout)
+        for row in content["categories"]:
+            if row.get("frequency") in ("r", "c", "f"):
+                layout.frequency[whole(row.get("id")) or 0] = row["frequency"]
     check_names(layout.names, root)
     counts = Counter(part for part, _ in files)
     layout.remarks += [f"{count} files make the part {part}." for part, count in counts.items() if count > 1]
@@ -163,7 +166,16 @@ def _read_part(content: dict[str, Any], file: Path, part: str, root: Path, layou
             continue
         size = sides(row.get("height"), row.get("width"))
         objects = [_object(one, layout, image_file, size) for one in by_image.get(str(own), ())]
-        layout.keep(part, annotated(image_file, size, own, objects))
+        layout.keep(part, _federated(annotated(image_file, size, own, objects), row))
+
+
+def _federated(picture: Annotated, row: dict[str, Any]) -> Annotated:
+    """With the classes that LVIS says not to be there, and those of which there may be more."""
+    absent, partial = (
+        None if not isinstance(told, list) else tuple(own for own in map(whole, told) if own is not None)
+        for told in (row.get("neg_category_ids"), row.get("not_exhaustive_category_ids"))
+    )
+    return picture._replace(absent=absent, partial=partial or ())
 
 
 def _file_name(row: dict[str, Any], file: Path) -> str:

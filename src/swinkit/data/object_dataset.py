@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from swinkit.data.batching import Item, Objects
 from swinkit.data.object_transforms import ObjectTransform, Scene
-from swinkit.data.objects import Annotated, ObjectSamples, check_size
+from swinkit.data.objects import Annotated, ObjectSamples, check_size, known_together
 from swinkit.data.reading import Picture, read_channels
 from swinkit.data.whole import WholeDataset
 from swinkit.errors import ImageError
@@ -44,9 +45,17 @@ class ObjectDataset(WholeDataset):
         picture, size = self._read(sample)
         if self.transform is None:
             return self.whole(picture, size, str(sample.image), record=sample._replace(size=size))
-        beside = self.transform.draw(len(self.samples))
-        other = None if beside is None else self._scene(self.samples[beside])
-        image, objects = self.transform(Scene(picture, sample), other)
+        drawn = self.transform.draw(len(self.samples))
+        other = None if drawn is None else self._scene(self.samples[drawn])
+        others = [self._scene(self.samples[one]) for one in self.transform.draw_others(len(self.samples))]
+        beside = [one for one in others if one is not None]
+        if len(beside) < len(others):  # one cannot be read
+            beside = []
+        image, objects = self.transform(Scene(picture, sample), other, beside)
+        absent, partial = known_together([sample, *(one.sample for one in (other, *beside) if one)])
+        if absent is not None or partial:
+            told = [None if own is None else torch.tensor(own, dtype=torch.long) for own in (absent, partial)]
+            objects = replace(objects, absent=told[0], partial=told[1])
         return Item(image, objects, size, str(sample.image))
 
     def _scene(self, sample: Annotated) -> Scene | None:
@@ -82,8 +91,7 @@ class ObjectDataset(WholeDataset):
             return None
         size = self._room([(item.image.shape[1], item.image.shape[2]) for item in items])
         return tuple(
-            own if own.masks is None else Objects(own.boxes, own.labels, padded(own.masks, size))
-            for own in found
+            own if own.masks is None else replace(own, masks=padded(own.masks, size)) for own in found
         )
 
 

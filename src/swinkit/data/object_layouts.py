@@ -34,6 +34,7 @@ class Layout:
     faults: list[Fault] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    frequency: dict[int, str] = field(default_factory=dict)  # of classes, as LVIS tells it
     _taken: dict[str, set[Path]] = field(default_factory=dict)
 
     def keep(self, part: str, picture: Annotated) -> None:

@@ -104,7 +104,11 @@ def open_objects(
     empty = sum(not len(one.boxes) for own in layout.parts.values() for one in own)
     if empty:
         notes.append(f"{empty} pictures have no objects: they teach, and are judged, what is not there.")
-    found = ObjectData(root, labels, splits, (), tuple(layout.faults), tuple(layout.missing))
+    common = {number: layout.frequency[own] for own, number in numbers.items() if own in layout.frequency}
+    frequency = tuple(common.get(number, "") for number in range(len(labels))) if common else ()
+    found = ObjectData(
+        root, labels, splits, (), tuple(layout.faults), tuple(layout.missing), frequency=frequency
+    )
     if found.bare and any(own.any_shapes for own in splits.values()):
         notes.append(f"{found.bare}: masks are neither learnt nor measured where they are.")
     return found.with_splits(splits, notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,7 @@ FIRST_SHORTS = (400, 500, 600)  # before a crop
 CROP = (384, 600)  # least and most pixels of its sides
 USUAL = 800
 JITTER = (0.1, 2.0)  # factors of large-scale jitter
+GREY = 114  # of a mosaic's cells where no picture is
 HIDDEN, LEFT = 10, 300  # mmdet's CopyPaste: see `pasted`
 
 
@@ -118,16 +120,33 @@ class ObjectTransform:
         assert pre.dense is not None
         self.pre, self.dense, self.masks = pre, pre.dense, masks
         self.resizing, self.flip = augmentation.resizing, augmentation.hflip
-        self.copy_paste = augmentation.copy_paste
+        self.copy_paste, self.mosaic = augmentation.copy_paste, augmentation.mosaic
         self.distort = augmentation.distortion and pre.channels == 3
 
     def draw(self, count: int) -> int | None:
         """The place, of so many, of the picture whose objects are pasted into the next one; None for none."""
         return _one_of(range(count)) if self.copy_paste and _chance(self.copy_paste) else None
 
-    def __call__(self, scene: Scene, other: Scene | None = None) -> tuple[Tensor, Objects]:
-        """Picture (C, h, w), normalised, and its objects; those of `other` pasted in."""
-        view = self._varied(scene)
+    def draw_others(self, count: int) -> list[int]:
+        """The places, of so many, of the pictures that make a mosaic with the next one; none for none."""
+        if not self.mosaic or not _chance(self.mosaic):
+            return []
+        return [_one_of(range(count)) for _ in range(_one_of((3, 8)))]
+
+    def __call__(
+        self, scene: Scene, other: Scene | None = None, beside: Sequence[Scene] = ()
+    ) -> tuple[Tensor, Objects]:
+        """Picture (C, h, w), normalised, and its objects; those of `other` pasted in.
+
+        With 3 or 8 scenes `beside` all make a mosaic, which fills the model's square.
+        """
+        if beside:
+            count = math.isqrt(len(beside) + 1)
+            cell = self.pre.size // count
+            fitting = partial(_fit, limits=(cell, cell))
+            view = tiled([self._varied(own, [fitting]) for own in (scene, *beside)], count, cell)
+        else:
+            view = self._varied(scene)
         if other is not None:
             view = pasted(view, self._varied(other))
         picture = view.picture
@@ -140,11 +159,11 @@ class ObjectTransform:
         assert view.masks is not None
         return image, Objects(boxes, labels, torch.from_numpy(view.masks.astype(np.uint8)))
 
-    def _varied(self, scene: Scene) -> View:
+    def _varied(self, scene: Scene, steps: Sequence[Step] | None = None) -> View:
         """One picture resized, cut and mirrored, with those of its objects that are still to be seen."""
         picture = scene.picture
         frame = Frame((picture.height, picture.width))
-        for step in self._steps(frame.size):
+        for step in self._steps(frame.size) if steps is None else steps:
             picture, frame = step(picture, frame)
         if _chance(self.flip):
             picture, frame = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), frame.mirrored()
@@ -233,6 +252,30 @@ def pasted(view: View, other: View) -> View:
         np.concatenate([view.labels[kept], other.labels[chosen][seen]]),
         np.concatenate([left[kept], given[seen]]),
     )
+
+
+def tiled(views: Sequence[View], count: int, cell: int) -> View:
+    """A square of `count` by `count` cells of that side, in each the next picture, in a corner of its cell.
+
+    Of pictures that Pillow does not hold the first alone.
+    """
+    first = views[0].picture
+    if any(isinstance(view.picture, Planes) for view in views) or isinstance(first, Planes):
+        return views[0]
+    side = count * cell
+    page = Image.new(first.mode, (side, side), GREY if first.mode == "L" else (GREY,) * 3)
+    boxes, masks = [], []
+    for number, view in enumerate(views):
+        top, left = (place * cell for place in divmod(number, count))
+        page.paste(view.picture, (left, top))  # type: ignore[arg-type]
+        boxes.append(view.boxes + np.array([left, top] * 2))
+        if view.masks is not None:
+            moved = np.zeros((len(view.masks), side, side), bool)
+            height, width = view.masks.shape[1:]
+            moved[:, top : top + height, left : left + width] = view.masks
+            masks.append(moved)
+    labels = np.concatenate([view.labels for view in views])
+    return View(page, np.concatenate(boxes), labels, np.concatenate(masks) if masks else None)
 
 
 def boxes_of(masks: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -36,7 +36,9 @@ class Annotated(NamedTuple):
 
     `size` is the (height, width) that the boxes are for, None where the data do not say it; `number` is the
     picture's id in its data set. `boxes` (N, 4) are x1, y1, x2, y2 in pixels; `crowd` (N,) marks groups,
-    which are neither learnt nor counted; `areas` (N,) are those of the objects in pixels.
+    which are neither learnt nor counted; `areas` (N,) are those of the objects in pixels. `absent` are
+    classes of which it is known that none is there, None: all that have no object; of those that are
+    `partial` there may be more. LVIS tells both, for nobody looks for all of its classes in each picture.
     """
 
     image: Path
@@ -47,13 +49,19 @@ class Annotated(NamedTuple):
     crowd: NDArray[np.bool_]
     areas: NDArray[np.float64]
     shapes: tuple[Shape, ...]
+    absent: tuple[int, ...] | None = None
+    partial: tuple[int, ...] = ()
 
     def of_class(self, numbers: dict[int, int]) -> Annotated:
         """With other numbers for the classes; objects of those that have none are left out."""
         kept = [i for i, label in enumerate(self.labels.tolist()) if label in numbers]
         chosen = self.chosen(kept)
         labels = np.array([numbers[label] for label in chosen.labels.tolist()], np.int64)
-        return chosen._replace(labels=labels)
+        absent, partial = (
+            None if own is None else tuple(numbers[label] for label in own if label in numbers)
+            for own in (self.absent, self.partial)
+        )
+        return chosen._replace(labels=labels, absent=absent, partial=partial or ())
 
     def chosen(self, places: Sequence[int]) -> Annotated:
         """With these of the objects."""
@@ -65,6 +73,18 @@ class Annotated(NamedTuple):
             areas=self.areas[index],
             shapes=tuple(self.shapes[i] for i in places),
         )
+
+
+def known_together(samples: Sequence[Annotated]) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+    """`absent` and `partial` of pictures that become one."""
+    told = [set(one.absent) for one in samples if one.absent is not None]
+    absent = None if not told else tuple(sorted(set.intersection(*told)))
+    partial = {label for one in samples for label in one.partial}
+    for one in samples:
+        if one.absent is not None:  # what another shows, and nobody has looked for here
+            shown = {label for other in samples for label in other.labels.tolist()}
+            partial |= shown.difference(one.absent, one.labels.tolist())
+    return absent, tuple(sorted(partial))
 
 
 class Object(NamedTuple):
@@ -109,7 +129,8 @@ class ObjectSamples(Sequence[Annotated]):
             self.shapeless += bare
             if bare and not self.without_shape:
                 self.without_shape = str(one.image)
-            heads += json.dumps([str(one.image), one.size, one.number]).encode("utf-8", "surrogatepass")
+            told = [str(one.image), one.size, one.number, one.absent, one.partial]
+            heads += json.dumps(told).encode("utf-8", "surrogatepass")
             head_ends.append(len(heads))
             if any(shape is not None for shape in one.shapes):
                 shapes += json.dumps(one.shapes).encode()
@@ -142,7 +163,7 @@ class ObjectSamples(Sequence[Annotated]):
         if isinstance(place, slice):
             return self.chosen(range(*place.indices(len(self))))
         place = range(len(self))[place]
-        image, size, number = json.loads(_part(self._heads, self._head_ends, place))
+        image, size, number, absent, partial = json.loads(_part(self._heads, self._head_ends, place))
         own = slice(self._ends[place], self._ends[place + 1])
         told = _part(self._shapes, self._shape_ends, place)
         shapes = json.loads(told) if told else [None] * (own.stop - own.start)
@@ -155,6 +176,8 @@ class ObjectSamples(Sequence[Annotated]):
             self._crowd[own],
             self._areas[own],
             tuple(shapes),
+            None if absent is None else tuple(absent),
+            tuple(partial),
         )
 
     def chosen(self, places: Iterable[int]) -> ObjectSamples:
@@ -216,6 +239,7 @@ class ObjectData:
     missing: tuple[str, ...] = ()
     medium: Medium = PICTURES
     multi: bool = False
+    frequency: tuple[str, ...] = ()  # of each class, as LVIS tells it: r, c or f
     task: ClassVar[str] = "detect"
 
     @property

@@ -25,6 +25,7 @@ FIGURES = (
     *("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large"),
 )
 """COCO's twelve, in its order."""
+LVIS_AT_MOST = [1, 10, 300]  # boxes of a picture; COCO's are 1, 10 and 100
 SHOWN = 12  # pictures that are drawn
 NONE = -1.0  # COCO's figure where there is nothing to find
 
@@ -138,7 +139,11 @@ def _compared(answer: Answer) -> Compared:
 
 
 def evaluate_coco(answers: Sequence[Answer], labels: Labels, kind: Kind) -> Any:
-    """A filled `COCOeval_faster`; None where no picture has an object."""
+    """A filled `COCOeval_faster`; None where no picture has an object.
+
+    As LVIS has it where data say of which classes it is known what is there: 300 boxes of a picture count,
+    and of other classes none.
+    """
     from faster_coco_eval import COCO, COCOeval_faster
 
     rows: list[dict[str, Any]] = []
@@ -146,13 +151,22 @@ def evaluate_coco(answers: Sequence[Answer], labels: Labels, kind: Kind) -> Any:
         rows += [_truth(answer.record, i, number) for i in range(len(answer.record.boxes))]
     if not rows:
         return None
+    federated = any(answer.record.absent is not None or answer.record.partial for answer in answers)
     truth = COCO()
     truth.dataset = {
         "images": [
-            {"id": number, "height": answer.found.size[0], "width": answer.found.size[1]}
+            {
+                "id": number,
+                "height": answer.found.size[0],
+                "width": answer.found.size[1],
+                "neg_category_ids": list(range(len(labels)))
+                if answer.record.absent is None
+                else list(answer.record.absent),
+                "not_exhaustive_category_ids": list(answer.record.partial),
+            }
             for number, answer in enumerate(answers, start=1)
         ],
-        "categories": [{"id": i, "name": name} for i, name in enumerate(labels.names)],
+        "categories": [{"id": i, "name": name, "frequency": "f"} for i, name in enumerate(labels.names)],
         "annotations": [row | {"id": i} for i, row in enumerate(rows, start=1)],
     }
     truth.createIndex()
@@ -164,7 +178,9 @@ def evaluate_coco(answers: Sequence[Answer], labels: Labels, kind: Kind) -> Any:
     if kind == "box":
         for row in found:
             row.pop("segmentation", None)
-    evaluated = COCOeval_faster(truth, truth.loadRes(found), COCO_KINDS[kind])
+    evaluated = COCOeval_faster(truth, truth.loadRes(found), COCO_KINDS[kind], lvis_style=federated)
+    if federated:
+        evaluated.params.maxDets = LVIS_AT_MOST
     evaluated.run()
     return evaluated
 

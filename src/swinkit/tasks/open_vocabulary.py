@@ -339,18 +339,24 @@ class OpenVocabulary(Task):
         """The losses of images (B, C, H, W) in which these objects are, boxes in pixels of the images."""
         tokens, grid = self.tokens(images)
         boxes = corners(self.boxes(tokens, grid))
-        queries, truth = self._learnt(truth)
+        queries, shares, known = self._learnt(truth)
         logits = self.class_head(tokens).compare(queries)
         sides = images.new_tensor([images.shape[3], images.shape[2]] * 2)
-        shares = [Objects(own.boxes / sides, own.labels, None) for own in truth]
+        shares = [Objects(own.boxes / sides, own.labels, None) for own in shares]
         objectness = None
         if self.objectness_head is not None:
             objectness = self.objectness_head(tokens.detach())[..., 0]
-        return detection_losses(logits, boxes, objectness, shares)
+        return detection_losses(logits, boxes, objectness, shares, known)
 
-    def _learnt(self, truth: Sequence[Objects]) -> tuple[Tensor, Sequence[Objects]]:
-        """Queries of a step, and the objects with their numbers: all classes, or those there and others."""
+    def _learnt(self, truth: Sequence[Objects]) -> tuple[Tensor, Sequence[Objects], Tensor | None]:
+        """Queries of a step, the objects with their numbers, and which are known to be there or not (B, Q).
+
+        All classes, or those there and others; None where all is known of each picture.
+        """
         count = len(self.labels)
+        known = None
+        if any(own.absent is not None or own.partial is not None for own in truth):
+            known = torch.stack([own.known(count) for own in truth])
         if count <= SAMPLED:
             places = torch.arange(count)
         else:
@@ -361,13 +367,14 @@ class OpenVocabulary(Task):
             numbers = torch.full((count,), -1, device=self.device)
             numbers[places.to(self.device)] = torch.arange(len(places), device=self.device)
             truth = [Objects(own.boxes, numbers[own.labels], None) for own in truth]
+            known = None if known is None else known[:, places.to(self.device)]
         if not self.reads:
-            return self.vocabulary[places.to(self.device)], truth
+            return self.vocabulary[places.to(self.device)], truth, known
         assert self.text is not None
         prompt = self.prompts[int(torch.randint(len(self.prompts), ()).item())]
         texts = [prompt.replace("{}", self.classes[place]) for place in places.tolist()]
         ids, mask = Tokenizer(self.tokenizer)(texts, self.text.config.context)
-        return normalised(self.text(ids.to(self.device), mask.to(self.device))), truth
+        return normalised(self.text(ids.to(self.device), mask.to(self.device))), truth, known
 
     @property
     def reads(self) -> bool:
