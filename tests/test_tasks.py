@@ -17,6 +17,7 @@ from swinkit.data.batching import Batch
 from swinkit.errors import ConfigError, ImageError
 from swinkit.inputs import Augmentation
 from swinkit.tasks.base import Task
+from swinkit.tasks.open_vocabulary import OpenVocabulary
 from tests.contract import (
     CHECKS,
     ODD_NAMES,
@@ -56,7 +57,19 @@ OBJECTS = {
     "faster_rcnn": variant("swin_pico", OF_OBJECTS, **SMALL, **BOXES, head="faster_rcnn", in_chans=1),
     "cascade": variant("swin_pico", OF_OBJECTS, **SMALL, **BOXES, head="cascade_mask_rcnn"),
 }
-EVERY = CASES | MAPS | OBJECTS
+
+
+def owl(classes: tuple[str, ...]) -> Task:
+    """With a vocabulary, and no text tower that it would need."""
+    numbers = {**SMALL, "img_size": 32, "window": 3, "dim": 12, "text": "none", "drop_path": 0.5}
+    model = swinkit.create("swin_pico", classes=classes, task="open_vocabulary", **numbers)
+    assert isinstance(model, OpenVocabulary)
+    model.vocabulary.copy_(torch.randn(len(classes), 12))
+    model.set_test_limits(score_threshold=0.001)
+    return model
+
+
+EVERY = CASES | MAPS | OBJECTS | {"owl": Case("owl", owl, OF_OBJECTS)}
 
 
 @pytest.mark.parametrize("case", EVERY.values(), ids=EVERY)

@@ -269,18 +269,21 @@ class OpenVocabulary(Task):
     def postprocess(self, raw: Mapping[str, Tensor] | Sequence[Found], sizes: Sequence[Size]) -> list[Result]:
         """What `forward` or `respond` has found, in pixels of the originals of (height, width)."""
         labels = self.labels if self.asked is None else Labels.of(self.asked.names)
-        if isinstance(raw, Mapping):
-            count = raw["logits"].shape[2]
-            if count != len(labels):  # queries that were given as they are
-                labels = Labels.of(map(str, range(count)))
-            content = [self._content(size) for size in sizes]
-            raw = [
-                self._found([logits], corners(boxes), torch.ones_like(size)) | {"size": size}
-                for logits, boxes, size in zip(
-                    raw["logits"], raw["pred_boxes"], (one.to(raw["logits"]) for one in content), strict=True
-                )
-            ]
-        return [detections(own, size, labels) for own, size in zip(raw, sizes, strict=True)]
+        if isinstance(raw, Mapping) and raw["logits"].shape[2] != len(labels):  # queries given as they are
+            labels = Labels.of(map(str, range(raw["logits"].shape[2])))
+        return [
+            detections(own, size, labels) for own, size in zip(self.found(raw, sizes), sizes, strict=True)
+        ]
+
+    def found(self, raw: Mapping[str, Tensor] | Sequence[Found], sizes: Sequence[Size]) -> Sequence[Found]:
+        """What counts of the outputs of `forward` for pictures of these sizes; of `respond` as it is."""
+        if not isinstance(raw, Mapping):
+            return raw
+        content = [self._content(size).to(raw["logits"].device) for size in sizes]
+        return [
+            self._found([logits], corners(boxes), torch.ones_like(size)) | {"size": size}
+            for logits, boxes, size in zip(raw["logits"], raw["pred_boxes"], content, strict=True)
+        ]
 
     def _content(self, size: Size) -> Tensor:
         """Which shares (height, width) of an input show a picture of `size`; the rest is padding."""
@@ -323,11 +326,17 @@ class OpenVocabulary(Task):
         return ObjectDataset((), self.preprocessing).pictures(images)
 
     def loss(self, batch: Batch, raw: Any = None) -> dict[str, Tensor]:
-        """Losses of queries, boxes and objectness; none of known outputs."""
-        if raw is not None:
-            return {}
+        """Losses of queries, boxes and objectness; of known outputs where they are those of `forward`."""
         assert isinstance(batch.targets, tuple)
-        return self.learn(batch.images, batch.targets)
+        if raw is None:
+            return self.learn(batch.images, batch.targets)
+        if not isinstance(raw, Mapping):
+            return {}
+        boxes, size = corners(raw["pred_boxes"]), (batch.images.shape[2], batch.images.shape[3])
+        shares = [_in_shares(own, size) for own in batch.targets]
+        return detection_losses(
+            raw["logits"], boxes, raw.get("objectness"), shares, _known(batch.targets, len(self.labels))
+        )
 
     def no_loss(self, images: Tensor) -> Tensor:
         """As `Task`."""
@@ -341,8 +350,7 @@ class OpenVocabulary(Task):
         boxes = corners(self.boxes(tokens, grid))
         queries, shares, known = self._learnt(truth)
         logits = self.class_head(tokens).compare(queries)
-        sides = images.new_tensor([images.shape[3], images.shape[2]] * 2)
-        shares = [Objects(own.boxes / sides, own.labels, None) for own in shares]
+        shares = [_in_shares(own, (images.shape[2], images.shape[3])) for own in shares]
         objectness = None
         if self.objectness_head is not None:
             objectness = self.objectness_head(tokens.detach())[..., 0]
@@ -354,9 +362,7 @@ class OpenVocabulary(Task):
         All classes, or those there and others; None where all is known of each picture.
         """
         count = len(self.labels)
-        known = None
-        if any(own.absent is not None or own.partial is not None for own in truth):
-            known = torch.stack([own.known(count) for own in truth])
+        known = _known(truth, count)
         if count <= SAMPLED:
             places = torch.arange(count)
         else:
@@ -500,6 +506,19 @@ def _backbone(config: SwinConfig | ViTConfig) -> SwinBackbone | ViTBackbone:
     if isinstance(config, ViTConfig):
         return ViTBackbone(config)
     return SwinBackbone(config, out_indices=range(config.stages)[-OpenVocabulary.maps :], norms="each")
+
+
+def _in_shares(objects: Objects, size: Size) -> Objects:
+    """Objects of an image of (height, width) in shares of its sides."""
+    sides = objects.boxes.new_tensor([size[1], size[0]] * 2)
+    return Objects(objects.boxes / sides, objects.labels, None)
+
+
+def _known(truth: Sequence[Objects], classes: int) -> Tensor | None:
+    """Which classes are known to be there or not (B, classes); None where all is known of each image."""
+    if all(own.absent is None and own.partial is None for own in truth):
+        return None
+    return torch.stack([own.known(classes) for own in truth])
 
 
 def _shares(box: Tensor | Sequence[float] | None, x: Tensor) -> Tensor | None:
