@@ -580,6 +580,33 @@ def test_a_text_tower_learns_too(scenes: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(model.vocabulary, expected.embeddings, **CLOSE)
 
 
+def test_names_that_cannot_be_read(scenes: Path, tmp_path: Path) -> None:
+    """Told before anything is written."""
+    options = {
+        "out": tmp_path / "run",
+        "model": "owl_swin_nano",
+        **{k: OPTIONS[k] for k in ("device", "progress")},
+    }
+    for given, said in (
+        ({}, "cannot read the names of the classes: give --vocabulary"),
+        ({"text": "clip_b"}, "came without a tokenizer"),
+        ({"text": "clip_x"}, "is neither a folder nor one of"),
+        ({"vocabulary": str(tmp_path / "v.safetensors")}, "The vocabulary has no 'ball, red'"),
+        ({"vocabulary": str(tmp_path / "gone.safetensors")}, "there is no such file"),
+        ({"head": "mask_rcnn"}, "head is for"),
+    ):
+        Vocabulary(("crate", "dog"), torch.randn(2, 16)).save(tmp_path / "v.safetensors")
+        with pytest.raises((ConfigError, DataError), match=said):
+            swinkit.train(scenes, **options, **given)
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_is_written_as_ours_alone(model: OpenVocabulary) -> None:
+    for name in ("huggingface", "microsoft"):
+        with pytest.raises(ConfigError, match="as our own file alone"):
+            swinkit.to_dialect(model, name)
+
+
 def test_of_many_classes_a_step_sees_some(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swinkit.tasks.open_vocabulary.SAMPLED", 4)
     model = owl_swin(9, text="none")
@@ -640,6 +667,7 @@ def test_what_nobody_looked_for_does_not_count() -> None:
         return metric.compute()
 
     assert figures()["box_ap"] < 80
+    assert ("box_ar100" in figures(), "box_ar300" in figures(absent=())) == (True, True)
     assert figures(absent=())["box_ap"] == pytest.approx(100)
     assert figures(absent=(1,))["box_ap"] < 80
     assert figures(absent=(1,), partial=(1,))["box_ap"] == pytest.approx(100)

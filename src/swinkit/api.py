@@ -63,6 +63,8 @@ def to_dialect(model: Task | SwinBackbone, dialect: str) -> dict[str, Tensor]:
     """
     if not isinstance(model, Task | SwinBackbone):
         raise ConfigError(f"A {type(model).__name__} is no model of swinkit: load one.")
+    if isinstance(model, OpenVocabulary):
+        raise ConfigError("An open-vocabulary detector can be written as our own file alone.")
     if isinstance(model, SwinBackbone):
         return spell(model.state_dict(), model.config, dialect, dense=model.norms == "each")
     backbone = model.backbone

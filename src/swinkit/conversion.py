@@ -48,12 +48,13 @@ def convert_file(source: str | Path, out: Path, *, to: str) -> LoadReport:
             )
         api.save(model, out)
     else:
+        tensors = api.to_dialect(model, to)  # first, for it refuses what cannot be written
         labels = model.labels if isinstance(model, Task) else None
         net = model.backbone if isinstance(model, Task) else model
         maps = net.out_indices if net.norms == "each" else None
         heads = model.settings() if isinstance(model, Segmenter) else None
         extra = huggingface_config(net.config, labels, maps, heads)
-        write_dialect(out, api.to_dialect(model, to), to, extra, labels)
+        write_dialect(out, tensors, to, extra, labels)
     report = model.load_report
     assert isinstance(report, LoadReport)
     return report

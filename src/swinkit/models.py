@@ -61,7 +61,7 @@ def create(
     given, settings = options_of(kind, settings | ({"multi_label": True} if multi_label else {}))
     options = {**kind.usual, **(variant.options if task == variant.task else {}), **given}
     config = retarget(variant.settings, task, settings, source=variant.task)
-    if num_classes is None and classes is None:
+    if num_classes is None and classes is None and kind is not OpenVocabulary:
         num_classes = variant.classes
     if kind is OpenVocabulary and not num_classes and classes is None:
         labels = Labels.of([])  # what is looked for is said later

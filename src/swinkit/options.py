@@ -17,6 +17,9 @@ OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("flip",), (*_CLASSES, *_MAPS)),
     **dict.fromkeys(("slide", "save", "label_map", "ignore_index", "loss", "average"), ("segment",)),
     **dict.fromkeys(("augmentation.resize", "augmentation.largest_class"), ("segment",)),
+    **dict.fromkeys(("head", "channels"), _MAPS),
+    **dict.fromkeys(("auxiliary",), ("segment",)),
+    **dict.fromkeys(("width",), _BOXES),
     **dict.fromkeys(("classes", "heads", "augmentation.copy_paste"), ("detect",)),
     **dict.fromkeys(
         ("score", "overlap", "detections", "track", "augmentation.resizing", "augmentation.mosaic"), _BOXES

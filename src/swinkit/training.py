@@ -260,6 +260,11 @@ def start_open_vocabulary(config: TrainConfig, data: ObjectData) -> OpenVocabula
         model.prompts = config.prompts
     if model.text is not None and not config.text_lr:
         model.text.requires_grad_(False)
+    if stated is None and model.text is None and not model.vocabulary.any():
+        raise ConfigError(
+            "The model cannot read the names of the classes: give --vocabulary, a file of names and "
+            "embeddings, or --text, a folder of CLIP."
+        )
     if stated is not None:
         model.know(stated)
     elif not (report := model.load_report) or "vocabulary" in report.initialised:

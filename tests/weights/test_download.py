@@ -234,6 +234,7 @@ def test_no_server(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_folder_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whole or not at all; what the Hub sends is loaded with its tokenizer."""
+    monkeypatch.setenv("SWINKIT_HOME", str(tmp_path / "cache"))
     asked = []
 
     def send(repository: str, *, local_dir: Path, allow_patterns: list[str]) -> None:

@@ -82,8 +82,9 @@ class DetectionMetric(Mergeable):
         figures: dict[str, float] = {}
         for kind, evaluated in self._evaluate().items():
             values = [NONE] * len(FIGURES) if evaluated is None else evaluated.stats[: len(FIGURES)].tolist()
+            most = "ar100" if evaluated is None else f"ar{evaluated.params.maxDets[-1]}"
             figures |= {
-                f"{kind}_{name}": NONE if value < 0 else 100 * value
+                f"{kind}_{most if name == 'ar100' else name}": NONE if value < 0 else 100 * value
                 for name, value in zip(FIGURES, values, strict=True)
             }
         for kind, evaluated in self._evaluate().items():

@@ -327,11 +327,11 @@ class OpenVocabulary(Task):
 
     def loss(self, batch: Batch, raw: Any = None) -> dict[str, Tensor]:
         """Losses of queries, boxes and objectness; of known outputs where they are those of `forward`."""
+        if raw is not None and not isinstance(raw, Mapping):
+            return {}
         assert isinstance(batch.targets, tuple)
         if raw is None:
             return self.learn(batch.images, batch.targets)
-        if not isinstance(raw, Mapping):
-            return {}
         boxes, size = corners(raw["pred_boxes"]), (batch.images.shape[2], batch.images.shape[3])
         shares = [_in_shares(own, size) for own in batch.targets]
         return detection_losses(

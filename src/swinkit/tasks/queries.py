@@ -257,7 +257,7 @@ def vocabulary_of(
 
 def _read(model: OpenVocabulary, texts: Sequence[str], prompts: Sequence[str]) -> dict[str, Tensor]:
     """Embeddings (prompts, dim) of texts; without a text tower those (1, dim) that the model has learnt."""
-    if model.text is None and set(texts) <= set(model.classes):
+    if model.text is None and set(texts) <= set(model.classes) and model.vocabulary.any():
         own = Vocabulary(model.classes, model.vocabulary.cpu()).chosen(texts)
         return dict(zip(texts, own.embeddings[:, None].unbind(0), strict=True))
     every = embed_texts(model, [prompt.replace("{}", text) for text in texts for prompt in prompts])
