@@ -63,6 +63,15 @@ def test_layers_are_numbered_from_the_patches_to_the_head() -> None:
     assert {name: layer_of(name, (2, 2, 6, 2)) for name in expected} == expected
 
 
+def test_layers_of_a_vision_transformer() -> None:
+    expected = {
+        "backbone.vit.embeddings.class_embedding": 0, "backbone.vit.pre_layernorm.weight": 0,
+        "backbone.vit.encoder.layers.0.mlp.fc1.weight": 1, "backbone.vit.encoder.layers.11.mlp.fc1.bias": 12,
+        "backbone.vit.post_layernorm.weight": 13, "class_head.dense0.weight": 13,
+    }  # fmt: skip
+    assert {name: layer_of(name, (12,)) for name in expected} == expected
+
+
 def test_layer_decay_scales_each_layer() -> None:
     model = swinkit.create("swin_pico", num_classes=2, **TINY)
     depths = model.backbone.config.depths

@@ -67,8 +67,11 @@ def parameter_groups(
 def layer_of(name: str, depths: Sequence[int]) -> int:
     """Number of a parameter's layer from 0, the patch embedding, over the blocks to the norm and head."""
     name = name.removeprefix("backbone.")
-    if name.startswith(("patch_embed.", "absolute_pos_embed")):
+    if name.startswith(("patch_embed.", "absolute_pos_embed", "vit.embeddings.", "vit.pre_layernorm.")):
         return 0
+    layer = re.match(r"vit\.encoder\.layers\.(\d+)\.", name)
+    if layer is not None:
+        return int(layer[1]) + 1
     block = re.match(r"layers\.(\d+)\.(?:blocks\.(\d+)|downsample)\.", name)
     if block is None:
         return sum(depths) + 1
