@@ -169,7 +169,7 @@ def _for_maps(
     if kind is OpenVocabulary and not isinstance(opened.config, ViTConfig):
         unused = tuple(f"norm{i}." for i in stages[: -OpenVocabulary.maps])
         left += [name for name in body if name.startswith(unused)]
-        body = {name: tensor for name, tensor in body.items() if name not in left}
+        body = {name: tensor for name, tensor in body.items() if not name.startswith(unused)}
     norms = tuple(f"backbone.norm{i}." for i in stages if i not in opened.normed)
     same = opened.task == kind.name
     fresh = kind.other_heads(opened.settings if same else {}, options)

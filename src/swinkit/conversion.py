@@ -89,7 +89,7 @@ def _architecture(opened: Opened) -> list[tuple[str, str]]:
         numbers = f"{config.width}; {config.layers}; {config.heads}"
         return [("vision transformer: width, layers, heads", numbers), ("patch", f"{config.patch}")]
     return [
-        ("architecture", _variant(opened)),
+        ("architecture", _variant(opened, config)),
         ("channels, depths, heads", f"{config.embed_dim}; {_list(config.depths)}; {_list(config.num_heads)}"),
         ("window, patch", f"{_windows(config)}; {_by(config.patch_size)}"),
         ("fit", config.fit),
@@ -110,19 +110,17 @@ def _what(opened: Opened) -> str:
     return kinds.get(opened.task, opened.task)
 
 
-def _variant(opened: Opened) -> str:
+def _variant(opened: Opened, config: SwinConfig) -> str:
     """Its name in the table, rather that of the file's own task and head."""
     swins = {name: own for name, own in VARIANTS.items() if own.settings.get("kind") != "vit"}
-    found = [name for name, variant in swins.items() if _shape(variant.config()) == _shape(opened.config)]
+    found = [name for name, variant in swins.items() if _shape(variant.config()) == _shape(config)]
     own = [name for name in found if VARIANTS[name].task == opened.task]
     head = opened.settings.get("head")
     same = [name for name in own if VARIANTS[name].options.get("head") == head]
     return next(iter((*same, *own, *found)), "none of the table's")
 
 
-def _shape(config: SwinConfig | ViTConfig) -> tuple[object, ...]:
-    if isinstance(config, ViTConfig):
-        return (config,)
+def _shape(config: SwinConfig) -> tuple[object, ...]:
     return (config.embed_dim, config.depths, config.num_heads, config.patch_size, config.windows)
 
 

@@ -198,9 +198,9 @@ class Task(nn.Module, ABC):
         answers.
         """
 
-    @abstractmethod
     def mixing(self, augmentation: Augmentation) -> Mix:
-        """What mixes a training batch and softens its targets (mixup, cutmix, label smoothing)."""
+        """What mixes a training batch and softens its targets; nothing but for classifiers."""
+        return lambda batch: batch
 
     @abstractmethod
     def set_test_limits(self, **limits: Any) -> None:

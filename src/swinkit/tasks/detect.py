@@ -27,8 +27,8 @@ from swinkit.heads.rpn import OVERLAP, RPNHead
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result
-from swinkit.tasks.base import InputLike, Metric, Mix, Task
-from swinkit.tasks.found import Found, View, detections, mirrored, whole_masks
+from swinkit.tasks.base import InputLike, Metric, Task
+from swinkit.tasks.found import Found, View, check_limits, detections, mirrored, whole_masks
 
 
 class Detector(Task):
@@ -244,14 +244,6 @@ class Detector(Task):
         losses = self.roi_head.losses(maps[:-1], proposals, boxes, labels, masks or None, sizes)
         return {"proposal": score, "proposal_box": change, **losses}
 
-    def probabilities(self, raw: Any) -> Any:
-        """Scores are probabilities already."""
-        return raw
-
-    def as_raw(self, probabilities: Any) -> Any:
-        """As they are."""
-        return probabilities
-
     def weigh_classes(self, counts: Sequence[int]) -> None:
         """ConfigError: the losses of R-CNNs have no weights of classes."""
         raise ConfigError("class_weights is not for detectors: see sampling for rare classes.")
@@ -288,10 +280,6 @@ class Detector(Task):
         transform = None if augmentation is None else ObjectTransform(pre, augmentation, masks=masks)
         return ObjectDataset(samples, pre, transform, scales=self.scales)
 
-    def mixing(self, augmentation: Augmentation) -> Mix:
-        """Nothing: mixup and cutmix are for classifiers."""
-        return lambda batch: batch
-
     def set_test_limits(  # type: ignore[override]
         self,
         *,
@@ -312,12 +300,7 @@ class Detector(Task):
         """
         counts = {"nms_pre": nms_pre, "proposals": proposals, "detections": detections}
         shares = {"score_threshold": score_threshold, "nms_threshold": nms_threshold}
-        for name, count in counts.items():
-            if count is not None and (type(count) is not int or count < 1):
-                raise ConfigError(f"{name}={count!r}: give a whole number from 1 on.")
-        for name, share in shares.items():
-            if share is not None and not (isinstance(share, int | float) and 0 <= share <= 1):
-                raise ConfigError(f"{name}={share!r}: give a number from 0 to 1.")
+        check_limits(counts, shares)
         for name, value in (counts | shares).items():
             if value is not None:
                 setattr(self, name, value)

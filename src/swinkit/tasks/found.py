@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from swinkit.errors import ConfigError
 from swinkit.features import Size
 from swinkit.heads.boxes import paste_near
 from swinkit.labels import Labels
@@ -14,6 +17,16 @@ from swinkit.shapes import RLE, rle_of_part
 
 Found = dict[str, Tensor]
 HARD = 0.5  # probability from which a pixel is the object's
+
+
+def check_limits(counts: Mapping[str, int | None], shares: Mapping[str, float | None]) -> None:
+    """Refuse limits that are none: counts from 1 on, shares from 0 to 1; None stands for what stays."""
+    for name, count in counts.items():
+        if count is not None and (type(count) is not int or count < 1):
+            raise ConfigError(f"{name}={count!r}: give a whole number from 1 on.")
+    for name, share in shares.items():
+        if share is not None and not (isinstance(share, int | float) and 0 <= share <= 1):
+            raise ConfigError(f"{name}={share!r}: give a number from 0 to 1.")
 
 
 class View:

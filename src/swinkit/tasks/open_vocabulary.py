@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou, generalized_box_iou  # type: ignore[import-untyped, unused-ignore]
 
 from swinkit.config import Views
 from swinkit.core.backbone import SwinBackbone
@@ -23,20 +22,19 @@ from swinkit.heads.owl import ClassHead, Looked, TokenGrid, TokenMLP, corners, l
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result
-from swinkit.tasks.base import InputLike, Metric, Mix, Task
-from swinkit.tasks.found import Found, detections
-from swinkit.tasks.owl_losses import detection_losses
+from swinkit.tasks.base import InputLike, Metric, Task
+from swinkit.tasks.examples import box_in_shares, fitting_boxes
+from swinkit.tasks.found import Found, check_limits, detections
+from swinkit.tasks.owl_losses import detection_losses, in_shares, known_of
 from swinkit.tasks.sought import Sought
 from swinkit.towers.text import TextTower, text_config
-from swinkit.towers.tokens import Tokenizer
+from swinkit.towers.tokens import tokenizer_of
 from swinkit.towers.vit import ViTBackbone, ViTConfig
 from swinkit.vocabulary import Vocabulary
 
 OVERLAP = 0.3  # of what is found by an example, as published
 SAMPLED = 256  # queries of a step of training, at most
 AT_ONCE = 256  # queries that are compared at once
-NEAR = 0.8  # share of the best overlap from which a box may stand for an example
-FARTHER = 1.2  # the same where nothing overlaps, and generalised overlap is below 0
 CHOICES = ("dissimilar", "objectness")
 MASKED = torch.finfo(torch.float32).min  # logit of a query that is padding
 
@@ -156,9 +154,15 @@ class OpenVocabulary(Task):
             "class_embeds": looked.embeds,
             "image_embeds": tokens.unflatten(1, grid),
         }
-        if self.objectness_head is not None:
-            answer["objectness"] = self.objectness_head(tokens.detach())[..., 0]
-        return answer
+        objectness = self._objectness(tokens)
+        return answer if objectness is None else answer | {"objectness": objectness}
+
+    def _objectness(self, tokens: Tensor) -> Tensor | None:
+        """Logits (B, N) that tokens are objects, which teach these nothing; None where it is not told."""
+        if self.objectness_head is None:
+            return None
+        told: Tensor = self.objectness_head(tokens.detach())[..., 0]
+        return told
 
     def tokens(self, x: Tensor) -> tuple[Tensor, Size]:
         """Tokens (B, N, width) of images (B, C, H, W), and their grid (h, w)."""
@@ -210,7 +214,7 @@ class OpenVocabulary(Task):
         where the model tells it.
         """
         tokens, grid = self.tokens(x)
-        return self.pick(tokens, grid, _shares(box, x), by=by)[0]
+        return self.pick(tokens, grid, box_in_shares(box, x), by=by)[0]
 
     def pick(
         self, tokens: Tensor, grid: Size, box: Tensor | None, *, by: str | None = None
@@ -219,18 +223,17 @@ class OpenVocabulary(Task):
         by = by or ("dissimilar" if self.objectness_head is None else "objectness")
         if by not in CHOICES:
             raise ConfigError(f"There is no choice of queries by {by!r}: {nearest(by, CHOICES)}")
-        if by == "objectness" and self.objectness_head is None:
-            raise ConfigError("The model tells no objectness: choose queries by 'dissimilar'.")
         embeds, own = self.class_head.embed(tokens), corners(self.boxes(tokens, grid))
-        if by == "objectness":
-            assert self.objectness_head is not None
-            ranks = self.objectness_head(tokens)[..., 0]
-        else:
-            ranks = -(embeds @ embeds.mean(1)[..., None])[..., 0]
+        told = (
+            -(embeds @ embeds.mean(1)[..., None])[..., 0] if by == "dissimilar" else self._objectness(tokens)
+        )
+        if told is None:
+            raise ConfigError("The model tells no objectness: choose queries by 'dissimilar'.")
+        ranks = told
         if box is None and by == "dissimilar":
             box = own.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(len(own), -1)
         if box is not None:
-            fitting = torch.stack([_fitting(one, each) for one, each in zip(box, own, strict=True)])
+            fitting = torch.stack([fitting_boxes(one, each) for one, each in zip(box, own, strict=True)])
             ranks = ranks.masked_fill(~fitting, -torch.inf)
         best = ranks.argmax(1)
         return embeds[torch.arange(len(best), device=best.device), best], best
@@ -333,9 +336,9 @@ class OpenVocabulary(Task):
         if raw is None:
             return self.learn(batch.images, batch.targets)
         boxes, size = corners(raw["pred_boxes"]), (batch.images.shape[2], batch.images.shape[3])
-        shares = [_in_shares(own, size) for own in batch.targets]
+        shares = [in_shares(own, size) for own in batch.targets]
         return detection_losses(
-            raw["logits"], boxes, raw.get("objectness"), shares, _known(batch.targets, len(self.labels))
+            raw["logits"], boxes, raw.get("objectness"), shares, known_of(batch.targets, len(self.labels))
         )
 
     def no_loss(self, images: Tensor) -> Tensor:
@@ -350,11 +353,8 @@ class OpenVocabulary(Task):
         boxes = corners(self.boxes(tokens, grid))
         queries, shares, known = self._learnt(truth)
         logits = self.class_head(tokens).compare(queries)
-        shares = [_in_shares(own, (images.shape[2], images.shape[3])) for own in shares]
-        objectness = None
-        if self.objectness_head is not None:
-            objectness = self.objectness_head(tokens.detach())[..., 0]
-        return detection_losses(logits, boxes, objectness, shares, known)
+        shares = [in_shares(own, (images.shape[2], images.shape[3])) for own in shares]
+        return detection_losses(logits, boxes, self._objectness(tokens), shares, known)
 
     def _learnt(self, truth: Sequence[Objects]) -> tuple[Tensor, Sequence[Objects], Tensor | None]:
         """Queries of a step, the objects with their numbers, and which are known to be there or not (B, Q).
@@ -362,7 +362,7 @@ class OpenVocabulary(Task):
         All classes, or those there and others; None where all is known of each picture.
         """
         count = len(self.labels)
-        known = _known(truth, count)
+        known = known_of(truth, count)
         if count <= SAMPLED:
             places = torch.arange(count)
         else:
@@ -379,7 +379,7 @@ class OpenVocabulary(Task):
         assert self.text is not None
         prompt = self.prompts[int(torch.randint(len(self.prompts), ()).item())]
         texts = [prompt.replace("{}", self.classes[place]) for place in places.tolist()]
-        ids, mask = Tokenizer(self.tokenizer)(texts, self.text.config.context)
+        ids, mask = tokenizer_of(self.tokenizer)(texts, self.text.config.context)
         return normalised(self.text(ids.to(self.device), mask.to(self.device))), truth, known
 
     @property
@@ -442,21 +442,9 @@ class OpenVocabulary(Task):
         transform = None if augmentation is None else ObjectTransform(pre, augmentation, masks=False)
         return ObjectDataset(samples, pre, transform)
 
-    def probabilities(self, raw: Any) -> Any:
-        """Scores are probabilities already."""
-        return raw
-
-    def as_raw(self, probabilities: Any) -> Any:
-        """As they are."""
-        return probabilities
-
     def weigh_classes(self, counts: Sequence[int]) -> None:
         """ConfigError: the losses have no weights of classes."""
         raise ConfigError("class_weights is not for detectors: see sampling for rare classes.")
-
-    def mixing(self, augmentation: Augmentation) -> Mix:
-        """Nothing: mixup and cutmix are for classifiers."""
-        return lambda batch: batch
 
     def set_test_limits(  # type: ignore[override]
         self,
@@ -474,11 +462,8 @@ class OpenVocabulary(Task):
         than `nms_threshold` (1: all). With `several` a box may be several of the queries. `asked` are the
         queries, `apart` groups of names whose figures stand apart.
         """
-        for name, share in (("score_threshold", score_threshold), ("nms_threshold", nms_threshold)):
-            if share is not None and not (isinstance(share, int | float) and 0 <= share <= 1):
-                raise ConfigError(f"{name}={share!r}: give a number from 0 to 1.")
-        if detections is not None and (type(detections) is not int or detections < 1):
-            raise ConfigError(f"detections={detections!r}: give a whole number from 1 on.")
+        shares = {"score_threshold": score_threshold, "nms_threshold": nms_threshold}
+        check_limits({"detections": detections}, shares)
         if asked is not None:
             self._check(asked)
         self.score_threshold = self.score_threshold if score_threshold is None else score_threshold
@@ -506,45 +491,3 @@ def _backbone(config: SwinConfig | ViTConfig) -> SwinBackbone | ViTBackbone:
     if isinstance(config, ViTConfig):
         return ViTBackbone(config)
     return SwinBackbone(config, out_indices=range(config.stages)[-OpenVocabulary.maps :], norms="each")
-
-
-def _in_shares(objects: Objects, size: Size) -> Objects:
-    """Objects of an image of (height, width) in shares of its sides."""
-    sides = objects.boxes.new_tensor([size[1], size[0]] * 2)
-    return Objects(objects.boxes / sides, objects.labels, None)
-
-
-def _known(truth: Sequence[Objects], classes: int) -> Tensor | None:
-    """Which classes are known to be there or not (B, classes); None where all is known of each image."""
-    if all(own.absent is None and own.partial is None for own in truth):
-        return None
-    return torch.stack([own.known(classes) for own in truth])
-
-
-def _shares(box: Tensor | Sequence[float] | None, x: Tensor) -> Tensor | None:
-    """Boxes (B, 4) in shares of the sides of images (B, C, H, W); ConfigError for what is none of these."""
-    if box is None:
-        return None
-    height, width = x.shape[2], x.shape[3]
-    given = torch.as_tensor(box, dtype=torch.float32, device=x.device)
-    if given.shape not in ((4,), (len(x), 4)):
-        raise ConfigError(f"box={tuple(given.shape)}: give x1, y1, x2, y2, for each image or for all.")
-    given = given.expand(len(x), 4)
-    shares = given if given.max() <= 1 else given / given.new_tensor([width, height] * 2)
-    if not (
-        (shares[:, :2] < shares[:, 2:]).all() and (shares[:, 2:] > 0).all() and (shares[:, :2] < 1).all()
-    ):
-        raise ConfigError(f"box={given.tolist()}: give x1, y1, x2, y2 within the {width}×{height} pixels.")
-    return shares
-
-
-def _fitting(box: Tensor, boxes: Tensor) -> Tensor:
-    """Which of boxes (N, 4) overlap a box (4,) nearly as much as the best."""
-    overlap = box_iou(box[None], boxes.float())[0]
-    if bool((overlap == 0).all()):  # overlap below 0: what is nearly the best is farther below
-        overlap = generalized_box_iou(box[None], boxes.float())[0]
-        best = overlap.max() * FARTHER
-    else:
-        best = overlap.max() * NEAR
-    fits: Tensor = overlap >= best
-    return fits

@@ -18,6 +18,7 @@ from torchvision.ops import (  # type: ignore[import-untyped, unused-ignore]
 )
 
 from swinkit.data.batching import Objects
+from swinkit.features import Size
 
 ALPHA, GAMMA = 0.3, 2.0
 CLOSE = 1e-8  # added to probabilities before their logarithm
@@ -82,6 +83,19 @@ def detection_losses(
         own = sigmoid_focal_loss(objectness.float(), objects, alpha=ALPHA, gamma=GAMMA)
         losses["objectness"] = own.sum() / count
     return losses
+
+
+def in_shares(objects: Objects, size: Size) -> Objects:
+    """Objects of an image of (height, width) in shares of its sides."""
+    sides = objects.boxes.new_tensor([size[1], size[0]] * 2)
+    return Objects(objects.boxes / sides, objects.labels, None)
+
+
+def known_of(truth: Sequence[Objects], classes: int) -> Tensor | None:
+    """Which classes are known to be there or not (B, classes); None where all is known of each image."""
+    if all(own.absent is None and own.partial is None for own in truth):
+        return None
+    return torch.stack([own.known(classes) for own in truth])
 
 
 def _centred(boxes: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from swinkit.features import Size
 from swinkit.heads.owl import normalised
 from swinkit.tasks.base import InputLike
 from swinkit.tasks.open_vocabulary import OpenVocabulary
-from swinkit.towers.tokens import Tokenizer
+from swinkit.towers.tokens import tokenizer_of
 from swinkit.vocabulary import Vocabulary
 
 AT_ONCE = 64  # prompts that are read at once
@@ -277,7 +277,7 @@ def embed_texts(model: OpenVocabulary, prompts: Sequence[str]) -> Tensor:
             "The model's file came without a tokenizer: load its whole folder, with tokenizer.json, or "
             "vocab.json and merges.txt, beside the weights."
         )
-    ids, mask = Tokenizer(model.tokenizer)(prompts, model.text.config.context)
+    ids, mask = tokenizer_of(model.tokenizer)(prompts, model.text.config.context)
     model.eval()
     parts = [
         model.text(own.to(model.device), which.to(model.device))

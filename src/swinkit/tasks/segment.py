@@ -25,7 +25,7 @@ from swinkit.heads.plain import FCNHead
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result, SegmentationMap
-from swinkit.tasks.base import InputLike, Metric, Mix, Task
+from swinkit.tasks.base import InputLike, Metric, Task
 from swinkit.tasks.sliding import WINDOW_STEP, slide
 
 LossName = Literal["cross_entropy", "ohem", "focal", "dice"]
@@ -226,10 +226,6 @@ class Segmenter(Task):
             raise ConfigError("A segmentation model learns from pictures with masks: give such data.")
         transform = None if augmentation is None else training_pairs(self.preprocessing, augmentation)
         return PairDataset(samples, self.preprocessing, transform, scales=self.scales)
-
-    def mixing(self, augmentation: Augmentation) -> Mix:
-        """Nothing: mixup and cutmix are for classifiers."""
-        return lambda batch: batch
 
     def set_test_limits(  # type: ignore[override]
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -36,6 +37,12 @@ def _whole(file: Path) -> str:
         raise WeightsError(f"{file} cannot be read ({error}): fetch it again.") from error
     Tokenizer(text, str(file))
     return text
+
+
+@lru_cache(maxsize=8)
+def tokenizer_of(text: str) -> Tokenizer:
+    """The tokenizer of a model; CLIP's is parsed from megabytes, and training asks for it in each step."""
+    return Tokenizer(text)
 
 
 class Tokenizer:
