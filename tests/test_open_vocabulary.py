@@ -398,7 +398,8 @@ def test_matching_as_deformable_detr(monkeypatch: pytest.MonkeyPatch) -> None:
         labels = torch.randint(7, (count,))
         given = {"logits": logits[None], "pred_boxes": centred[None]}
         ((tokens, places),) = theirs(given, [{"class_labels": labels, "boxes": truth}])
-        own = owl_losses.matched(logits, as_corners(centred), labels, as_corners(truth))
+        wanted = torch.nn.functional.one_hot(labels, 7).bool()
+        own = owl_losses.matched(logits, as_corners(centred), as_corners(truth), wanted)
         assert torch.equal(own[0], tokens)
         assert torch.equal(own[1], places)
 
@@ -420,6 +421,39 @@ def test_losses_of_a_perfect_answer_are_none() -> None:
         assert loss < 1e-6, name
     wrong = owl_losses.detection_losses(-logits, boxes[None], -objectness, truth)
     assert all(wrong[name] > 1 for name in ("class", "objectness"))
+
+
+def test_boxes_of_one_object_are_one_of_several_names() -> None:
+    """A dog that is labelled as an animal too is matched once, and both names are right."""
+    box = [0.1, 0.1, 0.5, 0.5]
+    boxes = torch.tensor([box, [0.6, 0.6, 0.9, 0.9], [0.1, 0.1, 0.5, 0.51], [0.1, 0.1, 0.5, 0.4]])
+    own = Objects(boxes, torch.tensor([2, 0, 1, 2]), None)
+    places, wanted = owl_losses.merged(own, 4)
+    assert torch.equal(places, boxes[[0, 1, 3]])  # the last overlaps too little
+    assert wanted.tolist() == [
+        [False, True, True, False],
+        [True, False, False, False],
+        [False, False, True, False],
+    ]
+    right = torch.full((1, 2, 4), -30.0)
+    right[0, 0, 1:3] = right[0, 1, 0] = 30.0
+    truth = [Objects(boxes[:3], torch.tensor([2, 0, 1]), None)]
+    losses = owl_losses.detection_losses(right, boxes[None, :2], None, truth)
+    assert all(loss < 1e-6 for loss in losses.values())
+    right[0, 0, 1] = -30.0
+    assert owl_losses.detection_losses(right, boxes[None, :2], None, truth)["class"] > 1
+
+
+def test_merging_knows_chains_and_nothing() -> None:
+    heights = torch.tensor([1.0, 0.93, 0.87, 0.81])  # each like the next, the last not like the first
+    boxes = torch.stack([torch.zeros(4), torch.zeros(4), torch.ones(4), heights], 1)
+    places, wanted = owl_losses.merged(Objects(boxes, torch.arange(4), None), 4)
+    assert torch.equal(places, boxes[:1])
+    assert wanted.all()
+    empty = Objects(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), None)
+    places, wanted = owl_losses.merged(empty, 4)
+    assert places.shape == (0, 4)
+    assert wanted.shape == (0, 4)
 
 
 def test_what_is_not_known_is_not_judged() -> None:
