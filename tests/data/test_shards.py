@@ -20,6 +20,7 @@ from swinkit.data.batching import ImageDataset, make_loader
 from swinkit.data.media import find_inputs
 from swinkit.data.opening import open_classes
 from swinkit.data.order import NEAR, SeededBatches
+from swinkit.data.packed import Packed
 from swinkit.data.reading import read_image
 from swinkit.data.samples import ClassData
 from swinkit.data.transforms import evaluation_transform
@@ -242,4 +243,8 @@ def test_samples_are_compact(shards: Path) -> None:
     assert samples.counts(4).tolist() == [16, 16, 16, 0]
     with pytest.raises(IndexError):
         samples[len(samples)]
-    assert all(isinstance(value, np.ndarray | bool) for value in vars(samples).values())
+    own = vars(samples).values()
+    assert all(isinstance(value, np.ndarray | bool | Packed) for value in own)
+    packed = [value for value in own if isinstance(value, Packed)]
+    assert packed
+    assert all(isinstance(value, np.ndarray) for one in packed for value in vars(one).values())

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swinkit.data.media import PICTURES, Medium
+from swinkit.data.packed import Packed
 from swinkit.data.reading import check_header, header_size
 from swinkit.errors import ImageError
 from swinkit.features import Size
@@ -119,7 +120,7 @@ class ObjectSamples(Sequence[Annotated]):
     """Annotated pictures in a few arrays, which loader processes share; see `Samples`."""
 
     def __init__(self, samples: Iterable[Annotated]) -> None:
-        heads, head_ends, shapes, shape_ends, ends = bytearray(), [0], bytearray(), [0], [0]
+        heads, shapes, ends = [], [], [0]
         boxes, labels, crowd, areas = [], [], [], []
         self.shapeless, self.without_shape = 0, ""  # how many objects, but for groups, and the first picture
         for one in samples:
@@ -130,18 +131,15 @@ class ObjectSamples(Sequence[Annotated]):
             if bare and not self.without_shape:
                 self.without_shape = str(one.image)
             told = [str(one.image), one.size, one.number, one.absent, one.partial]
-            heads += json.dumps(told).encode("utf-8", "surrogatepass")
-            head_ends.append(len(heads))
-            if any(shape is not None for shape in one.shapes):
-                shapes += json.dumps(one.shapes).encode()
-            shape_ends.append(len(shapes))
+            heads.append(json.dumps(told).encode("utf-8", "surrogatepass"))
+            known = any(shape is not None for shape in one.shapes)
+            shapes.append(json.dumps(one.shapes).encode() if known else b"")
             ends.append(ends[-1] + len(one.boxes))
             boxes.append(one.boxes.astype(np.float64))
             labels.append(one.labels)
             crowd.append(one.crowd)
             areas.append(one.areas)
-        self._heads, self._shapes = (np.frombuffer(bytes(text), np.uint8) for text in (heads, shapes))
-        self._head_ends, self._shape_ends, self._ends = map(np.array, (head_ends, shape_ends, ends))
+        self._heads, self._shapes, self._ends = Packed(heads), Packed(shapes), np.array(ends)
         self._boxes = np.concatenate([np.empty((0, 4)), *boxes])
         self._labels = np.concatenate([np.empty(0, np.int64), *labels])
         self._crowd = np.concatenate([np.empty(0, bool), *crowd])
@@ -153,7 +151,7 @@ class ObjectSamples(Sequence[Annotated]):
     @property
     def any_shapes(self) -> bool:
         """Whether any object has a shape."""
-        return bool(len(self._shapes))
+        return not self._shapes.empty
 
     @overload
     def __getitem__(self, place: int) -> Annotated: ...
@@ -163,9 +161,9 @@ class ObjectSamples(Sequence[Annotated]):
         if isinstance(place, slice):
             return self.chosen(range(*place.indices(len(self))))
         place = range(len(self))[place]
-        image, size, number, absent, partial = json.loads(_part(self._heads, self._head_ends, place))
+        image, size, number, absent, partial = json.loads(self._heads[place])
         own = slice(self._ends[place], self._ends[place + 1])
-        told = _part(self._shapes, self._shape_ends, place)
+        told = self._shapes[place]
         shapes = json.loads(told) if told else [None] * (own.stop - own.start)
         return Annotated(
             Path(image),
@@ -207,12 +205,8 @@ class ObjectSamples(Sequence[Annotated]):
 
     def groups(self) -> NDArray[np.bool_]:
         """Which pictures are wider than high, as far as the data say: to be read apart from the others."""
-        sizes = (json.loads(_part(self._heads, self._head_ends, place))[1] for place in range(len(self)))
+        sizes = (json.loads(head)[1] for head in self._heads)
         return np.array([size is not None and size[1] > size[0] for size in sizes], bool)
-
-
-def _part(text: NDArray[np.uint8], ends: NDArray[np.int64], place: int) -> bytes:
-    return text[ends[place] : ends[place + 1]].tobytes()
 
 
 def check_size(sample: Annotated, size: Size) -> None:

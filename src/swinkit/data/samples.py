@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swinkit.data.media import CLIPS, PICTURES, Medium, medium_of
+from swinkit.data.packed import Packed
 from swinkit.errors import DataError
 
 
@@ -32,10 +33,9 @@ class Sample:
 
 
 class Samples(Sequence[Sample]):
-    """Samples in a few arrays.
+    """Samples in a few arrays, which loader processes share.
 
-    A list of a million objects would soon be copied into each loader process, for Python writes to an object
-    whenever it looks at one. `multi` tells whether a sample may have several classes, or none.
+    `multi` tells whether a sample may have several classes, or none.
     """
 
     def __init__(self, samples: Iterable[Sample], *, multi: bool = False) -> None:
@@ -50,19 +50,19 @@ class Samples(Sequence[Sample]):
         return made
 
     def _fill(self, pairs: Iterable[tuple[str, tuple[int, ...]]]) -> None:
-        text, text_ends, labels, label_ends = bytearray(), array("q", [0]), array("i"), array("q", [0])
-        for path, own in pairs:
-            text += os.fsencode(path)
-            text_ends.append(len(text))
-            labels.extend(own)
-            label_ends.append(len(labels))
-        self._text = np.frombuffer(bytes(text), np.uint8)
-        self._text_ends = np.array(text_ends)
-        self._labels = np.array(labels)
-        self._label_ends = np.array(label_ends)
+        labels, label_ends = array("i"), array("q", [0])
+
+        def paths() -> Iterator[bytes]:
+            for path, own in pairs:
+                labels.extend(own)
+                label_ends.append(len(labels))
+                yield os.fsencode(path)
+
+        self._paths = Packed(paths())
+        self._labels, self._label_ends = np.array(labels), np.array(label_ends)
 
     def __len__(self) -> int:
-        return len(self._text_ends) - 1
+        return len(self._paths)
 
     @overload
     def __getitem__(self, place: int) -> Sample: ...
@@ -72,9 +72,8 @@ class Samples(Sequence[Sample]):
         if isinstance(place, slice):
             return self.chosen(range(*place.indices(len(self))))
         place = range(len(self))[place]
-        text = self._text[self._text_ends[place] : self._text_ends[place + 1]].tobytes()
         labels = self._labels[self._label_ends[place] : self._label_ends[place + 1]].tolist()
-        return Sample(Path(os.fsdecode(text)), tuple(labels) if self.multi else labels[0])
+        return Sample(Path(os.fsdecode(self._paths[place])), tuple(labels) if self.multi else labels[0])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -105,17 +104,22 @@ class Samples(Sequence[Sample]):
 
     def archives(self) -> list[int]:
         """Lengths of the runs of samples that lie in one tar file; none where they lie in folders."""
-        runs: list[int] = []
-        last = None
-        for sample in self:
-            archive = next((above for above in sample.path.parents if above.suffix == ".tar"), None)
-            if archive is None:
-                return []
-            if archive != last:
-                runs.append(0)
-            runs[-1] += 1
-            last = archive
-        return runs
+        return runs_of_archives(sample.path for sample in self)
+
+
+def runs_of_archives(paths: Iterable[Path]) -> list[int]:
+    """Lengths of the runs of files that lie in one tar file; none where one lies in a folder."""
+    runs: list[int] = []
+    last = None
+    for path in paths:
+        archive = next((above for above in path.parents if above.suffix == ".tar"), None)
+        if archive is None:
+            return []
+        if archive != last:
+            runs.append(0)
+        runs[-1] += 1
+        last = archive
+    return runs
 
 
 @dataclass(frozen=True)
