@@ -11,6 +11,7 @@ from torch import Tensor
 
 from swinkit.config import EvaluateConfig, Masks, PredictConfig, TrainConfig
 from swinkit.core.backbone import SwinBackbone
+from swinkit.data.captions import CaptionData, Captions
 from swinkit.data.dataset import Data, open_data
 from swinkit.data.media import find_inputs, medium_for
 from swinkit.data.objects import ObjectData, ObjectSamples
@@ -32,6 +33,7 @@ from swinkit.results import Result
 from swinkit.settings import merged
 from swinkit.tasks.base import Task
 from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.tasks.two_towers import TwoTowers
 from swinkit.vocabulary import Vocabulary
 from swinkit.weights.store import file_names
 from swinkit.weights.writing import spell
@@ -63,8 +65,8 @@ def to_dialect(model: Task | SwinBackbone, dialect: str) -> dict[str, Tensor]:
     """
     if not isinstance(model, Task | SwinBackbone):
         raise ConfigError(f"A {type(model).__name__} is no model of swinkit: load one.")
-    if isinstance(model, OpenVocabulary):
-        raise ConfigError("An open-vocabulary detector can be written as our own file alone.")
+    if isinstance(model, TwoTowers):
+        raise ConfigError("A model with a text tower can be written as our own file alone.")
     if isinstance(model, SwinBackbone):
         return spell(model.state_dict(), model.config, dialect, dense=model.norms == "each")
     backbone = model.backbone
@@ -130,6 +132,8 @@ def check_data(
             return check_masks(opened, channels=in_chans, advance=advance)
         if isinstance(opened, ObjectData):
             return check_objects(opened, channels=in_chans, advance=advance)
+        if isinstance(opened, CaptionData):
+            opened = opened.pictures()
         return check_classes(opened, channels=in_chans, clip=clip, advance=advance)
 
 
@@ -210,7 +214,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
             f"{opened.root} gives {task.medium.noun}s several labels, but the model answers with one class."
         )
     split = _pick_split(opened, config.split)
-    samples: Samples | Pairs | ObjectSamples = opened.splits[split]
+    samples: Samples | Pairs | ObjectSamples | Captions = opened.splits[split]
     if config.real is not None:
         assert isinstance(samples, Samples)
         samples = relabel(samples, Path(config.real), classes=len(task.classes))
@@ -282,10 +286,10 @@ def embed_queries(
     device: str = "auto",
 ) -> Vocabulary:
     """Names and examples with their embeddings, as `find` takes both; with `out` also a file."""
-    from swinkit.querying import open_vocabulary
+    from swinkit.querying import two_towers
     from swinkit.tasks.queries import find_queries
 
-    task = open_vocabulary(model if isinstance(model, Task) else _load(model), device)
+    task = two_towers(model if isinstance(model, Task) else _load(model), device)
     made = find_queries(task, names, examples, prompts=prompts)
     if out is not None:
         made.save(out)

@@ -15,13 +15,15 @@ from swinkit.core.config import SwinConfig
 from swinkit.data.names import class_names, labels_named
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.labels import Labels
-from swinkit.preparation import SIDES, preprocessing_of
+from swinkit.preparation import PAIRED, SIDES, preprocessing_of
 from swinkit.sources import find_file
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
+from swinkit.tasks.contrastive import Contrastive
 from swinkit.tasks.detect import Detector
 from swinkit.tasks.open_vocabulary import OpenVocabulary
 from swinkit.tasks.segment import Segmenter
+from swinkit.tasks.two_towers import TwoTowers
 from swinkit.tasks.video import VideoClassifier
 from swinkit.towers.text import TEXTS
 from swinkit.towers.vit import ViTConfig
@@ -39,6 +41,7 @@ TASKS: dict[str, type[Task]] = {
     "video": VideoClassifier,
     "detect": Detector,
     "open_vocabulary": OpenVocabulary,
+    "contrastive": Contrastive,
 }
 
 
@@ -58,12 +61,12 @@ def model_of(
     source = str(settings.get("text"))
     settings, text = with_text(settings)
     given, settings = options_of(kind, settings)
-    stored = _stored_options(opened) if opened.task == task else {}
+    stored = _stored_options(opened, kind) if opened.task in (task, *kind.inherits) else {}
     options = {**kind.usual, **kind.kept_options(stored, given), **given}
     if img_size is not None:
         settings["img_size"] = img_size
     config = retarget(opened.config.to_dict(), task, settings, source=opened.task)
-    if task == "open_vocabulary" != opened.task and num_classes is None and classes is None:
+    if not kind.named and opened.task != task and num_classes is None and classes is None:
         labels, other_classes = Labels.of([]), True  # what is looked for is said later
     else:
         labels, other_classes = _choose_labels(opened, num_classes, classes)
@@ -98,7 +101,7 @@ def take_text(model: Task, read: TextFile | None, source: str) -> None:
     """Put a text tower's tensors into a model that was built for it; its lineage tells so."""
     if read is None:
         return
-    assert isinstance(model, OpenVocabulary)
+    assert isinstance(model, TwoTowers)
     assert model.text is not None
     model.text.load_state_dict(read.tensors)
     model.lineage.append({"text": source})
@@ -141,10 +144,10 @@ def _arranged(
     opened: Opened, tensors: dict[str, Tensor], kind: type[Task], options: dict[str, Any], other_classes: bool
 ) -> tuple[dict[str, Tensor], tuple[str, ...], list[str]]:
     """The tensors that a model of this kind takes, beginnings of the names that start fresh, what is left."""
-    if kind in (Segmenter, Detector, OpenVocabulary):
+    if issubclass(kind, Segmenter | Detector | TwoTowers):
         return _for_maps(opened, tensors, kind, options, other_classes)
     tensors, left = _for_classifier(tensors, opened.config.stages)
-    if opened.task in ("segment", "detect", "open_vocabulary"):
+    if issubclass(TASKS[opened.task], Segmenter | Detector | TwoTowers):
         left += opened.dense
     else:
         tensors |= opened.dense  # of nobody's: to be reported
@@ -166,12 +169,12 @@ def _for_maps(
     else:
         left += opened.others
     stages = range(opened.config.stages)
-    if kind is OpenVocabulary and not isinstance(opened.config, ViTConfig):
-        unused = tuple(f"norm{i}." for i in stages[: -OpenVocabulary.maps])
+    if issubclass(kind, TwoTowers) and not isinstance(opened.config, ViTConfig):
+        unused = tuple(f"norm{i}." for i in stages[: -TwoTowers.maps])
         left += [name for name in body if name.startswith(unused)]
         body = {name: tensor for name, tensor in body.items() if not name.startswith(unused)}
     norms = tuple(f"backbone.norm{i}." for i in stages if i not in opened.normed)
-    same = opened.task == kind.name
+    same = opened.task in (kind.name, *kind.inherits)
     fresh = kind.other_heads(opened.settings if same else {}, options)
     kept = [name for name in opened.dense if same and not name.startswith(fresh or ("\0",))]
     heads = {name: opened.dense[name] for name in kept}
@@ -261,7 +264,7 @@ def retarget(
     """
     values = dict(values)
     if values.get("kind") == "vit":
-        if task != source:
+        if not issubclass(TASKS[task], TwoTowers):
             raise ConfigError(f"A model for {task} needs a Swin, and this one has a vision transformer.")
         trained = {
             name: value for name, value in settings.items() if name != "img_size"
@@ -278,12 +281,12 @@ def retarget(
         }
         if config.absolute_position:
             raise ConfigError("A model with absolute position cannot be inflated to video: train one anew.")
-    elif task in ("segment", "detect", "open_vocabulary") and source != task:
+    elif task not in ("classify", "video") and source != task:
         if config.rank == 3:
             raise ConfigError(f"A model for {task} takes images, and this one videos.")
-        usual = (
-            SIDES[task][0] if task == "segment" else config.input_size if config.absolute_position else None
-        )
+        usual: Any = {"segment": SIDES["segment"][0], "contrastive": PAIRED}.get(task)
+        if config.absolute_position and task != "segment":
+            usual = config.img_size
         values |= {"img_size": usual, "fit": "pad_shift"}
     return SwinConfig.from_dict(values | with_depth(values, settings))
 
@@ -357,14 +360,14 @@ def _for_classifier(tensors: dict[str, Tensor], stages: int) -> tuple[dict[str, 
     return {re.sub(r"^norm\d\.", "norm.", name): tensor for name, tensor in kept.items()}, left
 
 
-def _stored_options(opened: Opened) -> dict[str, Any]:
-    """Settings that a file holds for its task; WeightsError for others than it has."""
+def _stored_options(opened: Opened, kind: type[Task]) -> dict[str, Any]:
+    """Settings of a file that this task has too; WeightsError for others than those of the file's own."""
     kinds = TASKS[opened.task].options
     if not all(type(value) in kinds.get(name, ()) for name, value in opened.settings.items()):
         raise WeightsError(
             f"{opened.source} has a damaged header: its task has no settings {dict(opened.settings)}."
         )
-    return dict(opened.settings)
+    return {name: value for name, value in opened.settings.items() if name in kind.options}
 
 
 def _finish(report: LoadReport, opened: Opened, resized: list[str]) -> LoadReport:

@@ -201,7 +201,7 @@ class TrainOptions(Compute, Masks):
     recipe: str | None = Field(
         default=None, description="Published recipe or preset whose options hold where none are given."
     )
-    task: Literal["classify", "segment", "detect", "video", "open_vocabulary"] | None = Field(
+    task: Literal["classify", "segment", "detect", "video", "open_vocabulary", "contrastive"] | None = Field(
         default=None, description="What to train for; by default told by the model and the data."
     )
     vocabulary: str | None = Field(
@@ -209,21 +209,26 @@ class TrainOptions(Compute, Masks):
         description="Open vocabulary: file of names and embeddings, among them the classes of the data; else "
         "the model's text tower reads their names.",
     )
-    prompts: tuple[str, ...] = Field(
-        default=("{}",),
+    prompts: tuple[str, ...] | None = Field(
+        default=None,
         min_length=1,
-        description="Open vocabulary: templates of which each step draws one, {} stands for a name.",
+        description="Open vocabulary: templates of which each step draws one, {} stands for a name; by "
+        "default the model's, the name alone.",
     )
     text: str | None = Field(
         default=None,
-        description="Open vocabulary: text tower of a new model, clip_b, clip_l, none, or a Hugging Face "
-        "folder of CLIP; by default none with a vocabulary, else clip_b.",
+        description="Open vocabulary, captions: text tower of a new model, clip_b, clip_l, nano, none, or a "
+        "Hugging Face folder of CLIP; by default none with a vocabulary, else clip_b.",
     )
-    text_lr: float = Field(
-        default=0.01,
+    contrast: Literal["siglip", "clip"] | None = Field(
+        default=None, description="Captions: loss of pairs; by default the model's, siglip."
+    )
+    text_lr: float | None = Field(
+        default=None,
         ge=0,
         le=1,
-        description="Open vocabulary: factor of the learning rate of the text tower; 0 freezes it.",
+        description="Open vocabulary, captions: factor of the learning rate of the text tower, 0 freezes it; "
+        "by default 0.01, with captions 1.",
     )
     head: str | None = Field(
         default=None,

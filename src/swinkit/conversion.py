@@ -106,6 +106,7 @@ def _what(opened: Opened) -> str:
         "segment": f"a segmentation model ({opened.settings.get('head')})",
         "detect": f"a detector ({opened.settings.get('head')})",
         "open_vocabulary": "an open-vocabulary detector",
+        "contrastive": "pictures and captions in one space",
     }
     return kinds.get(opened.task, opened.task)
 

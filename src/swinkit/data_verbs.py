@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Options = Parameter(name="*")
 TaskName = Annotated[
-    Literal["classify", "segment", "detect", "video", "open_vocabulary"] | None,
+    Literal["classify", "segment", "detect", "video", "open_vocabulary", "contrastive"] | None,
     Parameter(help="What it is for, where the files do not tell."),
 ]
 

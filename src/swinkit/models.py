@@ -27,7 +27,6 @@ from swinkit.labels import Labels
 from swinkit.preparation import preprocessing_for
 from swinkit.sources import open_named
 from swinkit.tasks.base import Task
-from swinkit.tasks.open_vocabulary import OpenVocabulary
 from swinkit.towers.vit import ViTConfig
 from swinkit.variants import VARIANTS, find_variant
 from swinkit.weights.catalog import CATALOG
@@ -61,9 +60,9 @@ def create(
     given, settings = options_of(kind, settings | ({"multi_label": True} if multi_label else {}))
     options = {**kind.usual, **(variant.options if task == variant.task else {}), **given}
     config = retarget(variant.settings, task, settings, source=variant.task)
-    if num_classes is None and classes is None and kind is not OpenVocabulary:
+    if num_classes is None and classes is None and kind.named:
         num_classes = variant.classes
-    if kind is OpenVocabulary and not num_classes and classes is None:
+    if not kind.named and not num_classes and classes is None:
         labels = Labels.of([])  # what is looked for is said later
     else:
         labels = labels_of(num_classes, classes)

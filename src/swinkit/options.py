@@ -7,47 +7,38 @@ from swinkit.errors import ConfigError
 from swinkit.settings import Settings
 
 _CLASSES, _MAPS = ("classify", "video"), ("segment", "detect")
-_OPEN, _BOXES = ("open_vocabulary",), ("detect", "open_vocabulary")
+_OPEN, _BOXES, _PAIRS = ("open_vocabulary",), ("detect", "open_vocabulary"), ("contrastive",)
 
 OWNERS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("topk", "clips", "crops", "real"), _CLASSES),
+    **dict.fromkeys(("clips", "crops", "real"), _CLASSES),
+    **dict.fromkeys(("topk",), (*_CLASSES, *_PAIRS)),
     **dict.fromkeys(("stream", "hop"), ("video",)),
     **dict.fromkeys(("scales", "short"), _MAPS),
     **dict.fromkeys(("tile", "augmentation.distortion"), (*_MAPS, *_OPEN)),
-    **dict.fromkeys(("flip",), (*_CLASSES, *_MAPS)),
+    **dict.fromkeys(("flip",), (*_CLASSES, *_MAPS, *_PAIRS)),
     **dict.fromkeys(("slide", "save", "label_map", "ignore_index", "loss", "average"), ("segment",)),
     **dict.fromkeys(("augmentation.resize", "augmentation.largest_class"), ("segment",)),
     **dict.fromkeys(("head", "channels"), _MAPS),
     **dict.fromkeys(("auxiliary",), ("segment",)),
-    **dict.fromkeys(("width",), _BOXES),
+    **dict.fromkeys(("width",), (*_BOXES, *_PAIRS)),
+    **dict.fromkeys(("contrast",), _PAIRS),
     **dict.fromkeys(("classes", "heads", "augmentation.copy_paste"), ("detect",)),
     **dict.fromkeys(
         ("score", "overlap", "detections", "track", "augmentation.resizing", "augmentation.mosaic"), _BOXES
     ),
-    **dict.fromkeys(
-        (
-            "find",
-            "like",
-            "vocabulary",
-            "prompts",
-            "negatives",
-            "text",
-            "text_lr",
-            "queries",
-            "shots",
-            "novel",
-        ),
-        _OPEN,
-    ),
+    **dict.fromkeys(("find", "vocabulary", "prompts", "negatives", "text", "text_lr"), (*_OPEN, *_PAIRS)),
+    **dict.fromkeys(("like", "queries", "shots", "novel"), _OPEN),
     **dict.fromkeys(("sampling",), (*_CLASSES, *_BOXES)),
     **dict.fromkeys(("class_weights",), ("classify", "video", "segment")),
     **{
         f"augmentation.{name}": _CLASSES
         for name in (
-            *("shift", "crop_scale", "crop_ratio", "randaugment", "color_jitter", "erasing", "mixup"),
+            *("shift", "randaugment", "color_jitter", "erasing", "mixup"),
             *("cutmix", "mix_prob", "switch_prob", "label_smoothing"),
         )
     },
+    "augmentation.hflip": (*_CLASSES, *_MAPS, *_OPEN),
+    **dict.fromkeys(("augmentation.crop_scale", "augmentation.crop_ratio"), (*_CLASSES, *_PAIRS)),
 }
 """Options that not all tasks have; those of how clips are taken are told by the model's preprocessing."""
 

@@ -26,6 +26,7 @@ from swinkit.tasks.base import Task
 from swinkit.tasks.open_vocabulary import OVERLAP, OpenVocabulary
 from swinkit.tasks.queries import find_queries
 from swinkit.tasks.segment import Segmenter
+from swinkit.tasks.two_towers import TwoTowers
 from swinkit.tiles import segment_tiles
 
 Answer = Callable[..., Result]
@@ -46,18 +47,20 @@ def set_up(task: Task, config: PredictConfig) -> Limited:
     limits: dict[str, Any] = {
         LIMITS[name]: getattr(config, name) for name in LIMITS if name in config.model_fields_set
     }
-    if isinstance(task, OpenVocabulary):
+    if isinstance(task, TwoTowers):
         limits |= _asked(task, config)
     limited = partial(task.limited, config if config.tile is None else Views(), **limits)
     with limited():
         return limited
 
 
-def _asked(task: OpenVocabulary, config: PredictConfig) -> dict[str, Any]:
+def _asked(task: TwoTowers, config: PredictConfig) -> dict[str, Any]:
     """What is looked for; nothing where the options do not say it, and the model's own vocabulary holds."""
     if not (config.find or config.like or config.vocabulary):
         if config.negatives:
             raise ConfigError("negatives stand beside what is to be found: give find, like or vocabulary.")
+        if not (isinstance(task, OpenVocabulary) and task.vocabulary.any()):
+            raise ConfigError("The model has no vocabulary of its own: give find, like or vocabulary.")
         return {}
     asked = find_queries(
         task,

@@ -12,6 +12,7 @@ from swinkit.towers.vit import ViTConfig
 from swinkit.weights.opening import Opened
 from swinkit.weights.owl import owl_preprocessing
 
+PAIRED = 224  # side of pictures that are learnt with captions, as CLIP's
 SQUARE = 768  # side of an open-vocabulary detector's pictures, as OWL-ViT's
 SIDES = {"segment": (512, 2048), "detect": (800, 1333)}  # short and at most long one, as published
 
@@ -31,6 +32,8 @@ def preprocessing_for(
     """
     size = config.input_size
     side = min(size[-2:]) if size else 224
+    if task == "contrastive":
+        return Preprocessing(size=side, channels=config.in_chans, crop=1.0)
     if isinstance(config, ViTConfig):
         return owl_preprocessing(config, second=bool((options or {}).get("objectness", True)))
     if task == "open_vocabulary":
@@ -70,7 +73,10 @@ def preprocessing_of(
     if (task != opened.task and not {task, opened.task} <= {"classify", "video"}) or (
         (stored.clip is None) != (usual.clip is None)
     ):
-        return usual.model_copy(update={"mean": stored.mean, "std": stored.std})  # of another task
+        told: dict[str, Any] = {"mean": stored.mean, "std": stored.std}  # of another task
+        if task == "contrastive" and isinstance(img_size, int):  # a vision transformer has its own size
+            told["size"] = img_size
+        return usual.model_copy(update=told)
     if img_size is None:
         return stored
     if stored.square is not None:

@@ -18,7 +18,15 @@ from swinkit.progress import console, remark
 from swinkit.tasks.base import Task
 from swinkit.tasks.open_vocabulary import OVERLAP, OpenVocabulary
 from swinkit.tasks.queries import example_queries, names_in, queries_for
+from swinkit.tasks.two_towers import TwoTowers
 from swinkit.vocabulary import Vocabulary
+
+
+def two_towers(task: Task, device: str) -> TwoTowers:
+    """The model, on a device; ConfigError for one that reads no names and takes no examples."""
+    if not isinstance(task, TwoTowers):
+        raise ConfigError(f"Queries are for open-vocabulary detectors, and this model is for {task.name}.")
+    return task.to(pick_device(device))
 
 
 def open_vocabulary(task: Task, device: str) -> OpenVocabulary:

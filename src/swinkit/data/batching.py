@@ -13,16 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from swinkit.data.order import Draw, SeededBatches
 from swinkit.data.planes import Planes
-from swinkit.data.reading import Picture, read_channels
+from swinkit.data.reading import Picture, opened_picture, read_channels
 from swinkit.data.samples import Sample
 from swinkit.data.threads import in_threads
 from swinkit.data.transforms import ImageTransform
-from swinkit.errors import InputError, RunError
+from swinkit.errors import ConfigError, InputError, RunError
 from swinkit.features import Size
 from swinkit.inputs import Preprocessing
 
@@ -229,6 +230,21 @@ class ImageDataset(ClassDataset):
         """As `ClassDataset`."""
         picture, size = self._kept.get(place) or self._read(place, path)
         return self.transform(picture), size
+
+    def pictures(self, sources: Sequence[object]) -> Batch:
+        """Files or PIL images as a batch; ConfigError for anything else."""
+        items = []
+        channels = self.preprocessing.channels
+        for source in sources:
+            if isinstance(source, Image.Image):
+                picture, size = opened_picture(source, channels)
+                items.append(Item(self.transform(picture), None, size, ""))
+            elif isinstance(source, str | Path):
+                read, size = read_channels(source, channels)
+                items.append(Item(self.transform(read), None, size, str(source)))
+            else:
+                raise ConfigError(f"A {type(source).__name__} is no picture: give files or PIL images.")
+        return self.collate(items)
 
     def _read(self, place: int, path: Path) -> tuple[Picture, tuple[int, int]]:
         """Read an image, and keep it where there is room."""

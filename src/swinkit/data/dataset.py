@@ -1,4 +1,4 @@
-"""Open a data set of any kind: classes of pictures or clips, pictures with masks, pictures with boxes."""
+"""Open a data set of any kind: classes of pictures or clips, pictures with masks, boxes or captions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swinkit.config import Masks
+from swinkit.data.captions import CaptionData, holds_captions, open_captions, save_captions
 from swinkit.data.media import medium_for
 from swinkit.data.object_opening import holds_objects, open_objects, save_objects
 from swinkit.data.objects import ObjectData
@@ -14,7 +15,7 @@ from swinkit.data.pairs import MaskData, holds_masks, open_masks, save_pairs
 from swinkit.data.samples import ClassData
 from swinkit.errors import ConfigError
 
-Data = ClassData | MaskData | ObjectData
+Data = ClassData | MaskData | ObjectData | CaptionData
 
 
 def open_data(
@@ -35,7 +36,7 @@ def open_data(
     """
     masks = masks or Masks()
     if task is None:
-        task = "detect" if holds_objects(data) else "segment" if holds_masks(data) else None
+        task = task_told(data)
     if task == "segment":
         return open_masks(
             data,
@@ -52,6 +53,8 @@ def open_data(
         return open_objects(
             data, val_fraction=val_fraction, seed=seed, classes=classes, split_file=split_file
         )
+    if task == "contrastive":
+        return open_captions(data, val_fraction=val_fraction, seed=seed, split_file=split_file)
     return open_classes(
         data,
         val_fraction=val_fraction,
@@ -63,11 +66,19 @@ def open_data(
     )
 
 
+def task_told(data: str | Path) -> str | None:
+    """The task that files tell; None: they have classes."""
+    tellers = {"detect": holds_objects, "segment": holds_masks, "contrastive": holds_captions}
+    return next((task for task, holds in tellers.items() if holds(data)), None)
+
+
 def save_splits(data: Data, path: Path) -> None:
     """Write which file is in which split, for `split_file`; DataError where it cannot be written."""
     if isinstance(data, MaskData):
         save_pairs(data, path)
     elif isinstance(data, ObjectData):
         save_objects(data, path)
+    elif isinstance(data, CaptionData):
+        save_captions(data, path)
     else:
         save_split(data, path)

@@ -16,10 +16,8 @@ from swinkit.data.media import Medium
 from swinkit.data.samples import ClassData, Entry, Found, Samples, draw_key, some
 from swinkit.data.shards import find_shards, read_shards
 from swinkit.data.synsets import SYNSET, readable_names, translation
-from swinkit.data.tables import BETWEEN, Row, Table, read_table, write_table
+from swinkit.data.tables import BETWEEN, TABLES, Row, Table, read_table, write_table
 from swinkit.errors import ConfigError, DataError
-
-TABLES = (".csv", ".parquet")
 
 
 def open_classes(

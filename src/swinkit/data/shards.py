@@ -1,4 +1,4 @@
-"""WebDataset shards: tar files in which `KEY.jpg` lies beside `KEY.cls` or `KEY.json`; read in place."""
+"""WebDataset shards: tar files in which `KEY.jpg` lies beside `KEY.cls`, `.json` or `.txt`; read in place."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import glob
 import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from braceexpand import braceexpand
@@ -95,16 +96,45 @@ def write_shards(
     return written
 
 
-def _list(shard: Path) -> tuple[list[Entry], bool, int]:
-    """Labelled images, whether one may have several labels, and how many images have none."""
+def captions_in(shard: Path) -> tuple[list[tuple[Path, str]], int]:
+    """Pictures of a shard with what `KEY.txt` or the `caption` of `KEY.json` says; how many have neither."""
+    found: list[tuple[Path, str]] = []
+    bare = 0
+    for files in _groups(shard):
+        image = _sample(files)
+        if image is None:
+            continue
+        text = _caption(shard, files)
+        if text:
+            found.append((shard / image, text))
+        else:
+            bare += 1
+    return found, bare
+
+
+def tells_captions(shard: Path) -> bool:
+    """Whether the first picture of a shard has a caption, and no class."""
+    for files in _groups(shard):
+        if _sample(files) is not None:
+            return _labels(shard, files)[0] is None and bool(_caption(shard, files))
+    return False
+
+
+def _groups(shard: Path) -> Iterator[dict[str, str]]:
+    """The files of each key by their suffixes, as they lie."""
     groups: dict[str, dict[str, str]] = {}
     for name in in_order(shard):
         folder, _, base = name.rpartition("/")
         key, _, suffix = base.partition(".")
         groups.setdefault(f"{folder}/{key}", {})[suffix.lower()] = name
+    return iter(groups.values())
+
+
+def _list(shard: Path) -> tuple[list[Entry], bool, int]:
+    """Labelled images, whether one may have several labels, and how many images have none."""
     entries: list[Entry] = []
     multi, others = False, 0
-    for files in groups.values():
+    for files in _groups(shard):
         image = _sample(files)
         if image is None:
             continue
@@ -130,16 +160,32 @@ def _labels(shard: Path, files: dict[str, str]) -> tuple[tuple[str, ...] | None,
     """Names or numbers of the classes of one image, and whether there may be several."""
     if "cls" in files:
         return (read_inside(shard, files["cls"]).decode().strip(),), False
+    content = _json(shard, files)
+    if isinstance(content.get("labels"), list):
+        return tuple(map(str, content["labels"])), True
+    label = content.get("label")
+    return (None if label is None else (str(label),)), False
+
+
+def _caption(shard: Path, files: dict[str, str]) -> str:
+    """What is said of one image; nothing where the shard does not say it."""
+    if "txt" not in files:
+        return str(_json(shard, files).get("caption") or "").strip()
+    try:
+        return read_inside(shard, files["txt"]).decode().strip()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{shard / files['txt']} is not UTF-8 ({error}); write the shard anew.") from error
+
+
+def _json(shard: Path, files: dict[str, str]) -> dict[str, Any]:
+    """What `KEY.json` says; nothing where there is none, or it is no mapping."""
     if "json" not in files:
-        return None, False
+        return {}
     try:
         content = json.loads(read_inside(shard, files["json"]))
     except ValueError as error:
         raise DataError(f"{shard / files['json']} is not JSON ({error}); write the shard anew.") from error
-    if isinstance(content, dict) and isinstance(content.get("labels"), list):
-        return tuple(map(str, content["labels"])), True
-    label = content.get("label") if isinstance(content, dict) else None
-    return (None if label is None else (str(label),)), False
+    return content if isinstance(content, dict) else {}
 
 
 def _write(path: Path, *, content: list[tuple[int, Sample]], multi: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,8 @@ def folder_part(name: str) -> str | None:
     return SPLIT_NAMES.get(re.sub(r"\d+$", "", name.lower()).replace("training", "train"))
 
 
-COLUMNS = ("path", "label", "labels", "split")
+TABLES = (".csv", ".parquet")
+COLUMNS = ("path", "label", "labels", "caption", "split", "start", "end")
 BETWEEN = "|"  # the names in a cell of the column labels
 
 
@@ -60,9 +61,9 @@ def read_table(table: Path, base: Path, *, exact: bool = False) -> Table:
     """
     rows: list[Row] = []
     seen: set[Path] = set()
-    lines = _parquet_lines(table) if table.suffix.lower() == ".parquet" else csv_lines(table)
+    lines = lines_of(table)
     columns = next(lines)[1]
-    _check_columns(table, columns)
+    check_columns(table, columns, "label", "labels")
     for number, cells in lines:
         if not exact:
             cells = {name: _stripped(cells[name]) for name in columns}
@@ -81,12 +82,20 @@ def write_table(rows: Iterable[Row], table: Path, base: Path, *, multi: bool = F
 
     Raises DataError for a file name that is not valid Unicode, RunError for a place that cannot be written.
     """
+    columns = ("path", "labels" if multi else "label", "split")
+    write_lines(((row.path, BETWEEN.join(row.labels), row.split) for row in rows), table, base, columns)
+
+
+def write_lines(
+    rows: Iterable[tuple[Path, str, str | None]], table: Path, base: Path, columns: Sequence[str]
+) -> None:
+    """As `write_table`, of three columns, the first a path."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "labels" if multi else "label", "split"))
-    for row in rows:
-        path = row.path.relative_to(base) if row.path.is_relative_to(base) else row.path.absolute()
-        writer.writerow((path.as_posix(), BETWEEN.join(row.labels), row.split))
+    writer.writerow(columns)
+    for own, word, split in rows:
+        path = own.relative_to(base) if own.is_relative_to(base) else own.absolute()
+        writer.writerow((path.as_posix(), word, split))
     try:
         content = text.getvalue().encode()
     except UnicodeEncodeError as error:
@@ -95,6 +104,11 @@ def write_table(rows: Iterable[Row], table: Path, base: Path, *, multi: bool = F
             f"A file name holds {bad!r}, which is not valid Unicode and cannot go into {table}; rename it."
         ) from error
     write_atomically(table, lambda temporary: temporary.write_bytes(content))
+
+
+def lines_of(table: Path) -> Iterator[tuple[int, Any]]:
+    """Of a CSV or Parquet file the names of the columns, then each row by column, with its number."""
+    return _parquet_lines(table) if table.suffix.lower() == ".parquet" else csv_lines(table)
 
 
 def csv_lines(table: Path) -> Iterator[tuple[int, Any]]:
@@ -124,7 +138,7 @@ def _parquet_lines(table: Path) -> Iterator[tuple[int, Any]]:
         reason = str(error).splitlines()[0]
         raise DataError(f"{table} cannot be read as a Parquet file ({reason}); save it as one.") from error
     content = content.rename_columns([name.strip().lower() for name in content.column_names])
-    columns = [name for name in (*COLUMNS, "start", "end") if name in content.column_names]
+    columns = [name for name in COLUMNS if name in content.column_names]
     yield 0, columns
     for number, cells in enumerate(content.select(columns).to_pylist(), start=1):
         yield number, {name: _as_text(value) for name, value in cells.items()}
@@ -140,12 +154,13 @@ def _stripped(cell: str) -> str:
     return BETWEEN.join(part.strip() for part in cell.split(BETWEEN))
 
 
-def _check_columns(table: Path, columns: list[str]) -> None:
-    if "path" not in columns or not {"label", "labels"} & set(columns):
-        needed = "path" if "path" not in columns else "label"
+def check_columns(table: Path, columns: Sequence[str], *needed: str) -> None:
+    """Refuse a table without the column path, or without any of those that are needed: DataError."""
+    if "path" not in columns or not set(needed) & set(columns):
+        missing = "path" if "path" not in columns else needed[0]
         found = ", ".join(map(repr, columns)) or "none"
         raise DataError(
-            f"{table} has no column '{needed}' (found: {found}); begin it with path,label[,split]."
+            f"{table} has no column '{missing}' (found: {found}); begin it with path,{needed[0]}[,split]."
         )
 
 
@@ -157,18 +172,28 @@ def _parse(cells: dict[str, str], base: Path, where: str) -> Row:
         labels = (cells["label"],)
     if not path or labels == ("",):
         raise DataError(f"{where} has no {'label' if path else 'path'}; fill it in or remove the line.")
-    split = None
-    if "split" in cells:
-        word = cells["split"]
-        split = SPLIT_NAMES.get(word.lower())
-        if split is None:
-            raise DataError(f"{where} has the split '{word}'; use train, val or test.")
+    split = split_in(cells, where)
     if cells.get("start") or cells.get("end"):
         path = _stretch(path, cells, where)
+    return Row(file_in(path, base, where), labels, split)
+
+
+def split_in(cells: Mapping[str, str], where: str) -> str | None:
+    """The part that a row names, None where the table has no such column; DataError for an unknown word."""
+    if "split" not in cells:
+        return None
+    split = SPLIT_NAMES.get(cells["split"].lower())
+    if split is None:
+        raise DataError(f"{where} has the split '{cells['split']}'; use train, val or test.")
+    return split
+
+
+def file_in(path: str, base: Path, where: str) -> Path:
+    """The file that a row names; DataError where there is none."""
     file = base / path
     if not exists(file):
         raise DataError(f"{where} names {file}, which does not exist; paths are relative to {base}.")
-    return Row(file, labels, split)
+    return file
 
 
 def _stretch(path: str, cells: dict[str, str], where: str) -> str:

@@ -22,7 +22,7 @@ def parameter_groups(
     *,
     layer_decay: float = 1.0,
     backbone_lr: float = 1.0,
-    text_lr: float = 1.0,
+    text_lr: float | None = None,
 ) -> list[dict[str, Any]]:
     """AdamW groups of the trainable parameters, named `decay` and `no_decay`.
 
@@ -30,10 +30,11 @@ def parameter_groups(
     unless the task decays them, as the published detectors, segmenters and video models do. With a
     `layer_decay` below 1 each layer has groups of its own, `decay.3` say, whose `scale` shrinks by that
     factor for every layer below the head (microsoft/SimMIM, `optimizer.py`). `backbone_lr` scales all but the
-    head, `text_lr` a text tower.
+    head, `text_lr` a text tower, by default as is usual for the task.
     """
     depths = task.backbone.config.depths
     last = sum(depths) + 1
+    text_lr = task.text_lr if text_lr is None else text_lr
     groups: dict[str, dict[str, Any]] = {}
     for name, parameter in task.named_parameters():
         if not parameter.requires_grad:

@@ -112,6 +112,40 @@ def gathered(value: Value) -> list[Value]:
     return cast(list[Value], everyone)
 
 
+def all_rows(own: Tensor) -> Tensor:
+    """The rows (N, …) of all processes, in order; gradients go back to where each comes from.
+
+    Every process must call it, with any number of rows.
+    """
+    if not dist.is_initialized():
+        return own
+    counts = [torch.zeros(1, dtype=torch.int64) for _ in range(dist.get_world_size())]
+    dist.all_gather(counts, torch.tensor([len(own)]))  # on the CPU: a GPU would be waited for
+    rows: Tensor = _Rows.apply(own, [int(count) for count in counts])
+    return rows
+
+
+class _Rows(torch.autograd.Function):
+    """Rows of all processes side by side."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, counts: list[int]) -> Tensor:
+        """Padded to the most that one has, for all must send alike."""
+        ctx.counts = counts
+        padded = own.new_zeros(max(counts), *own.shape[1:])
+        padded[: len(own)] = own
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """What all others make of the own rows, summed."""
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total.split(ctx.counts)[dist.get_rank()], None
+
+
 def collected(value: Value) -> list[Value]:
     """Everyone's value, in order, in the first process; in the others nothing."""
     if not dist.is_initialized():

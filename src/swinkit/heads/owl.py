@@ -65,15 +65,27 @@ class Looked(NamedTuple):
         return Looked(*(own[place : place + 1] for own in self))
 
 
-class ClassHead(nn.Module):
+class Projection(nn.Module):
+    """Tokens (…, width) into the space of queries."""
+
+    def __init__(self, width: int, dim: int) -> None:
+        super().__init__()
+        self.dense0 = nn.Linear(width, dim)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Embeddings (…, dim), not normalised."""
+        embedded: Tensor = self.dense0(tokens)
+        return embedded
+
+
+class ClassHead(Projection):
     """What each token (B, N, width) is, in the space of queries.
 
     Random weights begin with chances of about 0.01 for queries that are not alike at all.
     """
 
     def __init__(self, width: int, dim: int) -> None:
-        super().__init__()
-        self.dense0 = nn.Linear(width, dim)
+        super().__init__(width, dim)
         self.logit_shift = nn.Linear(width, 1)
         self.logit_scale = nn.Linear(width, 1)
         for layer in (self.logit_shift, self.logit_scale):
@@ -85,11 +97,6 @@ class ClassHead(nn.Module):
         """Ready to be compared with queries."""
         scale = F.elu(self.logit_scale(tokens)) + 1
         return Looked(normalised(self.embed(tokens)), self.logit_shift(tokens), scale)
-
-    def embed(self, tokens: Tensor) -> Tensor:
-        """Embeddings (B, N, dim), not normalised."""
-        embedded: Tensor = self.dense0(tokens)
-        return embedded
 
 
 class TokenMLP(nn.Module):

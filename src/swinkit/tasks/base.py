@@ -74,6 +74,9 @@ class Task(nn.Module, ABC):
         dict[str, tuple[type, ...]]
     ] = {}  # what the constructor takes besides, and of what type
     usual: ClassVar[dict[str, Any]] = {}  # those that published models have
+    inherits: ClassVar[tuple[str, ...]] = ()  # other tasks whose options and heads are its own too
+    text_lr: ClassVar[float] = 1.0  # usual factor of the learning rate of a text tower
+    named: ClassVar[bool] = True  # whether it has classes in any case
     class_layers: ClassVar[tuple[str, ...]] = ()  # beginnings of the names of what depends on the classes
     limits: ClassVar[tuple[str, ...]] = ()  # attributes that `set_test_limits` and `set_views` change
     ragged: ClassVar[bool] = False  # whether inputs keep their shapes, and so are answered one by one

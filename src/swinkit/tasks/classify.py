@@ -9,13 +9,11 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
-from swinkit.data.batching import Batch, ImageDataset, Item, SampleDataset
-from swinkit.data.reading import opened_picture, read_channels
+from swinkit.data.batching import Batch, ImageDataset, SampleDataset
 from swinkit.data.samples import Sample
 from swinkit.data.transforms import ImageTransform, evaluation_transform, mix_batch, training_transform
 from swinkit.errors import ConfigError
@@ -96,19 +94,7 @@ class Classifier(Task):
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
         """Files or PIL images to one normalised batch; an unreadable one raises ImageError."""
         transform = evaluation_transform(self.preprocessing)
-        channels = self.preprocessing.channels
-        items = []
-        for image in images:
-            if isinstance(image, Image.Image):
-                pixels, size = opened_picture(image, channels)
-                item = Item(transform(pixels), None, size, "")
-            elif not isinstance(image, str | Path):
-                raise ConfigError(f"A {type(image).__name__} is no picture: give files or PIL images.")
-            else:
-                read, size = read_channels(image, channels)
-                item = Item(transform(read), None, size, str(image))
-            items.append(item)
-        return self.dataset(()).collate(items)
+        return ImageDataset((), self.preprocessing, transform).pictures(images)
 
     def postprocess(self, raw: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Result]:
         """The likeliest classes of each picture, softmax (of several classes sigmoid) in fp32."""

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from swinkit.config import Views
-from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch, Objects
 from swinkit.data.object_dataset import ObjectDataset
@@ -18,18 +17,17 @@ from swinkit.data.object_transforms import ObjectTransform
 from swinkit.data.objects import ObjectSamples
 from swinkit.errors import ConfigError, nearest
 from swinkit.features import Size
-from swinkit.heads.owl import ClassHead, Looked, TokenGrid, TokenMLP, corners, location_bias, normalised
+from swinkit.heads.owl import ClassHead, Looked, TokenMLP, corners, location_bias, normalised
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result
-from swinkit.tasks.base import InputLike, Metric, Task
+from swinkit.tasks.base import InputLike, Metric
 from swinkit.tasks.examples import box_in_shares, fitting_boxes
 from swinkit.tasks.found import Found, check_limits, detections
 from swinkit.tasks.owl_losses import detection_losses, in_shares, known_of
 from swinkit.tasks.sought import Sought
-from swinkit.towers.text import TextTower, text_config
-from swinkit.towers.tokens import tokenizer_of
-from swinkit.towers.vit import ViTBackbone, ViTConfig
+from swinkit.tasks.two_towers import TwoTowers
+from swinkit.towers.vit import ViTConfig
 from swinkit.vocabulary import Vocabulary
 
 OVERLAP = 0.3  # of what is found by an example, as published
@@ -39,24 +37,21 @@ CHOICES = ("dissimilar", "objectness")
 MASKED = torch.finfo(torch.float32).min  # logit of a query that is padding
 
 
-class OpenVocabulary(Task):
+class OpenVocabulary(TwoTowers):
     """OWL: image → backbone → tokens → a box for each token, and how much it is each query.
 
-    `width` is that of the tokens, by default that of the backbone's last map; `dim` that of queries; `text`
-    the text tower, a name of `towers.text.TEXTS`, its numbers, or "none"; with `objectness` each token tells
-    whether it is an object at all (OWLv2); `tokenizer` is that of the text tower as JSON, and `prompts` are
-    templates into which the names of its classes are put.
+    Options are those of `TwoTowers`; with `objectness` each token tells whether it is an object at all
+    (OWLv2); `prompts` are templates into which the names of its classes are put.
     """
 
     name: ClassVar[str] = "open_vocabulary"
     options: ClassVar[dict[str, tuple[type, ...]]] = {
-        "width": (int,),
-        "dim": (int,),
-        "text": (str, dict),
+        **TwoTowers.options,
         "objectness": (bool,),
-        "tokenizer": (str,),
         "prompts": (list, tuple),
     }
+    inherits: ClassVar[tuple[str, ...]] = ("contrastive",)
+    heads: ClassVar[tuple[str, ...]] = (*TwoTowers.heads, "box_head.", "objectness_head.", "vocabulary")
     class_layers: ClassVar[tuple[str, ...]] = ("vocabulary",)
     limits: ClassVar[tuple[str, ...]] = (
         "asked",
@@ -67,11 +62,10 @@ class OpenVocabulary(Task):
         "several",
     )
     films: ClassVar[bool] = True
-    maps: ClassVar[int] = 2  # the last so many of a Swin's are looked at
-
-    backbone: SwinBackbone | ViTBackbone  # type: ignore[assignment]  # what training and files need of one
-    vocabulary: Tensor
+    text_lr: ClassVar[float] = 0.01
     forwards: ClassVar[tuple[str, ...]] = ("learn", "look", "embed_example")
+
+    vocabulary: Tensor
 
     def __init__(  # noqa: PLR0913, what its file holds
         self,
@@ -80,32 +74,20 @@ class OpenVocabulary(Task):
         preprocessing: Preprocessing,
         *,
         width: int = 0,
-        dim: int = 512,
+        dim: int = 0,
         text: str | Mapping[str, Any] = "clip_b",
         objectness: bool = True,
         tokenizer: str = "",
         prompts: Sequence[str] = ("{}",),
     ) -> None:
-        super().__init__(config, labels, preprocessing)
-        if config.rank != 2 or preprocessing.dense is None:
-            raise ConfigError("An open-vocabulary detector takes images, and needs preprocessing.dense.")
-        self.labels, self.preprocessing = labels, preprocessing
-        self.lineage, self.licence, self.load_report = [], "", None
+        super().__init__(config, labels, preprocessing, width=width, dim=dim, text=text, tokenizer=tokenizer)
+        if preprocessing.dense is None:
+            raise ConfigError("An open-vocabulary detector needs preprocessing.dense.")
         self.monitor = "box_ap"
-        self.backbone = _backbone(config)
-        self.width = width or self.backbone.features[-1].channels
-        towers = text_config(text)
-        if towers is not None and towers.dim != dim:
-            raise ConfigError(f"dim={dim}: the text tower makes embeddings of {towers.dim} numbers.")
-        if min(self.width, dim) < 1:
-            raise ConfigError(f"width={width}, dim={dim}: give widths of tokens and queries.")
-        self.dim, self.tokenizer = dim, tokenizer
-        self.neck = TokenGrid(self.backbone.features, self.width)
-        self.class_head = ClassHead(self.width, dim)
+        self.class_head = ClassHead(self.width, self.dim)
         self.box_head = TokenMLP(self.width, 4)
         self.objectness_head = TokenMLP(self.width, 1) if objectness else None
-        self.text = None if towers is None else TextTower(towers)
-        self.register_buffer("vocabulary", torch.zeros(len(labels), dim))
+        self.register_buffer("vocabulary", torch.zeros(len(labels), self.dim))
         self.asked: Vocabulary | None = None
         self.apart: Mapping[str, Sequence[str]] = {}
         self.prompts = tuple(prompts)  # of which training draws one, and answers take the mean
@@ -114,13 +96,12 @@ class OpenVocabulary(Task):
 
     @classmethod
     def other_heads(cls, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
-        """As `Task`: tokens of another width change all heads, other queries what compares them."""
-        if "dim" not in stored or stored["width"] != (wanted.get("width") or stored["width"]):
-            return ("neck.", "class_head.", "box_head.", "objectness_head.", "text.", "vocabulary")
-        found = [] if stored["dim"] == wanted["dim"] else ["class_head.", "vocabulary"]
-        found += [] if text_config(stored["text"]) == text_config(wanted["text"]) else ["text."]
-        found += [] if stored["objectness"] == wanted["objectness"] else ["objectness_head."]
-        return tuple(found)
+        """As `TwoTowers`; a model that has learnt from captions alone knows no boxes."""
+        found = super().other_heads(stored, wanted)
+        if "objectness" not in stored:
+            boxes = ("class_head.logit_", "box_head.", "objectness_head.", "vocabulary")
+            return (*found, *boxes, "logit_")
+        return (*found, *(["objectness_head."] if stored["objectness"] != wanted["objectness"] else []))
 
     def forward(
         self,
@@ -163,11 +144,6 @@ class OpenVocabulary(Task):
             return None
         told: Tensor = self.objectness_head(tokens.detach())[..., 0]
         return told
-
-    def tokens(self, x: Tensor) -> tuple[Tensor, Size]:
-        """Tokens (B, N, width) of images (B, C, H, W), and their grid (h, w)."""
-        found: tuple[Tensor, Size] = self.neck(self.backbone(x))
-        return found
 
     def look(self, x: Tensor) -> tuple[Looked, Tensor]:
         """What the tokens of images (B, C, H, W) are, and their boxes (B, N, 4) as corners, in shares."""
@@ -376,11 +352,9 @@ class OpenVocabulary(Task):
             known = None if known is None else known[:, places.to(self.device)]
         if not self.reads:
             return self.vocabulary[places.to(self.device)], truth, known
-        assert self.text is not None
         prompt = self.prompts[int(torch.randint(len(self.prompts), ()).item())]
         texts = [prompt.replace("{}", self.classes[place]) for place in places.tolist()]
-        ids, mask = tokenizer_of(self.tokenizer)(texts, self.text.config.context)
-        return normalised(self.text(ids.to(self.device), mask.to(self.device))), truth, known
+        return self.read(texts), truth, known
 
     @property
     def reads(self) -> bool:
@@ -475,19 +449,6 @@ class OpenVocabulary(Task):
         self.apart = self.apart if apart is None else apart
 
     def settings(self) -> dict[str, Any]:
-        """Widths, the text tower's numbers and its tokenizer."""
-        return {
-            "width": self.width,
-            "dim": self.dim,
-            "text": "none" if self.text is None else self.text.config.to_dict(),
-            "objectness": self.objectness_head is not None,
-            "tokenizer": self.tokenizer,
-            "prompts": list(self.prompts),
-        }
-
-
-def _backbone(config: SwinConfig | ViTConfig) -> SwinBackbone | ViTBackbone:
-    """A Swin gives the maps of its last two stages."""
-    if isinstance(config, ViTConfig):
-        return ViTBackbone(config)
-    return SwinBackbone(config, out_indices=range(config.stages)[-OpenVocabulary.maps :], norms="each")
+        """As `TwoTowers`, objectness and prompts."""
+        objectness = self.objectness_head is not None
+        return {**super().settings(), "objectness": objectness, "prompts": list(self.prompts)}

@@ -20,6 +20,7 @@ from swinkit.features import Size
 from swinkit.heads.owl import normalised
 from swinkit.tasks.base import InputLike
 from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.tasks.two_towers import TwoTowers
 from swinkit.towers.tokens import tokenizer_of
 from swinkit.vocabulary import Vocabulary
 
@@ -139,7 +140,7 @@ def _example(given: Any) -> tuple[str, Example]:
 
 
 def find_queries(
-    model: OpenVocabulary,
+    model: TwoTowers,
     names: Any = None,
     examples: Any = None,
     *,
@@ -220,7 +221,7 @@ def is_vocabulary(text: str | Path) -> bool:
 
 
 def vocabulary_of(
-    model: OpenVocabulary,
+    model: TwoTowers,
     named: Named,
     *,
     prompts: Sequence[str] = (USUAL,),
@@ -255,17 +256,18 @@ def vocabulary_of(
     return Vocabulary(tuple(whole), normalised(torch.stack(rows)), negatives=len(negatives))
 
 
-def _read(model: OpenVocabulary, texts: Sequence[str], prompts: Sequence[str]) -> dict[str, Tensor]:
+def _read(model: TwoTowers, texts: Sequence[str], prompts: Sequence[str]) -> dict[str, Tensor]:
     """Embeddings (prompts, dim) of texts; without a text tower those (1, dim) that the model has learnt."""
-    if model.text is None and set(texts) <= set(model.classes) and model.vocabulary.any():
-        own = Vocabulary(model.classes, model.vocabulary.cpu()).chosen(texts)
+    knows = isinstance(model, OpenVocabulary) and model.text is None and bool(model.vocabulary.any())
+    if isinstance(model, OpenVocabulary) and knows and set(texts) <= set(model.classes):
+        own = model.own_vocabulary().chosen(texts)
         return dict(zip(texts, own.embeddings[:, None].unbind(0), strict=True))
     every = embed_texts(model, [prompt.replace("{}", text) for text in texts for prompt in prompts])
     return dict(zip(texts, every.unflatten(0, (len(texts), len(prompts))).unbind(0), strict=True))
 
 
 @torch.inference_mode()
-def embed_texts(model: OpenVocabulary, prompts: Sequence[str]) -> Tensor:
+def embed_texts(model: TwoTowers, prompts: Sequence[str]) -> Tensor:
     """Embeddings (N, dim) of prompts, of length 1; ConfigError where the model cannot read."""
     if model.text is None:
         known = f"names of its {len(model.classes)} classes, " if model.classes else ""
@@ -287,8 +289,10 @@ def embed_texts(model: OpenVocabulary, prompts: Sequence[str]) -> Tensor:
 
 
 @torch.inference_mode()
-def embed_picture(model: OpenVocabulary, example: Example, *, by: str | None = None) -> Tensor:
+def embed_picture(model: TwoTowers, example: Example, *, by: str | None = None) -> Tensor:
     """The embedding (dim,) of an example, of length 1; ConfigError for a box that is not in its picture."""
+    if not isinstance(model, OpenVocabulary):
+        raise ConfigError(f"Examples are for detectors, and this model is for {model.name}.")
     batch = model.eval().preprocess([example.image])
     box = None
     if example.box is not None:

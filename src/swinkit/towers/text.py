@@ -46,6 +46,7 @@ class TextConfig:
 TEXTS = {
     "clip_b": TextConfig(),
     "clip_l": TextConfig(width=768, heads=12, mlp=3072, dim=768),
+    "nano": TextConfig(vocabulary=4096, width=128, layers=2, heads=4, mlp=512, context=32, dim=128),
     "owl_b": TextConfig(context=16),
     "owl_l": TextConfig(width=768, heads=12, mlp=3072, dim=768, context=16),
 }

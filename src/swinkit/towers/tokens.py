@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.towers.library import import_transformers
+
+LIMITS = ("<|startoftext|>", "<|endoftext|>")
 
 
 def read_tokenizer(folder: Path) -> str:
@@ -45,6 +47,35 @@ def tokenizer_of(text: str) -> Tokenizer:
     return Tokenizer(text)
 
 
+def learnt_tokenizer(texts: Iterable[str], size: int) -> str:
+    """A tokenizer of at most `size` tokens for such texts, as JSON: byte pairs of lower-case words.
+
+    All bytes are tokens, so that it reads whatever is written; the beginning and the end have the
+    highest ids.
+    """
+    import_transformers()  # whose own library it is
+    import tokenizers
+
+    own = tokenizers.Tokenizer(tokenizers.models.BPE())
+    blanks = tokenizers.normalizers.Replace(tokenizers.Regex(r"\s+"), " ")
+    kinds = tokenizers.normalizers
+    own.normalizer = kinds.Sequence([kinds.NFC(), kinds.Lowercase(), blanks, kinds.Strip()])
+    own.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel()
+    letters = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    own.train_from_iterator(
+        texts,
+        tokenizers.trainers.BpeTrainer(
+            vocab_size=size - len(LIMITS), initial_alphabet=letters, show_progress=False
+        ),
+    )
+    own.add_special_tokens(list(LIMITS))
+    first, last = ((word, own.token_to_id(word)) for word in LIMITS)
+    own.post_processor = tokenizers.processors.TemplateProcessing(
+        single=f"{first[0]} $A {last[0]}", special_tokens=[first, last]
+    )
+    return str(own.to_str())
+
+
 class Tokenizer:
     """Text to ids, with a beginning and an end as the tokenizer has them."""
 
@@ -59,12 +90,22 @@ class Tokenizer:
         self._own.no_padding()
         self._own.no_truncation()
 
-    def __call__(self, prompts: Sequence[str], context: int) -> tuple[Tensor, Tensor]:
-        """Ids and which of them count, each (Q, L); ConfigError for a prompt that is empty or too long."""
+    @property
+    def size(self) -> int:
+        """How many tokens it knows."""
+        return int(self._own.get_vocab_size())
+
+    def __call__(self, prompts: Sequence[str], context: int, *, cut: bool = False) -> tuple[Tensor, Tensor]:
+        """Ids and which of them count, each (Q, L); ConfigError for a prompt that is empty.
+
+        One that is longer than `context` is refused too, or with `cut` ends there, with its last token.
+        """
         for prompt in prompts:
             if not isinstance(prompt, str) or not prompt.strip():
                 raise ConfigError(f"{prompt!r} is no prompt: say what to find.")
         encoded = [encoding.ids for encoding in self._own.encode_batch(list(prompts))]
+        if cut:
+            encoded = [own if len(own) <= context else [*own[: context - 1], own[-1]] for own in encoded]
         for prompt, own in zip(prompts, encoded, strict=True):
             if len(own) > context:
                 raise ConfigError(

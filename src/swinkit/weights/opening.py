@@ -76,7 +76,7 @@ def _open_ours(checkpoint: Checkpoint) -> Opened:
     header = _read_header(checkpoint)
     check_numbers(checkpoint.tensors, source)
     dense, tensors = split_heads(
-        checkpoint.tensors, OWL_HEADS if header["task"] == "open_vocabulary" else HEADS
+        checkpoint.tensors, OWL_HEADS if header["task"] in ("open_vocabulary", "contrastive") else HEADS
     )
     try:
         return Opened(

@@ -18,7 +18,7 @@ from swinkit.towers.vit import ViTConfig
 from swinkit.weights.containers import Checkpoint, read_checkpoint
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's
-OWL_HEADS = ("class_head.", "box_head.", "objectness_head.", "text.", "vocabulary", "neck.")
+OWL_HEADS = ("class_head.", "box_head.", "objectness_head.", "text.", "vocabulary", "neck.", "logit_")
 _NAMES = (
     (r"^owl(vit|v2)\.vision_model\.", "vit."),
     (r"^owl(vit|v2)\.text_model\.", "text.model."),

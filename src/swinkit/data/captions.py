@@ -1,0 +1,209 @@
+"""Pairs of a picture and what is said of it: a table with the columns path and caption, or shards."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, NamedTuple, Self, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swinkit.data.lists import part_of
+from swinkit.data.media import PICTURES, Medium
+from swinkit.data.packed import Packed
+from swinkit.data.samples import ClassData, Sample, Samples, check_apart, held_out, runs_of_archives
+from swinkit.data.shards import captions_in, find_shards, tells_captions
+from swinkit.data.tables import TABLES, check_columns, file_in, lines_of, split_in, write_lines
+from swinkit.data.threads import in_threads
+from swinkit.errors import ConfigError, DataError
+from swinkit.labels import Labels
+
+COLUMN = "caption"
+
+
+class Caption(NamedTuple):
+    """A picture and what is said of it."""
+
+    path: Path
+    text: str
+
+
+class Captions(Sequence[Caption]):
+    """Pairs in a few arrays, which loader processes share; a picture may stand in several."""
+
+    def __init__(self, pairs: Iterable[Caption]) -> None:
+        pairs = list(pairs)
+        self._paths = Packed(os.fsencode(pair.path) for pair in pairs)
+        self._texts = Packed(pair.text.encode("utf-8", "surrogatepass") for pair in pairs)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, place: int) -> Caption: ...
+    @overload
+    def __getitem__(self, place: slice) -> Captions: ...
+    def __getitem__(self, place: int | slice) -> Caption | Captions:
+        if isinstance(place, slice):
+            return self.chosen(range(*place.indices(len(self))))
+        place = range(len(self))[place]
+        text = self._texts[place].decode("utf-8", "surrogatepass")
+        return Caption(Path(os.fsdecode(self._paths[place])), text)
+
+    def chosen(self, places: Iterable[int]) -> Captions:
+        """Those at these places."""
+        return Captions(self[place] for place in places)
+
+    def texts(self) -> Iterator[str]:
+        """All that is said."""
+        return (text.decode("utf-8", "surrogatepass") for text in self._texts)
+
+    def counts(self, classes: int) -> NDArray[np.int64]:
+        """Of no class any."""
+        return np.zeros(classes, np.int64)
+
+    def chances(self, classes: int) -> NDArray[np.float64]:
+        """ConfigError: there are no classes."""
+        raise ConfigError("sampling=balanced is for data with classes, and captions have none.")
+
+    def groups(self) -> None:
+        """All may stand in one batch."""
+
+    def archives(self) -> list[int]:
+        """As `Samples`."""
+        return runs_of_archives(Path(os.fsdecode(path)) for path in self._paths)
+
+
+@dataclass(frozen=True)
+class CaptionData:
+    """Pairs of each part, "train", "val" and "test" as far as there are such; `notes` are for the user."""
+
+    root: Path
+    splits: dict[str, Captions]
+    notes: tuple[str, ...] = ()
+
+    task: ClassVar[str] = "contrastive"
+    medium: ClassVar[Medium] = PICTURES
+    multi: ClassVar[bool] = False
+    classes: ClassVar[tuple[str, ...]] = ()
+    labels: ClassVar[Labels] = Labels.of([])
+
+    def with_splits(self, splits: dict[str, Captions], notes: Iterable[str]) -> Self:
+        """The same with other splits."""
+        return replace(self, splits=splits, notes=tuple(notes))
+
+    def pictures(self) -> ClassData:
+        """Its pictures, each once, as those of one class."""
+        splits = {
+            part: Samples(Sample(path, 0) for path in dict.fromkeys(pair.path for pair in pairs))
+            for part, pairs in self.splits.items()
+        }
+        return ClassData(self.root, self.medium, ("pictures with captions",), splits, self.notes)
+
+    def check(self, pair: Caption) -> None:
+        """Read the header of a picture; ImageError where that cannot be."""
+        self.medium.check(pair.path)
+
+
+def holds_captions(data: str | Path) -> bool:
+    """Whether this is a table with the column caption, or shards whose pictures have captions."""
+    data = Path(data)
+    if data.is_file() and data.suffix.lower() in TABLES:
+        try:
+            columns = next(lines_of(data))[1]
+        except DataError:
+            return False
+        return COLUMN in columns and "label" not in columns
+    shards = _shards(data)
+    return bool(shards) and tells_captions(shards[0])
+
+
+def open_captions(
+    data: str | Path, *, val_fraction: float = 0.2, seed: int = 0, split_file: Path | None = None
+) -> CaptionData:
+    """List pairs of a table with the columns path, caption and perhaps split, or of WebDataset shards.
+
+    In shards `KEY.txt` lies beside `KEY.jpg`, or `KEY.json` has a `caption`; the part is told by the name,
+    train-000000.tar. Where there is no val, `val_fraction` of the pictures of train is drawn for it, with all
+    that is said of each: the same for the same seed. A `split_file`, written by `save_captions`, decides on
+    the parts instead. Raises DataError for data that cannot be used as they are.
+    """
+    data = Path(data)
+    notes: list[str] = []
+    shards = _shards(data)
+    root = data if data.is_dir() else data.parent
+    if split_file is not None and split_file.exists():
+        splits = _of_table(split_file, root, exact=True)
+    elif shards:
+        splits, notes = _of_shards(shards)
+    elif data.is_file() and data.suffix.lower() in TABLES:
+        splits = _of_table(data, root)
+    else:
+        raise DataError(
+            f"{data} holds no captions: give a CSV or Parquet file with the columns path and caption, or tar "
+            "files in which KEY.txt lies beside KEY.jpg."
+        )
+    if not any(splits.values()):
+        raise DataError(f"{data} holds no picture with a caption; check the path.")
+    if val_fraction and "val" not in splits and "train" in splits:
+        splits |= _drawn(splits["train"], root, val_fraction, seed)
+    check_apart({part: {pair.path for pair in pairs} for part, pairs in splits.items()}, root)
+    return CaptionData(root, {part: Captions(pairs) for part, pairs in splits.items() if pairs}, tuple(notes))
+
+
+def save_captions(data: CaptionData, path: Path) -> None:
+    """Write the pairs and their parts as CSV (path, caption, split), paths relative to `data.root`."""
+    rows = ((pair.path, pair.text, part) for part, pairs in data.splits.items() for pair in pairs)
+    write_lines(rows, path, data.root, ("path", COLUMN, "split"))
+
+
+def _shards(data: Path) -> list[Path]:
+    if data.suffix.lower() == ".tar" or glob.has_magic(str(data)):
+        return find_shards(data)
+    return find_shards(data) if data.is_dir() else []
+
+
+def _of_table(table: Path, root: Path, *, exact: bool = False) -> dict[str, list[Caption]]:
+    splits: dict[str, list[Caption]] = {}
+    seen: set[Caption] = set()
+    lines = lines_of(table)
+    check_columns(table, next(lines)[1], COLUMN)
+    for number, cells in lines:
+        where = f"Line {number} of {table}"
+        path, text = (cells[name] if exact else cells[name].strip() for name in ("path", COLUMN))
+        if not path or not text.strip():
+            raise DataError(f"{where} has no {COLUMN if path else 'path'}; fill it in or remove the line.")
+        pair = Caption(file_in(path, root, where), text)
+        if pair in seen:
+            raise DataError(f"{where} says of {pair.path} the same again; list each pair once.")
+        seen.add(pair)
+        splits.setdefault(split_in(cells, where) or "train", []).append(pair)
+    return splits
+
+
+def _of_shards(shards: Sequence[Path]) -> tuple[dict[str, list[Caption]], list[str]]:
+    splits: dict[str, list[Caption]] = {}
+    notes = []
+    for shard, (found, bare) in zip(shards, in_threads(captions_in, shards), strict=True):
+        splits.setdefault(part_of(shard.name) or "train", []).extend(Caption(*pair) for pair in found)
+        if bare:
+            notes.append(f"{bare} pictures in {shard} have no caption and were left out.")
+    return splits, notes
+
+
+def _drawn(train: Sequence[Caption], root: Path, fraction: float, seed: int) -> Mapping[str, list[Caption]]:
+    """Train and val; a picture with all that is said of it is in one of them."""
+    if not 0 <= fraction < 1:
+        raise ConfigError(f"val_fraction is {fraction}; give a number from 0 up to, not including, 1.")
+    pictures = list(dict.fromkeys(pair.path for pair in train))
+    if len(pictures) < 2:
+        return {}
+    chosen = {pictures[place] for place in held_out(pictures, root, fraction, seed)}
+    parts: dict[str, list[Caption]] = {"train": [], "val": []}
+    for pair in train:
+        parts["val" if pair.path in chosen else "train"].append(pair)
+    return parts

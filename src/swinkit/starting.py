@@ -1,0 +1,194 @@
+"""The model that a training run starts from: a variant with random weights, or a file, fitted to the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from swinkit.assembly import take_heads
+from swinkit.config import TrainConfig
+from swinkit.data.captions import CaptionData
+from swinkit.data.dataset import Data, task_told
+from swinkit.data.object_opening import holds_objects
+from swinkit.data.objects import ObjectData
+from swinkit.data.pairs import holds_masks
+from swinkit.data.samples import ClassData
+from swinkit.errors import ConfigError
+from swinkit.inputs import Preprocessing
+from swinkit.models import create, load, option_of, task_of
+from swinkit.preparation import sides_for
+from swinkit.tasks.base import Task
+from swinkit.tasks.contrastive import Contrastive
+from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.tasks.queries import vocabulary_of
+from swinkit.tasks.segment import Segmenter
+from swinkit.tasks.two_towers import TwoTowers
+from swinkit.towers.text import TEXTS, text_config
+from swinkit.towers.tokens import Tokenizer, learnt_tokenizer
+from swinkit.variants import VARIANTS
+from swinkit.vocabulary import Vocabulary
+from swinkit.weights.catalog import CATALOG
+
+PAIRED = ("open_vocabulary", "contrastive")  # tasks with two towers: boxes teach the one, captions the other
+
+
+def wanted_task(config: TrainConfig) -> str | None:
+    """The task that is stated, or that the model is for where the data are; None: that of the data.
+
+    A classifier's weights learn any, and those of a segmentation model or a detector what the data hold.
+    """
+    if config.task is None and "model" in config.model_fields_set:
+        own = task_of(config.model)
+        if own in PAIRED:
+            return "contrastive" if task_told(config.data) == "contrastive" else "open_vocabulary"
+        other = {"segment": holds_objects, "detect": holds_masks}.get(own)
+        fits = {"segment": holds_masks, "detect": holds_objects}.get(own)
+        if own == "classify" or (fits and other and not fits(config.data) and other(config.data)):
+            return None
+        return own
+    return config.task
+
+
+def start_model(config: TrainConfig, data: Data, task: str) -> Task:
+    """The model that learns a task from data.
+
+    For clips, weights of an image model are inflated; for masks and boxes, a classifier's get other heads.
+    """
+    if isinstance(data, CaptionData):
+        return _start_contrastive(config, data)
+    if task == "open_vocabulary":
+        assert isinstance(data, ObjectData)
+        return _start_open_vocabulary(config, data)
+    settings = ("img_size", "window", "in_chans", "drop_path", "head", "channels", "auxiliary", "width")
+    given = _given(config, *settings)
+    other = None if task == "classify" else task
+    if isinstance(data, ObjectData):
+        given |= _detector_head(config, data)
+    if config.model in VARIANTS:
+        if task == "video" and VARIANTS[config.model].task != task:
+            raise ConfigError(
+                f"{data.root} holds clips, but {config.model} takes images: choose a video model such as "
+                "swin3d_t, or weights of an image model, which are inflated."
+            )
+        given = {"drop_path": 0.1, **given}
+        model = create(config.model, classes=data.classes, task=other, multi_label=data.multi, **given)
+    else:
+        several = data.multi if isinstance(data, ClassData) else None
+        model = load(config.model, task=other, classes=data.classes, multi_label=several, **given)
+    if config.heads is not None:
+        take_heads(model, config.heads)
+    model.preprocessing = _preprocessing(config, model.preprocessing, model.name)
+    if not isinstance(data, ClassData):
+        model.labels = data.labels  # with their colours and ids
+    if isinstance(model, Segmenter):
+        model.losses, model.average = config.loss, config.average
+    if config.class_weights == "balanced":
+        model.weigh_classes(data.splits["train"].counts(len(data.classes)).tolist())
+    return model
+
+
+def _start_open_vocabulary(config: TrainConfig, data: ObjectData) -> OpenVocabulary:
+    """An open-vocabulary detector that knows the names of the data, by a vocabulary or by its text tower."""
+    given: dict[str, Any] = {}
+    stated = None if config.vocabulary is None else Vocabulary.load(config.vocabulary)
+    if stated is not None and (_fresh(config) or task_of(config.model) not in PAIRED):
+        given |= {"dim": stated.dim, "text": "none"}
+    if config.text is not None:
+        given["text"] = config.text
+    model = _two_towers(config, "open_vocabulary", {**given, "classes": data.classes})
+    assert isinstance(model, OpenVocabulary)
+    model.labels = data.labels
+    model.prompts = config.prompts or model.prompts
+    if stated is None and model.text is None and not model.vocabulary.any():
+        raise ConfigError(
+            "The model cannot read the names of the classes: give --vocabulary, a file of names and "
+            "embeddings, or --text, a folder of CLIP."
+        )
+    if stated is not None:
+        model.know(stated)
+    elif not (report := model.load_report) or "vocabulary" in report.initialised:
+        model.know(vocabulary_of(model, {name: [name] for name in data.classes}, prompts=model.prompts))
+    return model
+
+
+def _start_contrastive(config: TrainConfig, data: CaptionData) -> Contrastive:
+    """A model of pictures and captions; a text tower that nobody has trained learns its tokens from these."""
+    for option in ("vocabulary", "prompts"):
+        if getattr(config, option) is not None:
+            raise ConfigError(f"{option} is for open_vocabulary, and the data are for contrastive.")
+    given = _given(config, "contrast")
+    towers = not _fresh(config) and task_of(config.model) in PAIRED
+    reads = towers and option_of(config.model, "text") != "none"
+    name = config.text or (None if reads else "clip_b")
+    if name in TEXTS:
+        numbers = text_config(name)
+        assert numbers is not None
+        tokenizer = learnt_tokenizer(data.splits["train"].texts(), numbers.vocabulary)
+        known = {"vocabulary": Tokenizer(tokenizer).size}
+        given |= {"text": numbers.to_dict() | known, "tokenizer": tokenizer, "dim": numbers.dim}
+    elif name is not None:
+        given["text"] = name
+    model = _two_towers(config, "contrastive", given)
+    assert isinstance(model, Contrastive)
+    if not model.tokenizer:
+        raise ConfigError("The model came without a tokenizer: give --text, a folder of CLIP, or clip_b.")
+    return model
+
+
+def _two_towers(config: TrainConfig, task: str, given: dict[str, Any]) -> TwoTowers:
+    """A variant or a file for such a task, with the preprocessing that is asked for."""
+    given = _given(config, "img_size", "window", "in_chans", "width") | given
+    if not _fresh(config):
+        model = load(config.model, task=task, **given)
+    else:
+        if VARIANTS[config.model].settings.get("kind") != "vit":
+            given["drop_path"] = 0.1 if config.drop_path is None else config.drop_path
+        model = create(config.model, task=task, **given)
+    assert isinstance(model, TwoTowers)
+    model.preprocessing = _preprocessing(config, model.preprocessing, task)
+    if model.text is not None and config.text_lr == 0:
+        model.text.requires_grad_(False)
+    return model
+
+
+def _fresh(config: TrainConfig) -> bool:
+    """Whether the model begins with random weights."""
+    return config.model in VARIANTS and config.model not in CATALOG
+
+
+def _detector_head(config: TrainConfig, data: ObjectData) -> dict[str, str]:
+    """The kind of R-CNN where the model is no detector: with masks where the data have shapes.
+
+    ConfigError for one that learns masks from data without them.
+    """
+    own = task_of(config.model) == "detect"
+    if config.head is None and not own:
+        return {"head": "mask_rcnn" if data.has_shapes else "faster_rcnn"}
+    head = config.head or str(option_of(config.model, "head"))
+    if "mask" in head and not data.has_shapes:
+        bare = head.replace("mask_rcnn", "rcnn" if head.startswith("cascade") else "faster_rcnn")
+        raise ConfigError(f"{head} learns masks, and {data.bare}: say head={bare}, for boxes.")
+    if config.augmentation.copy_paste and not data.has_shapes:
+        raise ConfigError(f"copy_paste needs the objects' shapes, and {data.bare}.")
+    return {}
+
+
+def _preprocessing(config: TrainConfig, usual: Preprocessing, task: str) -> Preprocessing:
+    """The model's own, with what the settings say; ConfigError where they are for videos and it is not."""
+    clip = _given(config, "frames", "stride", "fps")
+    if config.frame_sampling is not None:
+        clip["sampling"] = config.frame_sampling
+    if clip and usual.clip is None:
+        raise ConfigError(
+            "frames, stride, fps and frame_sampling are for videos, and the model takes images."
+        )
+    values = usual.model_dump() | _given(config, "mean", "std")
+    if usual.clip is not None:
+        values["clip"] |= clip
+    if usual.dense is not None and config.short is not None:
+        values["dense"] = sides_for(task, config.short).model_dump() if config.short else {}
+    return Preprocessing.checked(values)
+
+
+def _given(config: TrainConfig, *names: str) -> dict[str, Any]:
+    """Those of the options that have a value."""
+    return {name: value for name in names if (value := getattr(config, name)) is not None}

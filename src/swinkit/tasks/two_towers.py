@@ -1,0 +1,105 @@
+"""What models share that bring pictures and texts into one space: two towers, and tokens of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from swinkit.core.backbone import SwinBackbone
+from swinkit.core.config import SwinConfig
+from swinkit.errors import ConfigError
+from swinkit.features import Size
+from swinkit.heads.owl import TokenGrid, normalised
+from swinkit.inputs import Preprocessing
+from swinkit.labels import Labels
+from swinkit.tasks.base import Task
+from swinkit.towers.text import TextTower, text_config
+from swinkit.towers.tokens import tokenizer_of
+from swinkit.towers.vit import ViTBackbone, ViTConfig
+
+
+class TwoTowers(Task):
+    """Image → backbone → tokens (B, N, width); prompt → text tower → embedding (dim,).
+
+    `width` is that of the tokens, by default that of the backbone's last map; `dim` that of embeddings, by
+    default the text tower's, else 512; `text` the text tower, a name of `towers.text.TEXTS`, its numbers, or
+    "none"; `tokenizer` is its own as JSON.
+    """
+
+    options: ClassVar[dict[str, tuple[type, ...]]] = {
+        "width": (int,),
+        "dim": (int,),
+        "text": (str, dict),
+        "tokenizer": (str,),
+    }
+    heads: ClassVar[tuple[str, ...]] = ("neck.", "class_head.", "text.")  # all above the backbone
+    named: ClassVar[bool] = False
+    maps: ClassVar[int] = 2  # the last so many of a Swin's are looked at
+
+    backbone: SwinBackbone | ViTBackbone  # type: ignore[assignment]  # what training and files need of one
+
+    def __init__(
+        self,
+        config: SwinConfig | ViTConfig,
+        labels: Labels,
+        preprocessing: Preprocessing,
+        *,
+        width: int,
+        dim: int,
+        text: str | Mapping[str, Any],
+        tokenizer: str,
+    ) -> None:
+        super().__init__(config, labels, preprocessing)
+        if config.rank != 2:
+            raise ConfigError(f"A model for {self.name} takes images, and this one videos.")
+        self.labels, self.preprocessing = labels, preprocessing
+        self.lineage, self.licence, self.load_report = [], "", None
+        self.backbone = _backbone(config)
+        self.width = width or self.backbone.features[-1].channels
+        towers = text_config(text)
+        self.dim = dim or (512 if towers is None else towers.dim)
+        if towers is not None and towers.dim != self.dim:
+            raise ConfigError(f"dim={dim}: the text tower makes embeddings of {towers.dim} numbers.")
+        if min(self.width, self.dim) < 1:
+            raise ConfigError(f"width={width}, dim={dim}: give widths of tokens and queries.")
+        self.tokenizer = tokenizer
+        self.neck = TokenGrid(self.backbone.features, self.width)
+        self.text = None if towers is None else TextTower(towers)
+
+    @classmethod
+    def other_heads(cls, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
+        """As `Task`: tokens of another width change all heads, other queries what compares them."""
+        if "dim" not in stored or stored["width"] != (wanted.get("width") or stored["width"]):
+            return cls.heads
+        found = [] if stored["dim"] == wanted["dim"] else ["class_head.", *cls.class_layers]
+        found += [] if text_config(stored["text"]) == text_config(wanted["text"]) else ["text."]
+        return tuple(found)
+
+    def tokens(self, x: Tensor) -> tuple[Tensor, Size]:
+        """Tokens (B, N, width) of images (B, C, H, W), and their grid (h, w)."""
+        found: tuple[Tensor, Size] = self.neck(self.backbone(x))
+        return found
+
+    def read(self, prompts: Sequence[str]) -> Tensor:
+        """Embeddings (Q, dim) of prompts, of length 1; the text tower may learn from what is made of them."""
+        assert self.text is not None
+        ids, mask = tokenizer_of(self.tokenizer)(prompts, self.text.config.context)
+        return normalised(self.text(ids.to(self.device), mask.to(self.device)))
+
+    def settings(self) -> dict[str, Any]:
+        """Widths, the text tower's numbers and its tokenizer."""
+        return {
+            "width": self.width,
+            "dim": self.dim,
+            "text": "none" if self.text is None else self.text.config.to_dict(),
+            "tokenizer": self.tokenizer,
+        }
+
+
+def _backbone(config: SwinConfig | ViTConfig) -> SwinBackbone | ViTBackbone:
+    """A Swin gives the maps of its last stages."""
+    if isinstance(config, ViTConfig):
+        return ViTBackbone(config)
+    return SwinBackbone(config, out_indices=range(config.stages)[-TwoTowers.maps :], norms="each")
