@@ -35,7 +35,8 @@ OPTIONS = {key: QUICK[key] for key in ("workers", "device", "progress")}
 CATEGORIES = {5: "ball, red", 90: "crate"}
 START: dict[str, Any] = {
     "model": "swin_pico", "img_size": 64, "head": "mask_rcnn", "channels": 16, "width": 32, "epochs": 8,
-    "lr": 4e-3, "batch_size": 4, "augmentation": {"distortion": False}, **OPTIONS, "precision": "fp32",
+    "lr": 4e-3, "batch_size": 4, "drop_path": 0.0, "augmentation": {"distortion": False}, "precision": "fp32",
+    **OPTIONS,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from tests.test_detect_run import make_scenes
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
 OPTIONS: dict[str, Any] = {
     "model": "swin_pico", "img_size": 64, "epochs": 22, "lr": 4e-3, "batch_size": 8, "precision": "fp32",
+    "drop_path": 0.0,
     "augmentation": {"distortion": False, "resizing": "none"},
     **{key: QUICK[key] for key in ("workers", "device", "progress")},
 }  # fmt: skip
@@ -633,6 +635,29 @@ def test_names_that_cannot_be_read(scenes: Path, tmp_path: Path) -> None:
         with pytest.raises((ConfigError, DataError), match=said):
             swinkit.train(scenes, **options, **given)
     assert not (tmp_path / "run").exists()
+
+
+def test_few_objects_are_enough_for_the_heads(run: Run, scenes: Path, tmp_path: Path) -> None:
+    """Of another set, whose names the model cannot read: its queries are what it sees in the objects."""
+    given = {name: OPTIONS[name] for name in ("device", "workers", "progress", "seed") if name in OPTIONS}
+    told = scenes / "annotations" / "instances_train.json"
+    other = tmp_path / "other"
+    shutil.copytree(scenes, other)
+    for file in (other / "annotations").glob("*.json"):
+        file.write_text(file.read_text().replace('"crate"', '"box"'))
+    assert '"box"' in (other / "annotations" / told.name).read_text()
+    few = swinkit.train(
+        other, model=str(run.path), recipe="few_shot", shots=2, epochs=3, out=tmp_path / "few", **given
+    )
+    model, before = swinkit.load(few.path), swinkit.load(run.path)
+    assert isinstance(model, OpenVocabulary)
+    assert model.classes == ("ball, red", "box")
+    for name, tensor in before.backbone.state_dict().items():
+        assert torch.equal(model.backbone.state_dict()[name], tensor), name
+    assert not torch.equal(model.box_head.dense0.weight, before.state_dict()["box_head.dense0.weight"])
+    assert few.metrics["box_ap50"] > 30
+    row = (few.path / "config.yaml").read_text()
+    assert "shots: 2" in row
 
 
 def test_it_is_written_as_ours_alone(model: OpenVocabulary) -> None:

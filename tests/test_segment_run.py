@@ -248,7 +248,7 @@ def test_videos_are_answered_frame_by_frame(run: Run, scenes: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"topk": 3}, "topk is for classify and video, and the model is for segment"),
+        ({"topk": 3}, "topk is for classify and video and contrastive, and the model is for segment"),
         ({"clips": 2}, "clips is for classify and video"),
         ({"stride": 3}, "stride is the step of slide or tile"),
         ({"tile": 32, "slide": 32}, "give no slide or scales with it"),

@@ -215,6 +215,11 @@ class TrainOptions(Compute, Masks):
         description="Open vocabulary: templates of which each step draws one, {} stands for a name; by "
         "default the model's, the name alone.",
     )
+    shots: int | None = Field(
+        default=None,
+        ge=1,
+        description="Open vocabulary: learn from so many objects of each class at most, drawn by the seed.",
+    )
     text: str | None = Field(
         default=None,
         description="Open vocabulary, captions: text tower of a new model, clip_b, clip_l, nano, none, or a "

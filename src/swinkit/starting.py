@@ -13,13 +13,14 @@ from swinkit.data.objects import ObjectData
 from swinkit.data.pairs import holds_masks
 from swinkit.data.samples import ClassData
 from swinkit.errors import ConfigError
+from swinkit.hardware import pick_device
 from swinkit.inputs import Preprocessing
 from swinkit.models import create, load, option_of, task_of
 from swinkit.preparation import sides_for
 from swinkit.tasks.base import Task
 from swinkit.tasks.contrastive import Contrastive
 from swinkit.tasks.open_vocabulary import OpenVocabulary
-from swinkit.tasks.queries import vocabulary_of
+from swinkit.tasks.queries import example_queries, vocabulary_of
 from swinkit.tasks.segment import Segmenter
 from swinkit.tasks.two_towers import TwoTowers
 from swinkit.towers.text import TEXTS, text_config
@@ -28,6 +29,7 @@ from swinkit.variants import VARIANTS
 from swinkit.vocabulary import Vocabulary
 from swinkit.weights.catalog import CATALOG
 
+SHOWN = 30  # objects of a class that make its query, at most
 PAIRED = ("open_vocabulary", "contrastive")  # tasks with two towers: boxes teach the one, captions the other
 
 
@@ -98,16 +100,32 @@ def _start_open_vocabulary(config: TrainConfig, data: ObjectData) -> OpenVocabul
     assert isinstance(model, OpenVocabulary)
     model.labels = data.labels
     model.prompts = config.prompts or model.prompts
-    if stated is None and model.text is None and not model.vocabulary.any():
+    if config.shots is not None and model.objectness_head is not None:
+        model.objectness_head.requires_grad_(False)  # objects that were left out would count as none
+    if stated is not None:
+        model.know(stated)
+    elif not model.vocabulary.any():
+        model.know(_own_queries(config, model, data))
+    return model
+
+
+def _own_queries(config: TrainConfig, model: OpenVocabulary, data: ObjectData) -> Vocabulary:
+    """How the model reads the names of the classes, or what it sees in their objects where it cannot read."""
+    if model.text is not None:
+        return vocabulary_of(model, {name: [name] for name in data.classes}, prompts=model.prompts)
+    if _fresh(config) or task_of(config.model) != "open_vocabulary":
         raise ConfigError(
             "The model cannot read the names of the classes: give --vocabulary, a file of names and "
             "embeddings, or --text, a folder of CLIP."
         )
-    if stated is not None:
-        model.know(stated)
-    elif not (report := model.load_report) or "vocabulary" in report.initialised:
-        model.know(vocabulary_of(model, {name: [name] for name in data.classes}, prompts=model.prompts))
-    return model
+    model.to(pick_device(config.device))
+    made, shown = example_queries(model, data.splits["train"], data.classes, shots=SHOWN, seed=config.seed)
+    lost = [name for name in data.classes if name not in shown]
+    if lost:
+        raise ConfigError(
+            f"The model cannot read {lost[0]!r}, and train has no object of it: give --vocabulary."
+        )
+    return made
 
 
 def _start_contrastive(config: TrainConfig, data: CaptionData) -> Contrastive:
@@ -136,12 +154,12 @@ def _start_contrastive(config: TrainConfig, data: CaptionData) -> Contrastive:
 
 def _two_towers(config: TrainConfig, task: str, given: dict[str, Any]) -> TwoTowers:
     """A variant or a file for such a task, with the preprocessing that is asked for."""
-    given = _given(config, "img_size", "window", "in_chans", "width") | given
+    given = _given(config, "img_size", "window", "in_chans", "width", "drop_path") | given
     if not _fresh(config):
         model = load(config.model, task=task, **given)
     else:
         if VARIANTS[config.model].settings.get("kind") != "vit":
-            given["drop_path"] = 0.1 if config.drop_path is None else config.drop_path
+            given = {"drop_path": 0.1, **given}
         model = create(config.model, task=task, **given)
     assert isinstance(model, TwoTowers)
     model.preprocessing = _preprocessing(config, model.preprocessing, task)

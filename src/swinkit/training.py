@@ -11,6 +11,7 @@ import torch
 from swinkit.config import EvaluateConfig, TrainConfig
 from swinkit.data.batching import check_headers
 from swinkit.data.dataset import Data, open_data, save_splits
+from swinkit.data.few import few_of
 from swinkit.data.media import CLIPS
 from swinkit.data.objects import ObjectData
 from swinkit.data.pairs import MaskData
@@ -138,6 +139,9 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
     if isinstance(opened, MaskData) and len(opened.classes) < 2:
         raise DataError(f"{opened.root} has only the class {opened.classes[0]!r}, but 2 are needed.")
     data = _readable(opened)
+    if isinstance(data, ObjectData) and config.shots is not None:
+        few = few_of(data.splits["train"], len(data.classes), config.shots, config.seed)
+        data = data.with_splits({**data.splits, "train": few}, data.notes)
     torch.manual_seed(config.seed)
     model = start_model(config, data, task)
     return _Ready(config, opened, data, model, prepare(model, len(data.splits["train"]), config))

@@ -27,6 +27,7 @@ from swinkit.engine.run import Run, RunFolder, next_free
 from swinkit.engine.train import prepare
 from swinkit.errors import ConfigError, DataError, InterruptedRunError, RunError, WeightsError
 from swinkit.settings import read_yaml
+from swinkit.tasks.classify import Classifier
 from tests.conftest import CLASSES, QUICK, make_set
 
 FAST = {**QUICK, "lr": 3e-3}
@@ -552,6 +553,33 @@ def test_the_backbone_thaws_after_its_epochs(fit: Callable[..., Run], tiny_file:
     one = fit("one", epochs=2, freeze_epochs=2, ema=False)
     only = {name for name in before if not torch.equal(before[name], weights(one.path)[name])}
     assert only == {"head.weight", "head.bias"}
+
+
+def test_what_learns_varies_and_what_is_frozen_does_not(
+    fit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models are loaded as they answer, and drop path, batch norms and class weights would do nothing."""
+    seen: list[dict[str, bool]] = []
+    real = Classifier.loss
+
+    def watched(self: Classifier, batch: Any, raw: Any = None) -> Any:
+        if raw is None:
+            seen.append({name: module.training for name, module in self.named_modules()})
+        return real(self, batch, raw)
+
+    monkeypatch.setattr(Classifier, "loss", watched)
+    fit(epochs=2, freeze=1, drop_path=0.3)
+    assert len(seen) >= 4
+    for modes in seen:  # after a validation too
+        assert modes[""]
+        assert modes["backbone.layers.1.blocks.0.drop_path"]
+        assert not modes["backbone.patch_embed"]
+        assert not modes["backbone.layers.0.blocks.0.drop_path"]
+    seen.clear()
+    fit("thawed", epochs=2, freeze_epochs=1)
+    half = len(seen) // 2
+    assert [modes["backbone.layers.1"] for modes in seen] == [False] * half + [True] * half
+    assert all(modes["head"] for modes in seen)
 
 
 def test_sharpness_aware_steps(fit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:

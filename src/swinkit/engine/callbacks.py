@@ -12,7 +12,7 @@ from typing import Any, Self
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.nn import Parameter
+from torch.nn import Module, Parameter
 
 from swinkit.data.batching import ResumableLoader
 from swinkit.engine.module import TrainingModule
@@ -36,6 +36,18 @@ class Reseed(Callback):
         torch.manual_seed(int.from_bytes(digest[:7], "big"))
 
 
+def set_modes(model: Module) -> None:
+    """Let all that learns vary as it does in training; what is frozen answers as in tests.
+
+    Models come from `load` as they answer, and Lightning leaves them so.
+    """
+    model.train()
+    for module in model.modules():
+        own = list(module.parameters())
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
+
+
 class Thaw(Callback):
     """Let the head alone learn in the first epochs; then what was trainable of the backbone too."""
 
@@ -55,7 +67,7 @@ class Thaw(Callback):
             self.frozen = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
         for parameter in self.frozen:
             parameter.requires_grad_(not early)
-        backbone.train(not early)
+        set_modes(backbone)
 
 
 class ModelFiles(Callback):

@@ -33,6 +33,7 @@ from swinkit.engine.callbacks import (
     Reseed,
     StopOnSignal,
     Thaw,
+    set_modes,
 )
 from swinkit.engine.faults import Unreadable, told
 from swinkit.engine.module import TrainingModule
@@ -170,6 +171,7 @@ def fit(
         trainer = make_trainer(config, chosen, run, callbacks)
         try:
             state = checked_checkpoint(run, console)
+            set_modes(module)
             trainer.fit(module, training, validation, ckpt_path=state, weights_only=True)
         except SIGTERMException as error:  # Lightning's own, between batches
             raise stop.error(signal.SIGTERM) from error

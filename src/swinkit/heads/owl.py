@@ -120,14 +120,14 @@ def normalised(embeds: Tensor) -> Tensor:
     return embeds / (lengths + TINY)
 
 
-def location_bias(grid: Size, like: Tensor) -> Tensor:
+def location_bias(grid: Size, device: torch.device) -> Tensor:
     """What is added to boxes (N, 4; cx, cy, w, h) before the sigmoid: the token's far corner and its size."""
     height, width = grid
-    y, x = (torch.arange(1, side + 1, device=like.device, dtype=torch.float32) / side for side in grid)
+    y, x = (torch.arange(1, side + 1, device=device, dtype=torch.float32) / side for side in grid)
     places = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)], -1).flatten(0, 1)
     sizes = torch.stack([torch.full_like(places[:, 0], 1 / side) for side in (width, height)], -1)
     whole = torch.cat([places, sizes], 1)
-    return (torch.log(whole + EPSILON) - torch.log1p(-whole + EPSILON)).to(like.dtype)
+    return torch.log(whole + EPSILON) - torch.log1p(-whole + EPSILON)
 
 
 def corners(boxes: Tensor) -> Tensor:

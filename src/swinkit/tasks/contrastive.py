@@ -27,7 +27,7 @@ from swinkit.tasks.two_towers import TwoTowers
 from swinkit.towers.vit import ViTConfig
 from swinkit.vocabulary import Vocabulary
 
-LARGEST = 100.0  # factor of cosines, as CLIP's
+LARGEST = 100.0  # factor of cosines with CLIP's loss
 BEGIN = {"siglip": (math.log(10), -10.0), "clip": (math.log(1 / 0.07), 0.0)}  # as published
 
 
@@ -100,8 +100,12 @@ class Contrastive(TwoTowers):
 
     def compare(self, images: Tensor, texts: Tensor) -> Tensor:
         """Logits (B, Q): cosines, scaled, and with SigLIP shifted."""
-        logits = images @ texts.T * self.logit_scale.exp().clamp(max=LARGEST)
-        return logits if self.logit_bias is None else logits + self.logit_bias
+        with torch.autocast(images.device.type, enabled=False):  # half precision is too coarse near -10
+            wide = torch.promote_types(images.dtype, torch.float32)
+            cosines, scale = images.to(wide) @ texts.to(wide).T, self.logit_scale.exp()
+            if self.logit_bias is None:
+                return cosines * _at_most(scale, LARGEST)
+            return cosines * scale + self.logit_bias
 
     def loss(self, batch: Batch, raw: tuple[Tensor, Tensor] | None = None) -> dict[str, Tensor]:
         """That of the pairs of the batch, in training of all processes; `raw` is what `measure` gives."""
@@ -203,3 +207,8 @@ class Contrastive(TwoTowers):
     def settings(self) -> dict[str, Any]:
         """As `TwoTowers`, and the loss."""
         return {**super().settings(), "contrast": self.contrast}
+
+
+def _at_most(value: Tensor, largest: float) -> Tensor:
+    """The value, or the largest; it learns as if there were no limit, so that it can come down again."""
+    return value - (value - largest).clamp(min=0).detach()

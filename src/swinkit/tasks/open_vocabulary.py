@@ -176,7 +176,7 @@ class OpenVocabulary(TwoTowers):
     def boxes(self, tokens: Tensor, grid: Size) -> Tensor:
         """Boxes (B, N, 4) as cx, cy, w, h in 0..1."""
         moved: Tensor = self.box_head(tokens)
-        return (moved + location_bias(grid, moved)).sigmoid()
+        return (moved.float() + location_bias(grid, moved.device)).sigmoid()
 
     def embed_example(
         self, x: Tensor, box: Tensor | Sequence[float] | None = None, *, by: str | None = None

@@ -30,7 +30,8 @@ Match = tuple[Tensor, Tensor]  # tokens and objects that belong together
 
 def merged(own: Objects, queries: int) -> tuple[Tensor, Tensor]:
     """Boxes (M, 4), of those of one object the first, and which of so many queries each is (M, Q)."""
-    first = (box_iou(own.boxes, own.boxes) > SAME).int().argmax(1) if len(own.boxes) else own.labels
+    same = (box_iou(own.boxes, own.boxes) > SAME).fill_diagonal_(fill_value=True)  # of no area: NaN
+    first = same.int().argmax(1) if len(own.boxes) else own.labels
     while not torch.equal(first, first[first]):  # one that is like one that is like the first
         first = first[first]
     wanted = own.boxes.new_zeros(len(own.boxes), queries, dtype=torch.bool)

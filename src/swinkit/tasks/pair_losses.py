@@ -15,7 +15,7 @@ def sigmoid_pairs(logits: Tensor, same: Tensor) -> Tensor:
     `logits` (B, N) of pictures and captions; `same` (B, N) says which belong together.
     """
     signs = same.to(logits.dtype) * 2 - 1
-    return -F.logsigmoid(signs * logits.float()).sum() / max(1, len(logits))
+    return -F.logsigmoid(signs * logits).sum() / max(1, len(logits))
 
 
 def softmax_pairs(by_image: Tensor, by_text: Tensor, same: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ def softmax_pairs(by_image: Tensor, by_text: Tensor, same: Tensor) -> Tensor:
     which belong together: of several each is as right.
     """
     targets = same / same.sum(1, keepdim=True)
-    losses = [-(F.log_softmax(own.float(), 1) * targets).sum() for own in (by_image, by_text)]
+    losses = [-(F.log_softmax(own, 1) * targets).sum() for own in (by_image, by_text)]
     return torch.stack(losses).mean() / max(1, len(same))
 
 

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from swinkit.data.few import drawn_objects
 from swinkit.data.objects import ObjectSamples
 from swinkit.data.reading import header_size
 from swinkit.errors import ConfigError
@@ -187,17 +188,10 @@ def example_queries(
 
     The same for the same seed. A class without an example gets a query that is like nothing.
     """
-    generator = np.random.default_rng(seed)
-    places: list[list[tuple[int, int]]] = [[] for _ in classes]
-    for number, sample in enumerate(samples):
-        for i, (label, crowd) in enumerate(zip(sample.labels.tolist(), sample.crowd.tolist(), strict=True)):
-            if not crowd:
-                places[label].append((number, i))
     rows, shown = [], []
-    for name, own in zip(classes, places, strict=True):
-        chosen = generator.permutation(len(own))[:shots]
+    for name, own in zip(classes, drawn_objects(samples, len(classes), shots, seed), strict=True):
         parts = []
-        for number, i in (own[place] for place in chosen.tolist()):
+        for number, i in own:
             sample = samples[number]
             box = _inside(sample.boxes[i].tolist(), sample.size or header_size(sample.image))
             parts.append(embed_picture(model, Example(sample.image, box)))
