@@ -204,6 +204,34 @@ def test_towers_go_to_a_detector_and_back(tmp_path: Path) -> None:
             torch.testing.assert_close(tensor, given[name])
 
 
+def test_another_tokenizer_means_another_tower(tmp_path: Path) -> None:
+    model = contrastive()
+    model.save(tmp_path / "pairs.safetensors")
+    other = tokenizer().replace('"red"', '"rot"')
+    again = swinkit.load(tmp_path / "pairs.safetensors", tokenizer=other)
+    assert isinstance(again, Contrastive)
+    assert model.text is not None
+    assert again.text is not None
+    assert not torch.equal(again.text.projection.weight, model.text.projection.weight)
+    torch.testing.assert_close(again.neck.norm.weight, model.neck.norm.weight)
+    with pytest.raises(ConfigError, match="The tokenizer knows 23 tokens, and the text tower 9"):
+        contrastive(text={**TEXT, "vocabulary": 9})
+
+
+def test_the_factor_of_cosines_comes_down_again() -> None:
+    model = contrastive(contrast="clip")
+    with torch.no_grad():
+        model.logit_scale.fill_(6.0)
+    one = torch.nn.functional.normalize(torch.randn(1, 24), dim=1)
+    logit = model.compare(one, one)
+    assert logit.item() == pytest.approx(100)
+    logit.sum().backward()
+    assert model.logit_scale.grad is not None
+    assert model.logit_scale.grad.item() > 0
+    with torch.autocast("cpu", torch.bfloat16):
+        assert contrastive().compare(one, one).dtype == torch.float32
+
+
 def test_a_model_needs_a_text_tower_and_a_known_loss() -> None:
     with pytest.raises(ConfigError, match="Captions need a text tower"):
         contrastive(text="none")
@@ -242,6 +270,8 @@ def test_tokenizers_are_learnt() -> None:
     assert len(set(ids[1].tolist())) > 5  # others are bytes, none is lost
     cut, _ = own(["a red ball a red ball"], 4, cut=True)
     assert cut.tolist() == [[*ids[0, :3].tolist(), last]]
+    inside, mask = own(["a <|endoftext|> ball"], 32)
+    assert (inside[0] == last).sum() == 1  # what a text says is text
     with pytest.raises(ConfigError, match="has 8 tokens, and the model reads 4"):
         own(["a red ball a red ball"], 4)
 
@@ -297,6 +327,7 @@ def test_tables_of_captions(pairs: Path, tmp_path: Path) -> None:
         (["path,caption", "red0.png,a", "red0.png, a "], "Line 3 of .* the same again"),
         (["path,caption,split", "red0.png,a,here"], "the split 'here'; use train, val or test"),
         (["path,caption,split", "red0.png,a,train", "red0.png,b,val"], "is in train and in val"),
+        (["path,caption", "red0.png,a ball, red"], "Line 2 of .* has more cells than there are columns"),
         (["path,caption"], "holds no picture with a caption"),
         (["file,caption", "red0.png,a"], "has no column 'path'"),
     ],
@@ -334,9 +365,21 @@ def test_shards_of_captions(pairs: Path, tmp_path: Path) -> None:
         assert [pair.text for pair in data.splits["val"]] == ["red"]
         assert "1 pictures in" in data.notes[0]
         assert data.splits["train"].archives() == [2]
-    write_shard(tmp_path / "train-000000.tar", {"0.png": picture, "0.txt": b"\xff\xfe"})
-    with pytest.raises(DataError, match="is not UTF-8"):
-        open_captions(tmp_path / "train-000000.tar")
+    for name, wrong in (("a.tar", {"0.txt": b"\xff\xfe"}), ("b.tar", {"0.json": b'{"caption": "\\ud83d"}'})):
+        write_shard(tmp_path / name, {"0.png": picture, **wrong})
+        with pytest.raises(DataError, match="is not UTF-8"):
+            open_captions(tmp_path / name)
+    several = {"caption": ["one", " two\r\nlines ", "one"]}
+    write_shard(
+        tmp_path / "train-000001.tar",
+        {"0.png": picture, "1.png": picture, "1.json": json.dumps(several).encode()},
+    )
+    told = open_data(tmp_path / "train-000001.tar")  # the first picture has none
+    assert isinstance(told, CaptionData)
+    assert [pair.text for pair in (*told.splits["train"], *told.splits.get("val", ()))] == [
+        "one",
+        "two lines",
+    ]
     classes = tmp_path / "classes"
     classes.mkdir()
     write_shard(classes / "train-0.tar", {"0.png": picture, "0.cls": b"1", "0.txt": b"red"})
@@ -397,8 +440,10 @@ def test_recall_counts_every_caption_of_a_picture() -> None:
 
 def test_a_model_to_which_all_is_alike_finds_nothing() -> None:
     same = torch.ones(12, 4) / 2
-    figures = recall(same, same, [(f"{i}.png", f"{i}") for i in range(12)])
-    assert figures["recall"] == 0
+    pairs = [(f"{i}.png", f"{i}") for i in range(12)]
+    assert recall(same, same, pairs)["recall"] == 0
+    assert recall(same * torch.nan, same, pairs)["recall"] == 0
+    assert RetrievalMetric().compute()["recall"] == 0
 
 
 # --- learning -----------------------------------------------------------------------------------------
@@ -459,6 +504,31 @@ def test_a_detector_learns_from_what_captions_have_taught(learnt: Run, tmp_path:
     assert model.tokenizer
     found = model.find([Image.new("RGB", (40, 32), (210, 30, 40))], ["a red ball"], score=0.0)
     assert len(found[0].scores)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_two_processes_learn_what_one_does(pairs: Path, tmp_path: Path, strategy: str) -> None:
+    """Each compares with all captions; the last batch of val has nothing for the second."""
+    rows = (pairs.parent / "pairs.csv").read_text().splitlines()
+    (pairs.parent / "uneven.csv").write_text("\n".join(rows[:-3]) + "\n")  # nine for val
+    given = {**OPTIONS, "epochs": 2, "drop_path": 0.0, "batch_size": None, "global_batch": 8, "ema": False}
+    given |= {
+        "lr": 3e-4,
+        "precision": "fp32",
+        "augmentation": {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0)},
+    }
+    one = swinkit.train(pairs.parent / "uneven.csv", out=tmp_path / "one", **given)
+    two = swinkit.train(
+        pairs.parent / "uneven.csv", out=tmp_path / "two", devices=2, strategy=strategy, **given
+    )
+    assert two.metrics == pytest.approx(one.metrics)
+    other = two.model.state_dict()
+    for name, tensor in one.model.state_dict().items():
+        if name.endswith(("qkv.bias", "k_proj.bias")):  # no loss depends on a bias of keys: noise moves it
+            continue
+        torch.testing.assert_close(
+            other[name], tensor, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def test_options_that_do_not_fit(pairs: Path, tmp_path: Path, swin: Swin) -> None:

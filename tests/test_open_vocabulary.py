@@ -485,12 +485,21 @@ def test_predict(swin: Swin, model: OpenVocabulary, picture: Path, tmp_path: Pat
     queries.find_queries(model, ["disc", "crate"]).save(tmp_path / "v.safetensors")
     ended = swin(*words, "--vocabulary", tmp_path / "v.safetensors", "--find", "crate")
     assert (ended.code, "disc" in ended.out) == (0, False)
+    own = {"vocabulary": str(tmp_path / "v.safetensors"), "find": ("crate",), "score": 0.0}
+    (plain,) = swinkit.predict(model, picture, progress=False, **own)
+    (less,) = swinkit.predict(model, picture, negatives=("red ball",), progress=False, **own)
+    assert isinstance(plain, Detections)
+    assert isinstance(less, Detections)
+    assert 0 < len(less.scores) < len(plain.scores)
     for more, said in (
         ((), "no vocabulary of its own"),
         (("--find", ""), "is no name of what to find"),
         (("--like", f"{picture}:5,5,400,40"), "does not lie in"),
         (("--like", tmp_path / "gone.png"), "gone.png"),
         (("--negatives", "disc"), "negatives stand beside"),
+        (("--vocabulary", tmp_path / "v.txt", "--find", "disc"), "v.txt"),
+        (("--like", picture, "--prompts", "a {}"), "prompts are what names are put into"),
+        (("--find", "ball \udce9"), "no text that can be read"),
         (("--flip", "--find", "ball"), "flip is for"),
     ):
         ended = swin(*words, *more)
@@ -616,6 +625,36 @@ def test_a_text_tower_learns_too(scenes: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(model.vocabulary, expected.embeddings, **CLOSE)
 
 
+def test_what_the_names_are_read_by(scenes: Path, tmp_path: Path) -> None:
+    """A vocabulary beside a text tower, other prompts, another tower: the last word counts."""
+    start = owl_swin(2, objectness=False)
+    start.labels = Labels.of(["ball, red", "crate"])
+    start.vocabulary.copy_(torch.randn(2, 24))
+    swinkit.save(start, tmp_path / "start.safetensors")
+    given = {**OPTIONS, "model": str(tmp_path / "start.safetensors"), "epochs": 1, "img_size": 64}
+    stated = Vocabulary(("ball, red", "crate"), torch.randn(2, 24))
+    stated.save(tmp_path / "v.safetensors")
+    run = swinkit.train(scenes, out=tmp_path / "a", vocabulary=str(tmp_path / "v.safetensors"), **given)
+    model = swinkit.load(run.path)
+    assert isinstance(model, OpenVocabulary)
+    torch.testing.assert_close(model.vocabulary, stated.embeddings)
+    assert start.text is not None
+    assert model.text is not None
+    assert torch.equal(model.text.projection.weight, start.text.projection.weight)
+    run = swinkit.train(scenes, out=tmp_path / "b", text_lr=0.0, prompts=("the {}",), **given)
+    model = swinkit.load(run.path)
+    assert isinstance(model, OpenVocabulary)
+    expected = vocabulary_of(model, gather(list(model.classes)), prompts=("the {}",))
+    torch.testing.assert_close(model.vocabulary, expected.embeddings, **CLOSE)
+    for more, said in (
+        ({"prompts": ("no place",)}, "has no {} where the name shall stand"),
+        ({"vocabulary": str(tmp_path / "v.safetensors"), "text_lr": 0.1}, "give no text and no text_lr"),
+        ({"text": "nano"}, "cannot read yet, and boxes do not teach it"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            swinkit.train(scenes, out=tmp_path / "c", **given, **more)
+
+
 def test_names_that_cannot_be_read(scenes: Path, tmp_path: Path) -> None:
     """Told before anything is written."""
     options = {
@@ -625,7 +664,8 @@ def test_names_that_cannot_be_read(scenes: Path, tmp_path: Path) -> None:
     }
     for given, said in (
         ({}, "cannot read the names of the classes: give --vocabulary"),
-        ({"text": "clip_b"}, "came without a tokenizer"),
+        ({"text": "clip_b"}, "is a tower that cannot read yet, and boxes do not teach it"),
+        ({"vocabulary": "x.safetensors", "text_lr": 0.1}, "there is no such file"),
         ({"text": "clip_x"}, "is neither a folder nor one of"),
         ({"vocabulary": str(tmp_path / "v.safetensors")}, "The vocabulary has no 'ball, red'"),
         ({"vocabulary": str(tmp_path / "gone.safetensors")}, "there is no such file"),

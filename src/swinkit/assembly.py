@@ -104,6 +104,8 @@ def take_text(model: Task, read: TextFile | None, source: str) -> None:
     assert isinstance(model, TwoTowers)
     assert model.text is not None
     model.text.load_state_dict(read.tensors)
+    if isinstance(model, OpenVocabulary):
+        model.vocabulary.zero_()  # of another tower
     model.lineage.append({"text": source})
     report = model.load_report
     if report is not None:

@@ -66,7 +66,8 @@ def create(
         labels = Labels.of([])  # what is looked for is said later
     else:
         labels = labels_of(num_classes, classes)
-    model = kind(config, labels, preprocessing_for(config, task, options), **options)
+    prepared = preprocessing_for(config, task, options, img_size=settings.get("img_size"))
+    model = kind(config, labels, prepared, **options)
     model.lineage.append({"architecture": name, "weights": "random", "swinkit": __version__})
     take_text(model, text, source)
     return model.eval()

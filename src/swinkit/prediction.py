@@ -28,6 +28,7 @@ from swinkit.tasks.queries import find_queries
 from swinkit.tasks.segment import Segmenter
 from swinkit.tasks.two_towers import TwoTowers
 from swinkit.tiles import segment_tiles
+from swinkit.vocabulary import Vocabulary
 
 Answer = Callable[..., Result]
 Limited = Callable[[], AbstractContextManager[None]]
@@ -62,15 +63,13 @@ def _asked(task: TwoTowers, config: PredictConfig) -> dict[str, Any]:
         if not (isinstance(task, OpenVocabulary) and task.vocabulary.any()):
             raise ConfigError("The model has no vocabulary of its own: give find, like or vocabulary.")
         return {}
-    asked = find_queries(
-        task,
-        config.vocabulary or config.find or None,
-        config.like or None,
-        prompts=config.prompts,
-        negatives=config.negatives,
-    )
-    if config.vocabulary and config.find:
-        asked = asked.chosen(config.find)
+    if config.prompts != ("{}",) and not config.find:
+        raise ConfigError("prompts are what names are put into: give find.")
+    names: Any = config.find or None
+    if config.vocabulary is not None:
+        names = Vocabulary.load(config.vocabulary)
+        names = names.chosen(config.find) if config.find else names
+    asked = find_queries(task, names, config.like or None, prompts=config.prompts, negatives=config.negatives)
     overlap = {} if config.overlap is not None or not config.like else {"nms_threshold": OVERLAP}
     return {"asked": asked, **overlap}
 

@@ -24,18 +24,26 @@ def sides_for(task: str, short: int) -> Dense:
 
 
 def preprocessing_for(
-    config: SwinConfig | ViTConfig, task: str, options: Mapping[str, Any] | None = None
+    config: SwinConfig | ViTConfig,
+    task: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    img_size: int | Sequence[int] | None = None,
 ) -> Preprocessing:
     """The usual preprocessing at a backbone's size; of videos as in Video Swin's test pipeline.
 
-    `options` are the task's own.
+    `options` are the task's own. A vision transformer keeps the size that it was trained for, and answers
+    pictures of `img_size`.
     """
     size = config.input_size
+    if isinstance(config, ViTConfig) and isinstance(img_size, int):
+        size = (img_size, img_size)
     side = min(size[-2:]) if size else 224
     if task == "contrastive":
         return Preprocessing(size=side, channels=config.in_chans, crop=1.0)
     if isinstance(config, ViTConfig):
-        return owl_preprocessing(config, second=bool((options or {}).get("objectness", True)))
+        usual = owl_preprocessing(config, second=bool((options or {}).get("objectness", True)))
+        return usual.model_copy(update={"size": side, "dense": Dense(short=side, long=side)})
     if task == "open_vocabulary":
         side = min(size) if size else SQUARE
         return Preprocessing(
@@ -67,16 +75,13 @@ def preprocessing_of(
     opened: Opened, config: SwinConfig | ViTConfig, task: str, img_size: int | Sequence[int] | None
 ) -> Preprocessing:
     """The file's own preprocessing, at another size or for other channels where asked for."""
-    stored, usual = opened.preprocessing, preprocessing_for(config, task)
+    stored, usual = opened.preprocessing, preprocessing_for(config, task, img_size=img_size)
     if stored is None or config.in_chans != stored.channels:
         return usual
     if (task != opened.task and not {task, opened.task} <= {"classify", "video"}) or (
         (stored.clip is None) != (usual.clip is None)
     ):
-        told: dict[str, Any] = {"mean": stored.mean, "std": stored.std}  # of another task
-        if task == "contrastive" and isinstance(img_size, int):  # a vision transformer has its own size
-            told["size"] = img_size
-        return usual.model_copy(update=told)
+        return usual.model_copy(update={"mean": stored.mean, "std": stored.std})  # of another task
     if img_size is None:
         return stored
     if stored.square is not None:

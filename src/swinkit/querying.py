@@ -43,6 +43,8 @@ def asked_for(
 
     With `open_ended` that are the classes of the data, else the model's own.
     """
+    if config.queries is not None and config.shots is not None:
+        raise ConfigError("queries are names, and shots examples: give one of them.")
     asked: dict[str, Any] = {}
     apart: dict[str, Sequence[str]] = {}
     if isinstance(data, ObjectData) and data.frequency:

@@ -12,6 +12,7 @@ from swinkit.data.object_opening import holds_objects
 from swinkit.data.objects import ObjectData
 from swinkit.data.pairs import holds_masks
 from swinkit.data.samples import ClassData
+from swinkit.engine.ranks import here
 from swinkit.errors import ConfigError
 from swinkit.hardware import pick_device
 from swinkit.inputs import Preprocessing
@@ -92,6 +93,13 @@ def _start_open_vocabulary(config: TrainConfig, data: ObjectData) -> OpenVocabul
     """An open-vocabulary detector that knows the names of the data, by a vocabulary or by its text tower."""
     given: dict[str, Any] = {}
     stated = None if config.vocabulary is None else Vocabulary.load(config.vocabulary)
+    if stated is not None and (config.text not in (None, "none") or config.text_lr):
+        raise ConfigError("The names are those of the vocabulary: give no text and no text_lr with it.")
+    if config.text in TEXTS:
+        raise ConfigError(
+            f"text={config.text} is a tower that cannot read yet, and boxes do not teach it: give a folder "
+            "of CLIP, or a model that has learnt from captions."
+        )
     if stated is not None and (_fresh(config) or task_of(config.model) not in PAIRED):
         given |= {"dim": stated.dim, "text": "none"}
     if config.text is not None:
@@ -104,7 +112,9 @@ def _start_open_vocabulary(config: TrainConfig, data: ObjectData) -> OpenVocabul
         model.objectness_head.requires_grad_(False)  # objects that were left out would count as none
     if stated is not None:
         model.know(stated)
-    elif not model.vocabulary.any():
+        if model.text is not None:
+            model.text.requires_grad_(False)  # or it would read the names otherwise
+    elif (model.text is not None and model.tokenizer) or not model.vocabulary.any():
         model.know(_own_queries(config, model, data))
     return model
 
@@ -118,7 +128,7 @@ def _own_queries(config: TrainConfig, model: OpenVocabulary, data: ObjectData) -
             "The model cannot read the names of the classes: give --vocabulary, a file of names and "
             "embeddings, or --text, a folder of CLIP."
         )
-    model.to(pick_device(config.device))
+    model.to(pick_device(config.device, local_rank=here().local))
     made, shown = example_queries(model, data.splits["train"], data.classes, shots=SHOWN, seed=config.seed)
     lost = [name for name in data.classes if name not in shown]
     if lost:

@@ -38,7 +38,7 @@ class Captions(Sequence[Caption]):
     def __init__(self, pairs: Iterable[Caption]) -> None:
         pairs = list(pairs)
         self._paths = Packed(os.fsencode(pair.path) for pair in pairs)
-        self._texts = Packed(pair.text.encode("utf-8", "surrogatepass") for pair in pairs)
+        self._texts = Packed(pair.text.encode() for pair in pairs)
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -51,8 +51,7 @@ class Captions(Sequence[Caption]):
         if isinstance(place, slice):
             return self.chosen(range(*place.indices(len(self))))
         place = range(len(self))[place]
-        text = self._texts[place].decode("utf-8", "surrogatepass")
-        return Caption(Path(os.fsdecode(self._paths[place])), text)
+        return Caption(Path(os.fsdecode(self._paths[place])), self._texts[place].decode())
 
     def chosen(self, places: Iterable[int]) -> Captions:
         """Those at these places."""
@@ -60,7 +59,7 @@ class Captions(Sequence[Caption]):
 
     def texts(self) -> Iterator[str]:
         """All that is said."""
-        return (text.decode("utf-8", "surrogatepass") for text in self._texts)
+        return (text.decode() for text in self._texts)
 
     def counts(self, classes: int) -> NDArray[np.int64]:
         """Of no class any."""
@@ -174,8 +173,8 @@ def _of_table(table: Path, root: Path, *, exact: bool = False) -> dict[str, list
     check_columns(table, next(lines)[1], COLUMN)
     for number, cells in lines:
         where = f"Line {number} of {table}"
-        path, text = (cells[name] if exact else cells[name].strip() for name in ("path", COLUMN))
-        if not path or not text.strip():
+        path, text = cells["path"] if exact else cells["path"].strip(), " ".join(cells[COLUMN].split())
+        if not path or not text:
             raise DataError(f"{where} has no {COLUMN if path else 'path'}; fill it in or remove the line.")
         pair = Caption(file_in(path, root, where), text)
         if pair in seen:

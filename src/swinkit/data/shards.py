@@ -104,19 +104,21 @@ def captions_in(shard: Path) -> tuple[list[tuple[Path, str]], int]:
         image = _sample(files)
         if image is None:
             continue
-        text = _caption(shard, files)
-        if text:
-            found.append((shard / image, text))
-        else:
-            bare += 1
+        texts = _captions(shard, files)
+        found += [(shard / image, text) for text in texts]
+        bare += not texts
     return found, bare
 
 
 def tells_captions(shard: Path) -> bool:
-    """Whether the first picture of a shard has a caption, and no class."""
+    """Whether pictures of a shard have captions and no classes: as the first that has either."""
     for files in _groups(shard):
-        if _sample(files) is not None:
-            return _labels(shard, files)[0] is None and bool(_caption(shard, files))
+        if _sample(files) is None:
+            continue
+        if _labels(shard, files)[0] is not None:
+            return False
+        if _captions(shard, files):
+            return True
     return False
 
 
@@ -167,14 +169,20 @@ def _labels(shard: Path, files: dict[str, str]) -> tuple[tuple[str, ...] | None,
     return (None if label is None else (str(label),)), False
 
 
-def _caption(shard: Path, files: dict[str, str]) -> str:
-    """What is said of one image; nothing where the shard does not say it."""
-    if "txt" not in files:
-        return str(_json(shard, files).get("caption") or "").strip()
+def _captions(shard: Path, files: dict[str, str]) -> list[str]:
+    """What is said of one image, each once; nothing where the shard does not say it."""
+    if "txt" in files:
+        told: Any = read_inside(shard, files["txt"])
+    else:
+        told = _json(shard, files).get("caption")
     try:
-        return read_inside(shard, files["txt"]).decode().strip()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{shard / files['txt']} is not UTF-8 ({error}); write the shard anew.") from error
+        every = [told.decode()] if isinstance(told, bytes) else told if isinstance(told, list) else [told]
+        texts = [" ".join(str(text).split()) for text in every if text]
+        "".join(texts).encode()
+    except UnicodeError as error:
+        name = shard / files.get("txt", files.get("json", ""))
+        raise DataError(f"{name} is not UTF-8 ({error}); write the shard anew.") from error
+    return [text for text in dict.fromkeys(texts) if text]
 
 
 def _json(shard: Path, files: dict[str, str]) -> dict[str, Any]:

@@ -120,6 +120,11 @@ def csv_lines(table: Path) -> Iterator[tuple[int, Any]]:
             reader.fieldnames = columns
             yield 1, columns
             for cells in reader:
+                if any(cell.strip() for cell in cells.get(None) or ()):
+                    raise DataError(
+                        f"Line {reader.line_num} of {table} has more cells than there are columns: put "
+                        "quotes around what holds a comma."
+                    )
                 yield reader.line_num, {name: cells[name] or "" for name in columns}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table} cannot be read as a UTF-8 CSV file ({error}); save it as one.") from error
@@ -141,6 +146,8 @@ def _parquet_lines(table: Path) -> Iterator[tuple[int, Any]]:
     columns = [name for name in COLUMNS if name in content.column_names]
     yield 0, columns
     for number, cells in enumerate(content.select(columns).to_pylist(), start=1):
+        if isinstance(cells.get("caption"), list):
+            raise DataError(f"Row {number} of {table} has a list of captions: make it a row for each.")
         yield number, {name: _as_text(value) for name, value in cells.items()}
 
 
@@ -182,7 +189,7 @@ def split_in(cells: Mapping[str, str], where: str) -> str | None:
     """The part that a row names, None where the table has no such column; DataError for an unknown word."""
     if "split" not in cells:
         return None
-    split = SPLIT_NAMES.get(cells["split"].lower())
+    split = SPLIT_NAMES.get(cells["split"].strip().lower())
     if split is None:
         raise DataError(f"{where} has the split '{cells['split']}'; use train, val or test.")
     return split

@@ -97,7 +97,7 @@ class TrainingModule(LightningModule):
         self.dropped += batch.unreadable
         if not len(batch):
             if world() > 1:
-                self.task(_one_blank(batch))  # with FSDP2 the others wait in each layer
+                self.task.idle(_one_blank(batch))  # with FSDP2 the others wait in each layer
             return
         raw = self.task.measure(batch)
         self.metric.update(raw, batch)

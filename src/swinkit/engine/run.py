@@ -76,10 +76,12 @@ class RunFolder:
             )
         # absolute, so that the run can be repeated from anywhere
         absolute = {"data": str(Path(config.data).resolve()), "out": str(folder.path)}
-        files = {"model": config.model, "label_map": config.label_map, "heads": config.heads}
+        files = {key: getattr(config, key) for key in ("model", "label_map", "heads", "text")}
         absolute |= {
             key: str(Path(name).resolve()) for key, name in files.items() if name and Path(name).exists()
         }
+        if config.vocabulary is not None:  # perhaps FILE.npz:NAME
+            absolute["vocabulary"] = str(Path(config.vocabulary).absolute())
         write_text(folder.config_file, to_yaml(config.model_copy(update=absolute)))
         return folder
 

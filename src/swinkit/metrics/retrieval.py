@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from swinkit.metrics.base import Mergeable
 
 RANKS = (1, 5, 10)
 SHOWN = 6  # captions on a page
-AT_ONCE = 1024  # rows that are compared at once
+AT_ONCE = 2**25  # pairs that are compared at once
 
 
 class RetrievalMetric(Mergeable):
@@ -35,9 +36,9 @@ class RetrievalMetric(Mergeable):
         self._texts: list[Tensor] = []
         self._pairs: list[tuple[str, str]] = []
 
-    def update(self, raw: tuple[Tensor, Tensor], batch: Batch) -> None:
-        """Count in embeddings (B, dim) of pictures and of their captions."""
-        images, texts = (own.float().cpu() for own in raw)
+    def update(self, raw: Sequence[Any], batch: Batch) -> None:
+        """Count in embeddings (B, dim) of pictures and of their captions, the first two of `raw`."""
+        images, texts = (own.float().cpu() for own in raw[:2])
         self._images.append(images)
         self._texts.append(texts)
         self._pairs += zip(batch.paths, batch.records, strict=True)
@@ -51,13 +52,14 @@ class RetrievalMetric(Mergeable):
 
     def compute(self) -> dict[str, float]:
         """`image_to_text_r1` … and `text_to_image_r1` … in percent; `recall` is the mean of all six."""
+        if not self._pairs:
+            return {"recall": 0.0, "images": 0.0}
         images, paths = _distinct(torch.cat(self._images), [path for path, _ in self._pairs])
         texts, words = _distinct(torch.cat(self._texts), [text for _, text in self._pairs])
-        right = torch.zeros(len(images), len(texts), dtype=torch.bool)
-        right[[paths[path] for path, _ in self._pairs], [words[text] for _, text in self._pairs]] = True
+        right = torch.tensor([(paths[path], words[text]) for path, text in self._pairs])
         ways = {
             "image_to_text": _found(images, texts, right),
-            "text_to_image": _found(texts, images, right.T),
+            "text_to_image": _found(texts, images, right.flip(1)),
         }
         figures = {f"{way}_r{rank}": own[rank] for way, own in ways.items() for rank in RANKS}
         return {"recall": sum(figures.values()) / len(figures), **figures, "images": float(len(images))}
@@ -97,11 +99,20 @@ def _distinct(embeds: Tensor, keys: list[str]) -> tuple[Tensor, dict[str, int]]:
 
 
 def _found(rows: Tensor, columns: Tensor, right: Tensor) -> dict[int, float]:
-    """Share of rows, in percent, of which a right column is among the first 1, 5, 10."""
+    """Share of rows, in percent, of which a right column is among the first 1, 5, 10.
+
+    `right` are pairs (P, 2) of rows and columns. What is no number is as bad as can be.
+    """
+    right = right[right[:, 0].argsort()]
     before = []
-    for own, fits in zip(rows.split(AT_ONCE), right.split(AT_ONCE), strict=True):
-        alike = own @ columns.T
+    step = max(1, AT_ONCE // len(columns))
+    for start in range(0, len(rows), step):
+        alike = rows[start : start + step] @ columns.T
+        ends = torch.searchsorted(right[:, 0].contiguous(), torch.tensor([start, start + len(alike)]))
+        own = right[ends[0] : ends[1]]
+        fits = torch.zeros_like(alike, dtype=torch.bool)
+        fits[own[:, 0] - start, own[:, 1]] = True
         best = alike.masked_fill(~fits, -torch.inf).amax(1, keepdim=True)
-        before.append(((alike >= best) & ~fits).sum(1))
+        before.append((~(alike < best) & ~fits).sum(1))
     places = torch.cat(before)
     return {rank: 100 * (places < rank).float().mean().item() for rank in RANKS}

@@ -170,6 +170,10 @@ class Task(nn.Module, ABC):
         raw: Tensor = self(images)
         return raw.sum() * 0
 
+    def idle(self, images: Tensor) -> None:
+        """Pass all layers that answer, for a process that has nothing to measure while others do."""
+        self(images)
+
     def settle(self) -> None:
         """Compute what follows from the weights, before the model is measured and saved in training."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,14 @@ LARGEST = 100.0  # factor of cosines with CLIP's loss
 BEGIN = {"siglip": (math.log(10), -10.0), "clip": (math.log(1 / 0.07), 0.0)}  # as published
 
 
+class Measured(NamedTuple):
+    """Embeddings (B, dim) of pictures and of their captions, and the losses of these pairs."""
+
+    images: Tensor
+    texts: Tensor
+    losses: dict[str, Tensor]
+
+
 class Contrastive(TwoTowers):
     """Image → backbone → tokens → their mean, projected; caption → text tower; cosines, scaled.
 
@@ -44,7 +52,7 @@ class Contrastive(TwoTowers):
     inherits: ClassVar[tuple[str, ...]] = ("open_vocabulary",)
     heads: ClassVar[tuple[str, ...]] = (*TwoTowers.heads, "logit_")
     limits: ClassVar[tuple[str, ...]] = ("asked", "topk")
-    forwards: ClassVar[tuple[str, ...]] = ("learn", "embed")
+    forwards: ClassVar[tuple[str, ...]] = ("learn", "no_loss", "measure", "idle")
 
     def __init__(
         self,
@@ -67,8 +75,8 @@ class Contrastive(TwoTowers):
         self.contrast = contrast
         self.class_head = Projection(self.width, self.dim)
         scale, bias = BEGIN[contrast]
-        self.logit_scale = nn.Parameter(torch.tensor(scale))
-        self.logit_bias = nn.Parameter(torch.tensor(bias)) if contrast == "siglip" else None
+        self.logit_scale = nn.Parameter(torch.tensor([scale]))
+        self.logit_bias = nn.Parameter(torch.tensor([bias])) if contrast == "siglip" else None
         self.asked: Vocabulary | None = None
         self.topk = 5
 
@@ -107,12 +115,10 @@ class Contrastive(TwoTowers):
                 return cosines * _at_most(scale, LARGEST)
             return cosines * scale + self.logit_bias
 
-    def loss(self, batch: Batch, raw: tuple[Tensor, Tensor] | None = None) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, raw: Measured | None = None) -> dict[str, Tensor]:
         """That of the pairs of the batch, in training of all processes; `raw` is what `measure` gives."""
         assert isinstance(batch.targets, Tensor)
-        if raw is None:
-            return self.learn(batch.images, batch.targets)
-        return self._loss(*raw, batch.targets)
+        return self.learn(batch.images, batch.targets) if raw is None else raw.losses
 
     def learn(self, images: Tensor, ids: Tensor) -> dict[str, Tensor]:
         """The loss of images (B, C, H, W) and their captions (B, L)."""
@@ -136,10 +142,18 @@ class Contrastive(TwoTowers):
 
     def no_loss(self, images: Tensor) -> Tensor:
         """As `Task`; what others have is passed too, for they wait for it."""
-        ids = torch.zeros(len(images), 2, dtype=torch.long, device=images.device)
-        blank = self.embed(images), self.embed_ids(ids)
+        blank, ids = self._blank(images)
         nothing = self._loss(blank[0][:0], blank[1][:0], ids[:0])
         return torch.stack([*nothing.values(), *(own.sum() for own in blank)]).sum() * 0
+
+    def idle(self, images: Tensor) -> None:
+        """As `Task`: both towers."""
+        self._blank(images)
+
+    def _blank(self, images: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Embeddings of images and of as many captions of no words, and their tokens."""
+        ids = torch.zeros(len(images), 2, dtype=torch.long, device=images.device)
+        return (self.embed(images), self.embed_ids(ids)), ids
 
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
         """Files or PIL images to one normalised batch; an unreadable one raises ImageError."""
@@ -175,10 +189,12 @@ class Contrastive(TwoTowers):
             raise ConfigError("real is for classifiers.")
         return RetrievalMetric()
 
-    def measure(self, batch: Batch, *, flip: bool = False) -> tuple[Tensor, Tensor]:
-        """Embeddings of pictures and of their captions, for `metric`."""
+    def measure(self, batch: Batch, *, flip: bool = False) -> Measured:
+        """Embeddings of pictures and of their captions, for `metric`, and their loss."""
         assert isinstance(batch.targets, Tensor)
-        return self.respond(batch, flip=flip), self.embed_ids(batch.targets.to(self.device))
+        ids = batch.targets.to(self.device)
+        images, texts = self.respond(batch, flip=flip), self.embed_ids(ids)
+        return Measured(images, texts, self._loss(images, texts, ids))
 
     def dataset(
         self,

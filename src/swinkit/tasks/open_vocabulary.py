@@ -63,7 +63,7 @@ class OpenVocabulary(TwoTowers):
     )
     films: ClassVar[bool] = True
     text_lr: ClassVar[float] = 0.01
-    forwards: ClassVar[tuple[str, ...]] = ("learn", "look", "embed_example")
+    forwards: ClassVar[tuple[str, ...]] = ("learn", "look", "embed_example", "settle")
 
     vocabulary: Tensor
 

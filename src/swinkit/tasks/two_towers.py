@@ -64,6 +64,11 @@ class TwoTowers(Task):
             raise ConfigError(f"dim={dim}: the text tower makes embeddings of {towers.dim} numbers.")
         if min(self.width, self.dim) < 1:
             raise ConfigError(f"width={width}, dim={dim}: give widths of tokens and queries.")
+        if towers is not None and tokenizer and tokenizer_of(tokenizer).size > towers.vocabulary:
+            raise ConfigError(
+                f"The tokenizer knows {tokenizer_of(tokenizer).size} tokens, and the text tower "
+                f"{towers.vocabulary}: they are not of one model."
+            )
         self.tokenizer = tokenizer
         self.neck = TokenGrid(self.backbone.features, self.width)
         self.text = None if towers is None else TextTower(towers)
@@ -74,7 +79,8 @@ class TwoTowers(Task):
         if "dim" not in stored or stored["width"] != (wanted.get("width") or stored["width"]):
             return cls.heads
         found = [] if stored["dim"] == wanted["dim"] else ["class_head.", *cls.class_layers]
-        found += [] if text_config(stored["text"]) == text_config(wanted["text"]) else ["text."]
+        same = text_config(stored["text"]) == text_config(wanted["text"])
+        found += [] if same and stored["tokenizer"] == wanted["tokenizer"] else ["text."]
         return tuple(found)
 
     def tokens(self, x: Tensor) -> tuple[Tensor, Size]:

@@ -87,6 +87,7 @@ class Tokenizer:
             self._own = tokenizers.Tokenizer.from_str(text)
         except Exception as error:  # its own class, which is Exception itself
             raise WeightsError(f"The tokenizer of {source} cannot be read ({error}).") from error
+        self._own.encode_special_tokens = True  # as they are written, or a text could end before its end
         self._own.no_padding()
         self._own.no_truncation()
 
@@ -103,6 +104,8 @@ class Tokenizer:
         for prompt in prompts:
             if not isinstance(prompt, str) or not prompt.strip():
                 raise ConfigError(f"{prompt!r} is no prompt: say what to find.")
+            if any("\ud800" <= letter <= "\udfff" for letter in prompt):
+                raise ConfigError(f"{prompt!r} is no text that can be read: say it anew, in UTF-8.")
         encoded = [encoding.ids for encoding in self._own.encode_batch(list(prompts))]
         if cut:
             encoded = [own if len(own) <= context else [*own[: context - 1], own[-1]] for own in encoded]
