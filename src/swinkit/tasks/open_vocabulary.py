@@ -330,7 +330,9 @@ class OpenVocabulary(TwoTowers):
         queries, shares, known = self._learnt(truth)
         logits = self.class_head(tokens).compare(queries)
         shares = [in_shares(own, (images.shape[2], images.shape[3])) for own in shares]
-        return detection_losses(logits, boxes, self._objectness(tokens), shares, known)
+        head = self.objectness_head
+        learns = head is not None and head.dense0.weight.requires_grad
+        return detection_losses(logits, boxes, self._objectness(tokens) if learns else None, shares, known)
 
     def _learnt(self, truth: Sequence[Objects]) -> tuple[Tensor, Sequence[Objects], Tensor | None]:
         """Queries of a step, the objects with their numbers, and which are known to be there or not (B, Q).
