@@ -29,7 +29,7 @@ LONGEST = 100  # classes that are listed one by one
 
 
 def train(
-    data: Annotated[str | None, Parameter(help="Class folders, masks, boxes, captions or clips; or a CSV.")] = None,
+    data: Annotated[str | None, Parameter(help="Folder of classes, masks, boxes, captions; or CSV.")] = None,
     /,
     *,
     config: Annotated[Path | None, Parameter(help="config.yaml of a run to repeat; options win.")] = None,
