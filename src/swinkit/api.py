@@ -286,10 +286,11 @@ def embed_queries(
     device: str = "auto",
 ) -> Vocabulary:
     """Names and examples with their embeddings, as `find` takes both; with `out` also a file."""
-    from swinkit.querying import two_towers
+    from swinkit.querying import queried
     from swinkit.tasks.queries import find_queries
 
-    task = two_towers(model if isinstance(model, Task) else _load(model), device)
+    loaded = model if isinstance(model, Task) else _load(model)
+    task = queried(loaded, TwoTowers, device)  # type: ignore[type-abstract]  # of either kind
     made = find_queries(task, names, examples, prompts=prompts)
     if out is not None:
         made.save(out)
@@ -310,10 +311,10 @@ def calibrate_queries(
     By default that of the model's own classes; the score is that of the highest F1 on a part of the data. A
     name that is not in the data, or never found, keeps the model's. Options as in `EvaluateConfig`.
     """
-    from swinkit.querying import calibrate, open_vocabulary
+    from swinkit.querying import calibrate, queried
 
     config = EvaluateConfig.checked(options)
-    task = open_vocabulary(model if isinstance(model, Task) else _load(model), config.device)
+    task = queried(model if isinstance(model, Task) else _load(model), OpenVocabulary, config.device)
     known = Vocabulary.load(vocabulary) if vocabulary else task.own_vocabulary()
     there = open_data(data, task=task.name, val_fraction=0).classes
     opened = open_data(data, task=task.name, val_fraction=0, classes=known.spelt(there).names)

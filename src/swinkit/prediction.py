@@ -60,7 +60,7 @@ def _asked(task: TwoTowers, config: PredictConfig) -> dict[str, Any]:
     if not (config.find or config.like or config.vocabulary):
         if config.negatives:
             raise ConfigError("negatives stand beside what is to be found: give find, like or vocabulary.")
-        if not (isinstance(task, OpenVocabulary) and task.vocabulary.any()):
+        if not (isinstance(task, OpenVocabulary) and task.has_vocabulary):
             raise ConfigError("The model has no vocabulary of its own: give find, like or vocabulary.")
         return {}
     if config.prompts != ("{}",) and not config.find:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,17 +21,12 @@ from swinkit.tasks.queries import example_queries, names_in, queries_for
 from swinkit.tasks.two_towers import TwoTowers
 from swinkit.vocabulary import Vocabulary
 
-
-def two_towers(task: Task, device: str) -> TwoTowers:
-    """The model, on a device; ConfigError for one that reads no names and takes no examples."""
-    if not isinstance(task, TwoTowers):
-        raise ConfigError(f"Queries are for open-vocabulary detectors, and this model is for {task.name}.")
-    return task.to(pick_device(device))
+Kind = TypeVar("Kind", bound=TwoTowers)
 
 
-def open_vocabulary(task: Task, device: str) -> OpenVocabulary:
-    """The model, on a device; ConfigError for one that looks for its classes alone."""
-    if not isinstance(task, OpenVocabulary):
+def queried(task: Task, kind: type[Kind], device: str) -> Kind:
+    """The model, on a device; ConfigError for one of another kind, which looks for its classes alone."""
+    if not isinstance(task, kind):
         raise ConfigError(f"Queries are for open-vocabulary detectors, and this model is for {task.name}.")
     return task.to(pick_device(device))
 

@@ -25,7 +25,7 @@ from swinkit.tasks.queries import example_queries, vocabulary_of
 from swinkit.tasks.segment import Segmenter
 from swinkit.tasks.two_towers import TwoTowers
 from swinkit.towers.text import TEXTS, text_config
-from swinkit.towers.tokens import Tokenizer, learnt_tokenizer
+from swinkit.towers.tokens import learnt_tokenizer, tokenizer_of
 from swinkit.variants import VARIANTS
 from swinkit.vocabulary import Vocabulary
 from swinkit.weights.catalog import CATALOG
@@ -114,7 +114,7 @@ def _start_open_vocabulary(config: TrainConfig, data: ObjectData) -> OpenVocabul
         model.know(stated)
         if model.text is not None:
             model.text.requires_grad_(False)  # or it would read the names otherwise
-    elif (model.text is not None and model.tokenizer) or not model.vocabulary.any():
+    elif (model.text is not None and model.tokenizer) or not model.has_vocabulary:
         model.know(_own_queries(config, model, data))
     return model
 
@@ -151,7 +151,7 @@ def _start_contrastive(config: TrainConfig, data: CaptionData) -> Contrastive:
         numbers = text_config(name)
         assert numbers is not None
         tokenizer = learnt_tokenizer(data.splits["train"].texts(), numbers.vocabulary)
-        known = {"vocabulary": Tokenizer(tokenizer).size}
+        known = {"vocabulary": tokenizer_of(tokenizer).size}
         given |= {"text": numbers.to_dict() | known, "tokenizer": tokenizer, "dim": numbers.dim}
     elif name is not None:
         given["text"] = name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +15,8 @@ from swinkit.data.lists import part_of
 from swinkit.data.media import PICTURES, Medium
 from swinkit.data.packed import Packed
 from swinkit.data.samples import ClassData, Sample, Samples, check_apart, held_out, runs_of_archives
-from swinkit.data.shards import captions_in, find_shards, tells_captions
-from swinkit.data.tables import TABLES, check_columns, file_in, lines_of, split_in, write_lines
+from swinkit.data.shards import captions_in, find_shards, names_shards, tells_captions
+from swinkit.data.tables import TABLES, check_columns, columns_of, file_in, lines_of, split_in, write_lines
 from swinkit.data.threads import in_threads
 from swinkit.errors import ConfigError, DataError
 from swinkit.labels import Labels
@@ -113,7 +112,7 @@ def holds_captions(data: str | Path) -> bool:
     data = Path(data)
     if data.is_file() and data.suffix.lower() in TABLES:
         try:
-            columns = next(lines_of(data))[1]
+            columns = columns_of(data)
         except DataError:
             return False
         return COLUMN in columns and "label" not in columns
@@ -161,9 +160,7 @@ def save_captions(data: CaptionData, path: Path) -> None:
 
 
 def _shards(data: Path) -> list[Path]:
-    if data.suffix.lower() == ".tar" or glob.has_magic(str(data)):
-        return find_shards(data)
-    return find_shards(data) if data.is_dir() else []
+    return find_shards(data) if data.is_dir() or names_shards(data) else []
 
 
 def _of_table(table: Path, root: Path, *, exact: bool = False) -> dict[str, list[Caption]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from swinkit.data.folders import read_folder
 from swinkit.data.lists import find_lists, read_lists
 from swinkit.data.media import Medium
 from swinkit.data.samples import ClassData, Entry, Found, Samples, draw_key, some
-from swinkit.data.shards import find_shards, read_shards
+from swinkit.data.shards import find_shards, names_shards, read_shards
 from swinkit.data.synsets import SYNSET, readable_names, translation
 from swinkit.data.tables import BETWEEN, TABLES, Row, Table, read_table, write_table
 from swinkit.errors import ConfigError, DataError
@@ -93,7 +92,7 @@ def _find(data: Path, medium: Medium | None) -> Found:
             return read_annotations(annotations, data)
         shards = find_shards(data)
         return read_shards(shards, data) if shards else read_folder(data, medium)
-    if data.suffix.lower() == ".tar" or glob.has_magic(str(data)):
+    if names_shards(data):
         return read_shards(find_shards(data), data.parent)
     if not data.exists():
         raise DataError(f"There is no folder or file {data}; check the path.")

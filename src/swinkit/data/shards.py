@@ -27,6 +27,11 @@ from swinkit.files import make_folder, write_atomically, write_text
 CLASSES = "classes.txt"  # beside the shards: the names of the numbered classes, one a line
 
 
+def names_shards(data: Path) -> bool:
+    """Whether a path is that of a tar file, or a pattern of such."""
+    return data.suffix.lower() == ".tar" or glob.has_magic(str(data))
+
+
 def find_shards(place: Path) -> list[Path]:
     """The tar files of a folder, of a pattern (`train-{0000..0146}.tar`, `*.tar`), or this one."""
     if place.is_dir():

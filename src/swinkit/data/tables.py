@@ -130,18 +130,31 @@ def csv_lines(table: Path) -> Iterator[tuple[int, Any]]:
         raise DataError(f"{table} cannot be read as a UTF-8 CSV file ({error}); save it as one.") from error
 
 
-def _parquet_lines(table: Path) -> Iterator[tuple[int, Any]]:
-    """As `csv_lines`; rows are counted from 1."""
+def columns_of(table: Path) -> list[str]:
+    """The names of the columns, without reading the rows."""
+    if table.suffix.lower() != ".parquet":
+        columns: list[str] = next(csv_lines(table))[1]
+        return columns
+    return [name.strip().lower() for name in _of_parquet("read_schema", table).names]
+
+
+def _of_parquet(reader: str, table: Path) -> Any:
+    """What a reader of pyarrow's makes of a file; ConfigError without it, DataError for no Parquet."""
     try:
         import pyarrow as arrow
         from pyarrow import parquet
     except ImportError as error:
         raise ConfigError("Parquet needs a library more: `pip install swinkit[parquet]`.") from error
     try:
-        content = parquet.read_table(table)
+        return getattr(parquet, reader)(table)
     except (OSError, arrow.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{table} cannot be read as a Parquet file ({reason}); save it as one.") from error
+
+
+def _parquet_lines(table: Path) -> Iterator[tuple[int, Any]]:
+    """As `csv_lines`; rows are counted from 1."""
+    content = _of_parquet("read_table", table)
     content = content.rename_columns([name.strip().lower() for name in content.column_names])
     columns = [name for name in COLUMNS if name in content.column_names]
     yield 0, columns

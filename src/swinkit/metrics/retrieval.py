@@ -54,8 +54,7 @@ class RetrievalMetric(Mergeable):
         """`image_to_text_r1` … and `text_to_image_r1` … in percent; `recall` is the mean of all six."""
         if not self._pairs:
             return {"recall": 0.0, "images": 0.0}
-        images, paths = _distinct(torch.cat(self._images), [path for path, _ in self._pairs])
-        texts, words = _distinct(torch.cat(self._texts), [text for _, text in self._pairs])
+        (images, paths), (texts, words) = self._sides()
         right = torch.tensor([(paths[path], words[text]) for path, text in self._pairs])
         ways = {
             "image_to_text": _found(images, texts, right),
@@ -64,14 +63,18 @@ class RetrievalMetric(Mergeable):
         figures = {f"{way}_r{rank}": own[rank] for way, own in ways.items() for rank in RANKS}
         return {"recall": sum(figures.values()) / len(figures), **figures, "images": float(len(images))}
 
+    def _sides(self) -> list[tuple[Tensor, dict[str, int]]]:
+        """Embeddings of all pictures and of all captions that differ, and their numbers."""
+        sides = zip((self._images, self._texts), zip(*self._pairs, strict=True), strict=True)
+        return [_distinct(torch.cat(embeds), keys) for embeds, keys in sides]
+
     def details(self) -> dict[str, Any]:
         """How many captions there are."""
         return {"captions": len({text for _, text in self._pairs})}
 
     def draw(self, folder: Path) -> list[Path]:
         """A page of captions, below each the pictures that are most like it."""
-        images, paths = _distinct(torch.cat(self._images), [path for path, _ in self._pairs])
-        texts, words = _distinct(torch.cat(self._texts), [text for _, text in self._pairs])
+        (images, paths), (texts, words) = self._sides()
         said: dict[str, list[str]] = defaultdict(list)
         for path, text in self._pairs:
             said[path].append(text)
@@ -87,7 +90,7 @@ class RetrievalMetric(Mergeable):
         return [folder / "predictions.png"]
 
 
-def _distinct(embeds: Tensor, keys: list[str]) -> tuple[Tensor, dict[str, int]]:
+def _distinct(embeds: Tensor, keys: Sequence[str]) -> tuple[Tensor, dict[str, int]]:
     """The embedding of each key, where it comes first, and its number."""
     numbers: dict[str, int] = {}
     first = []

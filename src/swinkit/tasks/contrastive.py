@@ -23,7 +23,7 @@ from swinkit.labels import Labels
 from swinkit.results import Classes, Result
 from swinkit.tasks.base import InputLike, Metric
 from swinkit.tasks.pair_losses import caption_keys, sigmoid_pairs, softmax_pairs
-from swinkit.tasks.two_towers import TwoTowers
+from swinkit.tasks.two_towers import BOXES, TwoTowers
 from swinkit.towers.vit import ViTConfig
 from swinkit.vocabulary import Vocabulary
 
@@ -85,8 +85,7 @@ class Contrastive(TwoTowers):
         """As `TwoTowers`; of a detector what makes boxes is left out, and another loss begins anew."""
         found = super().other_heads(stored, wanted)
         if "contrast" not in stored:
-            detector = ("class_head.logit_", "box_head.", "objectness_head.", "vocabulary")
-            return (*found, *detector, "logit_")
+            return (*found, *BOXES, "logit_")
         same = stored["contrast"] == wanted["contrast"]
         return found if same else (*found, "logit_")
 
@@ -100,11 +99,6 @@ class Contrastive(TwoTowers):
     def embed(self, x: Tensor) -> Tensor:
         """Embeddings (B, dim) of images (B, C, H, W), of length 1."""
         return normalised(self.class_head.embed(self.tokens(x)[0].mean(1)))
-
-    def embed_ids(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Embeddings (Q, dim) of captions (Q, L), of length 1; what follows their end does not count."""
-        assert self.text is not None
-        return normalised(self.text(input_ids, attention_mask))
 
     def compare(self, images: Tensor, texts: Tensor) -> Tensor:
         """Logits (B, Q): cosines, scaled, and with SigLIP shifted."""
@@ -169,7 +163,7 @@ class Contrastive(TwoTowers):
         """Which of the names that are asked for each picture is, the likeliest first: softmax of cosines."""
         if self.asked is None:
             raise ConfigError("The model has no classes of its own: say what there may be, by names.")
-        names = self.asked.names[: len(self.asked) - self.asked.negatives]
+        names = self.asked.wanted
         logits = self.compare(raw.float(), normalised(self.asked.embeddings.to(raw.device)))
         scores, labels = logits.softmax(-1)[:, : len(names)].topk(min(self.topk, len(names)))
         return [
@@ -214,10 +208,8 @@ class Contrastive(TwoTowers):
         self, *, asked: Vocabulary | None = None, topk: int | None = None
     ) -> None:
         """Say which of the names that are `asked` for each picture is, the `topk` likeliest."""
-        if asked is not None and asked.dim != self.dim:
-            raise ConfigError(
-                f"The vocabulary has embeddings of {asked.dim} numbers, and the model compares {self.dim}."
-            )
+        if asked is not None:
+            self.check_vocabulary(asked)
         self.asked, self.topk = asked or self.asked, topk or self.topk
 
     def settings(self) -> dict[str, Any]:

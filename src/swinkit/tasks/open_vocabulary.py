@@ -17,7 +17,7 @@ from swinkit.data.object_transforms import ObjectTransform
 from swinkit.data.objects import ObjectSamples
 from swinkit.errors import ConfigError, nearest
 from swinkit.features import Size
-from swinkit.heads.owl import ClassHead, Looked, TokenMLP, corners, location_bias, normalised
+from swinkit.heads.owl import ClassHead, Looked, TokenMLP, corners, location_bias
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result
@@ -26,7 +26,7 @@ from swinkit.tasks.examples import box_in_shares, fitting_boxes
 from swinkit.tasks.found import Found, check_limits, detections
 from swinkit.tasks.owl_losses import detection_losses, in_shares, known_of
 from swinkit.tasks.sought import Sought
-from swinkit.tasks.two_towers import TwoTowers
+from swinkit.tasks.two_towers import BOXES, TwoTowers
 from swinkit.towers.vit import ViTConfig
 from swinkit.vocabulary import Vocabulary
 
@@ -99,8 +99,7 @@ class OpenVocabulary(TwoTowers):
         """As `TwoTowers`; a model that has learnt from captions alone knows no boxes."""
         found = super().other_heads(stored, wanted)
         if "objectness" not in stored:
-            boxes = ("class_head.logit_", "box_head.", "objectness_head.", "vocabulary")
-            return (*found, *boxes, "logit_")
+            return (*found, *BOXES, "logit_")
         return (*found, *(["objectness_head."] if stored["objectness"] != wanted["objectness"] else []))
 
     def forward(
@@ -160,18 +159,23 @@ class OpenVocabulary(TwoTowers):
                 f"{len(ids)} prompts cannot be shared by {images} images: give as many to each."
             )
         mask = None if mask is None else mask.flatten(0, -2)
-        embedded = normalised(self.text(ids, mask))
+        embedded = self.embed_ids(ids, mask)
         return embedded.unflatten(0, (images, -1)), (ids[:, 0] == 0).unflatten(0, (images, -1))
 
     def _queries(self) -> Tensor:
         """Those that are asked for, or the model's own; ConfigError where there are none."""
         if self.asked is not None:
             return self.asked.embeddings.to(self.class_head.dense0.weight)
-        if not self.vocabulary.any(1).any():
+        if not self.has_vocabulary:
             raise ConfigError(
                 "The model has no vocabulary of its own: say what to find, by names, examples or a file."
             )
         return self.vocabulary
+
+    @property
+    def has_vocabulary(self) -> bool:
+        """Whether it has queries of its own for its classes."""
+        return bool(self.vocabulary.any())
 
     def boxes(self, tokens: Tensor, grid: Size) -> Tensor:
         """Boxes (B, N, 4) as cx, cy, w, h in 0..1."""
@@ -200,14 +204,13 @@ class OpenVocabulary(TwoTowers):
         if by not in CHOICES:
             raise ConfigError(f"There is no choice of queries by {by!r}: {nearest(by, CHOICES)}")
         embeds, own = self.class_head.embed(tokens), corners(self.boxes(tokens, grid))
-        told = (
-            -(embeds @ embeds.mean(1)[..., None])[..., 0] if by == "dissimilar" else self._objectness(tokens)
-        )
-        if told is None:
+        if by == "dissimilar":
+            ranks: Tensor | None = -(embeds @ embeds.mean(1)[..., None])[..., 0]
+            box = own.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(len(own), -1) if box is None else box
+        else:
+            ranks = self._objectness(tokens)
+        if ranks is None:
             raise ConfigError("The model tells no objectness: choose queries by 'dissimilar'.")
-        ranks = told
-        if box is None and by == "dissimilar":
-            box = own.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(len(own), -1)
         if box is not None:
             fitting = torch.stack([fitting_boxes(one, each) for one, each in zip(box, own, strict=True)])
             ranks = ranks.masked_fill(~fitting, -torch.inf)
@@ -376,7 +379,7 @@ class OpenVocabulary(TwoTowers):
 
     def know(self, vocabulary: Vocabulary) -> None:
         """Take the queries of its classes from a vocabulary; ConfigError for one that does not have them."""
-        self._check(vocabulary)
+        self.check_vocabulary(vocabulary)
         self.vocabulary.copy_(vocabulary.chosen(self.classes).embeddings)
 
     def own_vocabulary(self) -> Vocabulary:
@@ -384,13 +387,6 @@ class OpenVocabulary(TwoTowers):
         if not self.classes:
             raise ConfigError("The model has no classes of its own: give a vocabulary.")
         return Vocabulary(self.classes, self.vocabulary.detach().cpu())
-
-    def _check(self, vocabulary: Vocabulary) -> None:
-        if vocabulary.dim != self.dim:
-            raise ConfigError(
-                f"The vocabulary has embeddings of {vocabulary.dim} numbers, and the model compares "
-                f"{self.dim}."
-            )
 
     def metric(self, *, several: bool = False, labels: Labels | None = None) -> Metric:
         """COCO's average precision of boxes."""
@@ -441,7 +437,7 @@ class OpenVocabulary(TwoTowers):
         shares = {"score_threshold": score_threshold, "nms_threshold": nms_threshold}
         check_limits({"detections": detections}, shares)
         if asked is not None:
-            self._check(asked)
+            self.check_vocabulary(asked)
         self.score_threshold = self.score_threshold if score_threshold is None else score_threshold
         if nms_threshold is not None:
             self.nms_threshold = None if nms_threshold == 1 else nms_threshold

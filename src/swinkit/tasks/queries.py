@@ -252,8 +252,9 @@ def vocabulary_of(
 
 def _read(model: TwoTowers, texts: Sequence[str], prompts: Sequence[str]) -> dict[str, Tensor]:
     """Embeddings (prompts, dim) of texts; without a text tower those (1, dim) that the model has learnt."""
-    knows = isinstance(model, OpenVocabulary) and model.text is None and bool(model.vocabulary.any())
-    if isinstance(model, OpenVocabulary) and knows and set(texts) <= set(model.classes):
+    knows = isinstance(model, OpenVocabulary) and model.text is None and model.has_vocabulary
+    if knows and set(texts) <= set(model.classes):
+        assert isinstance(model, OpenVocabulary)
         own = model.own_vocabulary().chosen(texts)
         return dict(zip(texts, own.embeddings[:, None].unbind(0), strict=True))
     every = embed_texts(model, [prompt.replace("{}", text) for text in texts for prompt in prompts])

@@ -18,6 +18,9 @@ from swinkit.tasks.base import Task
 from swinkit.towers.text import TextTower, text_config
 from swinkit.towers.tokens import tokenizer_of
 from swinkit.towers.vit import ViTBackbone, ViTConfig
+from swinkit.vocabulary import Vocabulary
+
+BOXES = ("class_head.logit_", "box_head.", "objectness_head.", "vocabulary")  # what a detector has besides
 
 
 class TwoTowers(Task):
@@ -88,11 +91,24 @@ class TwoTowers(Task):
         found: tuple[Tensor, Size] = self.neck(self.backbone(x))
         return found
 
+    def embed_ids(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Embeddings (Q, dim) of texts (Q, L), of length 1; what follows their end does not count."""
+        assert self.text is not None
+        return normalised(self.text(input_ids, attention_mask))
+
     def read(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings (Q, dim) of prompts, of length 1; the text tower may learn from what is made of them."""
         assert self.text is not None
         ids, mask = tokenizer_of(self.tokenizer)(prompts, self.text.config.context)
-        return normalised(self.text(ids.to(self.device), mask.to(self.device)))
+        return self.embed_ids(ids.to(self.device), mask.to(self.device))
+
+    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Refuse embeddings of another size: ConfigError."""
+        if vocabulary.dim != self.dim:
+            raise ConfigError(
+                f"The vocabulary has embeddings of {vocabulary.dim} numbers, and the model compares "
+                f"{self.dim}."
+            )
 
     def settings(self) -> dict[str, Any]:
         """Widths, the text tower's numbers and its tokenizer."""

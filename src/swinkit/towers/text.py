@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from swinkit.errors import ConfigError, nearest
 from swinkit.towers.library import import_transformers
+from swinkit.towers.numbers import check_numbers
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,7 @@ class TextConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TextConfig:
         """Read `to_dict`'s form; ConfigError for what is none."""
-        for name, value in values.items():
-            if name not in {field.name for field in fields(cls)}:
-                raise ConfigError(f"A text tower has no {name!r}.")
-            if type(value) is not int or value < 1:
-                raise ConfigError(f"{name}={value!r} of a text tower: give a whole number from 1 on.")
+        check_numbers(cls, values, "text tower")
         config = cls(**values)
         if config.width % config.heads:
             raise ConfigError(f"A text tower of {config.width} cannot be shared by {config.heads} heads.")

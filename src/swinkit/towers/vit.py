@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from swinkit.errors import ConfigError
 from swinkit.features import FeatureSpec, Size
 from swinkit.towers.library import import_transformers
+from swinkit.towers.numbers import check_numbers
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,9 @@ class ViTConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ViTConfig:
         """Read `to_dict`'s form; ConfigError for what is none."""
-        known = {field.name for field in fields(cls)}
-        for name, value in values.items():
-            if name == "kind":
-                continue
-            if name not in known:
-                raise ConfigError(f"A vision transformer has no setting {name!r}: it has {', '.join(known)}.")
-            if type(value) is not int or value < 1:
-                raise ConfigError(f"{name}={value!r}: give a whole number from 1 on.")
-        config = cls(**{name: value for name, value in values.items() if name != "kind"})
+        numbers = {name: value for name, value in values.items() if name != "kind"}
+        check_numbers(cls, numbers, "vision transformer")
+        config = cls(**numbers)
         if config.width % config.heads or config.img_size < config.patch:
             raise ConfigError(
                 f"width={config.width}, heads={config.heads}, img_size={config.img_size}, "
