@@ -247,6 +247,8 @@ def test_pictures_are_named_by_what_is_asked() -> None:
     with pytest.raises(ConfigError, match="no classes of its own"):
         model.predict(page)
     asked = swinkit.api.embed_queries(model, ["red ball", "blue crate", "disc"])
+    with pytest.raises(ConfigError, match="takes two of them"):
+        model.set_test_limits(asked=asked.chosen(["disc"]))
     model.set_test_limits(asked=asked, topk=2)
     (result,) = model.predict(page)
     logits = model.compare(model.embed(model.preprocess([page]).images), asked.embeddings)
@@ -539,11 +541,15 @@ def test_options_that_do_not_fit(pairs: Path, tmp_path: Path, swin: Swin) -> Non
         (("--sampling", "balanced"), "sampling is for"),
         (("--text", "none"), "need a text tower"),
         (("--text", "nowhere"), "neither a folder nor one of"),
+        (("--text", "nano", "--batch-size", "1"), "give batch_size 2 at least"),
     ):
         ended = swin("train", pairs, "--model", "owl_swin_nano", "--out", tmp_path / "no", *options)
         assert (ended.code, message in ended.err) == (2, True), (options, ended.err)
     ended = swin("train", pairs, "--model", "swin3d_t", "--task", "contrastive", "--out", tmp_path / "no")
     assert (ended.code, "takes images" in ended.err) == (2, True)
+    (tmp_path / "words.csv").write_text("path,words\na.png,a cat\n")
+    ended = swin("train", tmp_path / "words.csv", "--model", "owl_swin_nano", "--out", tmp_path / "no")
+    assert (ended.code, "neither pictures with boxes nor captions" in ended.err) == (1, True)
     assert not (tmp_path / "no").exists()
     batch = owl_swin(classes=2)
     assert batch.text is not None

@@ -18,7 +18,7 @@ from swinkit.data.objects import ObjectData, ObjectSamples
 from swinkit.data.opening import open_classes
 from swinkit.data.pairs import MaskData, Pairs
 from swinkit.data.real import relabel
-from swinkit.data.samples import Samples
+from swinkit.data.samples import Samples, some
 from swinkit.errors import ConfigError, DataError, RunError
 from swinkit.explain.annotate import Names, without_ours
 from swinkit.files import check_target, check_writable
@@ -199,14 +199,12 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     if run and run.trained_on(data):
         split_file = run.split_file
         masks = masks if masks != Masks() else RunFolder.open(run.path)[1].masks
-    other = config.queries is not None or config.shots is not None
-    open_ended = isinstance(task, OpenVocabulary) and (other or not task.classes)
     opened = open_data(
         data,
         task=task.name,
         masks=masks,
         val_fraction=0,
-        classes=None if open_ended else task.classes,
+        classes=None if isinstance(task, OpenVocabulary) else task.classes,
         split_file=split_file,
     )
     if opened.multi and not task.multi_label:
@@ -231,14 +229,14 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
         "flip": config.flip,
         **({"scales": config.scales, "slide": config.slide, "stride": config.stride} if task.ragged else {}),
         "real": config.real,
-        **({"queries": config.queries} if isinstance(task, OpenVocabulary) else {}),
+        **(config.sought if isinstance(task, OpenVocabulary) else {}),
     }
     labels = opened.labels if isinstance(opened, ObjectData) else None
     asked: dict[str, Any] = {}
     if isinstance(task, OpenVocabulary):
-        asked = asked_for(task.to(pick_device(config.device)), opened, config, open_ended=open_ended)
-    with task.limited(config, **asked):
-        return evaluate_split(task, samples, config, out=out, source=source, console=console(), labels=labels)
+        asked = asked_for(task.to(pick_device(config.device)), opened, config)
+    limited = task.limited(**asked)
+    return evaluate_split(limited, samples, config, out=out, source=source, console=console(), labels=labels)
 
 
 def _place(wanted: str | None, usual: Path | None) -> Path | None:
@@ -267,13 +265,13 @@ def predict(
     config = PredictConfig.checked(options)
     device = pick_device(config.device)
     task = model if isinstance(model, Task) else _load(model)
-    limited = set_up(task.to(device), config)
+    task = set_up(task.to(device), config)
     files = find_inputs(paths, inputs_of(task))
     check_inputs(files, config)
     if out is not None:
         files = without_ours(files, paths, Path(out))
     names = Names(Path(out), files) if out is not None else None
-    return answer_files(task, files, config, limited, names)
+    return answer_files(task, files, config, names)
 
 
 def embed_queries(
@@ -282,16 +280,18 @@ def embed_queries(
     examples: Any = None,
     *,
     out: str | Path | None = None,
-    prompts: Sequence[str] = ("{}",),
+    prompts: Sequence[str] | None = None,
+    negatives: Sequence[str] = (),
+    by: str | None = None,
     device: str = "auto",
 ) -> Vocabulary:
-    """Names and examples with their embeddings, as `find` takes both; with `out` also a file."""
+    """Names and examples with their embeddings, as `find` takes them; with `out` also a file."""
     from swinkit.querying import queried
     from swinkit.tasks.queries import find_queries
 
     loaded = model if isinstance(model, Task) else _load(model)
     task = queried(loaded, TwoTowers, device)  # type: ignore[type-abstract]  # of either kind
-    made = find_queries(task, names, examples, prompts=prompts)
+    made = find_queries(task, names, examples, prompts=prompts, negatives=negatives, by=by)
     if out is not None:
         made.save(out)
     return made
@@ -309,17 +309,25 @@ def calibrate_queries(
     """A vocabulary with the score from which each name counts, and the names of which the data tell it.
 
     By default that of the model's own classes; the score is that of the highest F1 on a part of the data. A
-    name that is not in the data, or never found, keeps the model's. Options as in `EvaluateConfig`.
+    name that is not in the data, or never found, keeps the model's; objects of other names do not count.
+    Options as in `EvaluateConfig`.
     """
     from swinkit.querying import calibrate, queried
 
     config = EvaluateConfig.checked(options)
     task = queried(model if isinstance(model, Task) else _load(model), OpenVocabulary, config.device)
     known = Vocabulary.load(vocabulary) if vocabulary else task.own_vocabulary()
-    there = open_data(data, task=task.name, val_fraction=0).classes
-    opened = open_data(data, task=task.name, val_fraction=0, classes=known.spelt(there).names)
+    opened = open_data(data, task=task.name, val_fraction=0)
+    assert isinstance(opened, ObjectData)
+    names = known.spelt(opened.classes).names
+    numbers = {i: names.index(name) for i, name in enumerate(opened.classes) if name in names}
+    if not numbers:
+        raise DataError(
+            f"{opened.root} has no object of what the vocabulary names: it has {some(opened.classes)}."
+        )
     part = _pick_split(opened, split or ("train" if opened.splits.get("train") else None))
-    made, told = calibrate(task, known, opened.splits[part], config)
+    samples = ObjectSamples(one.of_class(numbers) for one in opened.splits[part])
+    made, told = calibrate(task, known, samples, config)
     if out is not None:
         made.save(out)
     return made, told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
@@ -93,7 +93,10 @@ class PredictConfig(Views):
     track: bool = Field(
         default=False, description="Detection: follow the objects of a video; each keeps its number."
     )
-    find: tuple[str, ...] = Field(default=(), description="Open vocabulary: names of what to find.")
+    find: tuple[str, ...] = Field(
+        default=(),
+        description="Open vocabulary: names of what to find, NAME=SYNONYM|SYNONYM for one that is called so.",
+    )
     like: tuple[str, ...] = Field(
         default=(),
         description="Open vocabulary: examples of what to find, as FILE or FILE:x1,y1,x2,y2 in pixels, with "
@@ -104,10 +107,15 @@ class PredictConfig(Views):
         description="Open vocabulary: file of names and embeddings, as swin embed writes it; of these only "
         "those that find names, where it is given too.",
     )
-    prompts: tuple[str, ...] = Field(
-        default=("{}",),
+    prompts: tuple[str, ...] | None = Field(
+        default=None,
         min_length=1,
-        description="Open vocabulary: templates, {} stands for a name; mean of all.",
+        description="Open vocabulary: templates, {} stands for a name; mean of all; by default the model's.",
+    )
+    by: Literal["dissimilar", "objectness"] | None = Field(
+        default=None,
+        description="Open vocabulary: which of the boxes near that of an example is asked for, the one least "
+        "like all others (OWL-ViT) or the likeliest object (OWLv2); by default as the model can.",
     )
     negatives: tuple[str, ...] = Field(
         default=(), description="Open vocabulary: names of what is not to be taken for one of the others."
@@ -184,7 +192,15 @@ class EvaluateConfig(Views, Masks):
     def _check(self) -> Self:
         if self.stride is not None and self.slide is None:
             raise ValueError("stride is the step of slide; give both")
+        if "seed" in self.model_fields_set and self.shots is None:
+            raise ValueError("seed is of the drawing of examples; give shots with it")
         return self
+
+    @property
+    def sought(self) -> dict[str, Any]:
+        """What is looked for, as a report states it."""
+        drawn = {} if self.shots is None else {"shots": self.shots, "seed": self.seed}
+        return {"queries": self.queries, "novel": self.novel, **drawn}
 
     @field_validator("crops", mode="before")
     @classmethod

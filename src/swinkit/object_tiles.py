@@ -45,7 +45,7 @@ def detect_tiles(
     """
     with open_regions(path, task.preprocessing.channels) as regions:
         small, size = sampled(regions), regions.size
-        found = [_whole(task.eval(), small, size, config), *_tiles(task, regions, config, advance)]
+        found = [_whole(task, small, size, config), *_tiles(task, regions, config, advance)]
     result = replace(merged(found), path=str(path))
     result = result.chosen(np.arange(len(result))[: config.detections])
     if names is not None:

@@ -27,7 +27,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         ("score", "overlap", "detections", "track", "augmentation.resizing", "augmentation.mosaic"), _BOXES
     ),
     **dict.fromkeys(("find", "vocabulary", "prompts", "negatives", "text", "text_lr"), (*_OPEN, *_PAIRS)),
-    **dict.fromkeys(("like", "queries", "shots", "novel"), _OPEN),
+    **dict.fromkeys(("like", "by", "queries", "shots", "novel"), _OPEN),
     **dict.fromkeys(("sampling",), (*_CLASSES, *_BOXES)),
     **dict.fromkeys(("class_weights",), ("classify", "video", "segment")),
     **{

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
@@ -24,14 +24,13 @@ from swinkit.results import Failure, Result
 from swinkit.streaming import stream_video
 from swinkit.tasks.base import Task
 from swinkit.tasks.open_vocabulary import OVERLAP, OpenVocabulary
-from swinkit.tasks.queries import find_queries
+from swinkit.tasks.queries import find_queries, parse_names
 from swinkit.tasks.segment import Segmenter
 from swinkit.tasks.two_towers import TwoTowers
 from swinkit.tiles import segment_tiles
 from swinkit.vocabulary import Vocabulary
 
 Answer = Callable[..., Result]
-Limited = Callable[[], AbstractContextManager[None]]
 LIMITS = {
     **{name: name for name in ("topk", "clips", "detections", "classes")},
     **{"score": "score_threshold", "overlap": "nms_threshold"},
@@ -39,8 +38,8 @@ LIMITS = {
 """Options that limit what a model gives back, and what it calls them."""
 
 
-def set_up(task: Task, config: PredictConfig) -> Limited:
-    """The model as the options limit it, for a while, again and again: it may be the user's own.
+def set_up(task: Task, config: PredictConfig) -> Task:
+    """The model as the options limit it; the user's own stays as it is.
 
     ConfigError for options that are not for it, or that it cannot follow.
     """
@@ -50,9 +49,7 @@ def set_up(task: Task, config: PredictConfig) -> Limited:
     }
     if isinstance(task, TwoTowers):
         limits |= _asked(task, config)
-    limited = partial(task.limited, config if config.tile is None else Views(), **limits)
-    with limited():
-        return limited
+    return task.limited(config if config.tile is None else Views(), **limits)
 
 
 def _asked(task: TwoTowers, config: PredictConfig) -> dict[str, Any]:
@@ -63,13 +60,18 @@ def _asked(task: TwoTowers, config: PredictConfig) -> dict[str, Any]:
         if not (isinstance(task, OpenVocabulary) and task.has_vocabulary):
             raise ConfigError("The model has no vocabulary of its own: give find, like or vocabulary.")
         return {}
-    if config.prompts != ("{}",) and not config.find:
+    if config.prompts and not (config.find or config.negatives):
         raise ConfigError("prompts are what names are put into: give find.")
-    names: Any = config.find or None
+    if config.by and not config.like:
+        raise ConfigError("by is how queries are chosen of examples: give like.")
+    names: Any = parse_names(config.find) or None
     if config.vocabulary is not None:
         names = Vocabulary.load(config.vocabulary)
         names = names.chosen(config.find) if config.find else names
-    asked = find_queries(task, names, config.like or None, prompts=config.prompts, negatives=config.negatives)
+    told: dict[str, Any] = {"prompts": config.prompts, "negatives": config.negatives, "by": config.by}
+    asked = find_queries(task, names, config.like or None, **told)
+    if "score" in config.model_fields_set:
+        asked = asked.unbound()
     overlap = {} if config.overlap is not None or not config.like else {"nms_threshold": OVERLAP}
     return {"asked": asked, **overlap}
 
@@ -91,17 +93,15 @@ def check_inputs(files: list[Path], config: PredictConfig) -> None:
 
 
 def answer_files(
-    task: Task, files: list[Path], config: PredictConfig, limited: Limited, names: Names | None
+    task: Task, files: list[Path], config: PredictConfig, names: Names | None
 ) -> Iterator[Result]:
     """A result for each file, in order; one that cannot be read gives a Failure."""
     for answer, group in groupby(files, key=partial(_by_parts, task, config)):
         if answer is None:
-            yield from _in_batches(task, list(group), config, limited, names)
+            yield from _in_batches(task, list(group), config, names)
         else:
             for path in group:
-                with limited():
-                    result = _alone(answer, task, path, config, names)
-                yield result
+                yield _alone(answer, task, path, config, names)
 
 
 def _by_parts(task: Task, config: PredictConfig, path: Path) -> Answer | None:
@@ -116,7 +116,7 @@ def _by_parts(task: Task, config: PredictConfig, path: Path) -> Answer | None:
 
 
 def _alone(answer: Answer, task: Task, path: Path, config: PredictConfig, names: Names | None) -> Result:
-    with row(path.name, enabled=config.progress) as advance:
+    with row(path.name, enabled=config.progress) as advance, task.answering():
         try:
             return answer(task, path, config, names, advance=advance)
         except InputError as error:
@@ -124,18 +124,16 @@ def _alone(answer: Answer, task: Task, path: Path, config: PredictConfig, names:
 
 
 def _in_batches(
-    task: Task, files: list[Path], config: PredictConfig, limited: Limited, names: Names | None
+    task: Task, files: list[Path], config: PredictConfig, names: Names | None
 ) -> Iterator[Result]:
     shape, device = task.preprocessing.shape, task.device
     size = task.at_once(pick_batch_size(config.batch_size, shape=shape, device=device))
     workers = pick_workers(config.workers, images=len(files), device=device, shape=shape)
-    with limited():
-        dataset = task.dataset(files, clips=task.clips)
+    dataset = task.dataset(files, clips=task.clips)
     remaining = iter(files)
     with closing(in_order(dataset, batch_size=size, workers=workers)) as loader:
         for batch in loader:
-            with limited():
-                results = task.answer(batch, flip=config.flip) if len(batch) else []
+            results = task.answer(batch, flip=config.flip) if len(batch) else []
             answers = {result.path: result for result in results}
             errors = iter(batch.unreadable)
             for path in islice(remaining, len(batch) + len(batch.unreadable)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -16,24 +16,37 @@ Out = Annotated[Path, Parameter(help="File to write, .safetensors.")]
 
 def embed(
     model: ModelName,
-    names: Annotated[list[str] | None, Parameter(help="Names.")] = None,
+    names: Annotated[
+        list[str] | None, Parameter(help="Names, NAME=SYNONYM|SYNONYM for such as are called so.")
+    ] = None,
     /,
     *,
     out: Out,
-    file: Annotated[Path | None, Parameter(help="File of more names, one a line.")] = None,
+    file: Annotated[Path | None, Parameter(help="File of more names, one a line, written alike.")] = None,
     like: Annotated[
         list[str] | None, Parameter(help="Examples: FILE or FILE:x1,y1,x2,y2, NAME= before it.")
     ] = None,
-    prompts: Annotated[list[str], Parameter(help="Templates, {} stands for a name; mean of all.")] = ["{}"],  # noqa: B006, read only
+    prompts: Annotated[
+        list[str] | None,
+        Parameter(help="Templates, {} stands for a name; mean of all; by default the model's."),
+    ] = None,
+    negatives: Annotated[
+        list[str] | None, Parameter(help="Names of what is not to be taken for one of these.")
+    ] = None,
+    by: Annotated[
+        Literal["dissimilar", "objectness"] | None,
+        Parameter(help="Which of the boxes near that of an example is meant; by default as the model can."),
+    ] = None,
 ) -> None:
     """Write names with their embeddings as a vocabulary."""
     from swinkit.api import embed_queries
-    from swinkit.tasks.queries import names_in
+    from swinkit.tasks.queries import names_in, parse_names
 
     listed = [*(names or ()), *([] if file is None else names_in(file))]
     if not listed and not like:
         raise ConfigError("Say what to embed: names, --file or --like.")
-    made = embed_queries(model, listed or None, like, out=out, prompts=prompts)
+    named = parse_names(listed) or None
+    made = embed_queries(model, named, like, out=out, prompts=prompts, negatives=negatives or (), by=by)
     say(f"Vocabulary of {len(made)} names: {out}  (`swin predict … --vocabulary {out}` looks for them)")
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from swinkit.assembly import take_heads
 from swinkit.config import TrainConfig
 from swinkit.data.captions import CaptionData
 from swinkit.data.dataset import Data, task_told
-from swinkit.data.object_opening import holds_objects
+from swinkit.data.object_opening import FORMS, holds_objects
 from swinkit.data.objects import ObjectData
 from swinkit.data.pairs import holds_masks
 from swinkit.data.samples import ClassData
 from swinkit.engine.ranks import here
-from swinkit.errors import ConfigError
+from swinkit.errors import ConfigError, DataError
 from swinkit.hardware import pick_device
 from swinkit.inputs import Preprocessing
 from swinkit.models import create, load, option_of, task_of
@@ -42,7 +43,13 @@ def wanted_task(config: TrainConfig) -> str | None:
     if config.task is None and "model" in config.model_fields_set:
         own = task_of(config.model)
         if own in PAIRED:
-            return "contrastive" if task_told(config.data) == "contrastive" else "open_vocabulary"
+            told = task_told(config.data)
+            if told is None and Path(config.data).exists():
+                raise DataError(
+                    f"{config.data} holds neither pictures with boxes nor captions: give {FORMS}; or a table "
+                    "with the columns path and caption, or shards of such pairs."
+                )
+            return "contrastive" if told == "contrastive" else "open_vocabulary"
         other = {"segment": holds_objects, "detect": holds_masks}.get(own)
         fits = {"segment": holds_masks, "detect": holds_objects}.get(own)
         if own == "classify" or (fits and other and not fits(config.data) and other(config.data)):
@@ -52,10 +59,15 @@ def wanted_task(config: TrainConfig) -> str | None:
 
 
 def start_model(config: TrainConfig, data: Data, task: str) -> Task:
-    """The model that learns a task from data.
+    """The model that learns a task from data; ConfigError for one that has nothing to build upon.
 
     For clips, weights of an image model are inflated; for masks and boxes, a classifier's get other heads.
     """
+    if config.freeze == "all" and _fresh(config):
+        raise ConfigError(
+            f"freeze=all keeps the backbone as it is, and that of {config.model} is random: begin with "
+            "weights, a file, a run folder or a published name."
+        )
     if isinstance(data, CaptionData):
         return _start_contrastive(config, data)
     if task == "open_vocabulary":
@@ -122,7 +134,7 @@ def _start_open_vocabulary(config: TrainConfig, data: ObjectData) -> OpenVocabul
 def _own_queries(config: TrainConfig, model: OpenVocabulary, data: ObjectData) -> Vocabulary:
     """How the model reads the names of the classes, or what it sees in their objects where it cannot read."""
     if model.text is not None:
-        return vocabulary_of(model, {name: [name] for name in data.classes}, prompts=model.prompts)
+        return vocabulary_of(model, {name: [name] for name in data.classes})
     if _fresh(config) or task_of(config.model) != "open_vocabulary":
         raise ConfigError(
             "The model cannot read the names of the classes: give --vocabulary, a file of names and "

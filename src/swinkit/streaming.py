@@ -87,7 +87,7 @@ class Windows:
     """Answers for windows of a clip's length; those that overlap share their frames."""
 
     def __init__(self, task: Task, clip: Clips, rate: float, hop: float | None) -> None:
-        self._task, self._clip, self._rate = task.eval(), clip, rate
+        self._task, self._clip, self._rate = task, clip, rate
         self._transform = evaluation_transform(task.preprocessing)
         wanted = clip.frames / 2 if hop is None else hop * rate / clip.stride
         self._hop = max(1.0, wanted)  # in frames of a clip

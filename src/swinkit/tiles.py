@@ -56,7 +56,7 @@ def segment_tiles(
             if place is None
             else opened.enter_context(_growing(place, regions.size))
         )
-        answer = _answers(task.eval(), regions, config, partial(advance, total=blend.tiles))
+        answer = _answers(task, regions, config, partial(advance, total=blend.tiles))
         for rows, columns, part in blend.answers(answer):
             ids[rows, columns] = part.numpy()
         seen = None if names is None else for_people(sampled(regions))

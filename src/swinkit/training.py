@@ -23,7 +23,7 @@ from swinkit.engine.outline import Outline, outline
 from swinkit.engine.ranks import Place, here, join, told_by
 from swinkit.engine.run import Run, RunFolder
 from swinkit.engine.train import Plan, devices_of, fit, prepare
-from swinkit.errors import DataError
+from swinkit.errors import ConfigError, DataError
 from swinkit.files import remove_unfinished, write_text
 from swinkit.hardware import pick_device
 from swinkit.models import load
@@ -31,6 +31,7 @@ from swinkit.options import check_owners
 from swinkit.progress import console, print_notes, remark, show_changes
 from swinkit.starting import start_model, wanted_task
 from swinkit.tasks.base import Task
+from swinkit.tasks.open_vocabulary import OpenVocabulary
 
 HEADERS_READ = 200_000  # of a part; beyond, that would take longer than it saves
 
@@ -144,7 +145,12 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
         data = data.with_splits({**data.splits, "train": few}, data.notes)
     torch.manual_seed(config.seed)
     model = start_model(config, data, task)
-    return _Ready(config, opened, data, model, prepare(model, len(data.splits["train"]), config))
+    plan = prepare(model, len(data.splits["train"]), config)
+    if task == "contrastive" and plan.batches.whole < 2:
+        raise ConfigError(
+            "Captions are learnt by comparing pairs: give batch_size 2 at least, better hundreds."
+        )
+    return _Ready(config, opened, data, model, plan)
 
 
 def _open_folder(ready: _Ready, resumed: RunFolder | None) -> RunFolder:
@@ -168,6 +174,8 @@ def _final_figures(best: Task, data: Data, config: TrainConfig, folder: RunFolde
     """Figures of the best model on val and, as test_NAME, on test; pictures of the last of them."""
     options = EvaluateConfig(**config.model_dump(include={"device", "workers", "batch_size", "progress"}))
     figures: dict[str, float] = {}
+    if isinstance(best, OpenVocabulary) and isinstance(data, ObjectData):
+        best = best.limited(apart=data.by_frequency)
     parts = {part: prefix for part, prefix in (("val", ""), ("test", "test_")) if part in data.splits}
     for part, prefix in parts.items():
         values = evaluate_split(

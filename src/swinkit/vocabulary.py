@@ -39,6 +39,8 @@ class Vocabulary:
             )
         if not self.embeddings.isfinite().all():
             raise ConfigError("A vocabulary's embeddings must be numbers, and some are not.")
+        if not all(name.strip() for name in self.names):
+            raise ConfigError("A vocabulary has an empty name: what is it?")
         for name, count in Counter(self.names).items():
             if count > 1:
                 raise ConfigError(f"The name {name!r} stands {count} times in a vocabulary: once is enough.")
@@ -58,23 +60,33 @@ class Vocabulary:
         """The names that are looked for."""
         return self.names[: len(self.names) - self.negatives]
 
+    def unbound(self) -> Vocabulary:
+        """The same without scores of its own."""
+        return replace(self, thresholds=None)
+
     def chosen(self, names: Sequence[str]) -> Vocabulary:
         """Some of the names, in that order; ConfigError for one that is not there.
 
         dining_table is taken for "Dining table" where there is no other.
         """
-        exact = {name: i for i, name in enumerate(self.names)}
-        alike = {_plain(name): i for i, name in enumerate(self.names)}
-        places = [exact.get(name, alike.get(_plain(name))) for name in names]
-        missing = [name for name, place in zip(names, places, strict=True) if place is None]
+        missing = self.missing(names)
         if missing:
             raise ConfigError(
                 f"The vocabulary has no {missing[0]!r}: {nearest(missing[0], self.names)} It misses "
                 f"{len(missing)} of {len(names)} names."
             )
-        index = torch.tensor(places)
+        index = torch.tensor(self._places(names))
         kept = None if self.thresholds is None else self.thresholds[index]
         return Vocabulary(tuple(names), self.embeddings[index], kept)
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that `chosen` would not find."""
+        return [name for name, place in zip(names, self._places(names), strict=True) if place is None]
+
+    def _places(self, names: Sequence[str]) -> list[int | None]:
+        exact = {name: i for i, name in enumerate(self.names)}
+        alike = {_plain(name): i for i, name in enumerate(self.names)}
+        return [exact.get(name, alike.get(_plain(name))) for name in names]
 
     def spelt(self, names: Iterable[str]) -> Vocabulary:
         """The same, its names spelt as these where they are alike."""
@@ -122,14 +134,23 @@ class Vocabulary:
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, no mapping
             stated = json.loads(metadata[KEY])
             names, negatives = tuple(map(str, stated["names"])), int(stated["negatives"])
-            return cls(names, tensors["embeddings"].float(), tensors.get("thresholds"), negatives)
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-            why = "there is no such file" if not Path(told).exists() else "it was not written as one"
-            raise DataError(
-                f"{told} cannot be read as a vocabulary: {why}. `swin embed` writes them."
-            ) from error
+            made = cls(names, tensors["embeddings"].float(), tensors.get("thresholds"), negatives)
+            return _meaning(made)
         except ConfigError as error:
             raise DataError(f"{told} is a damaged vocabulary: {error}") from error
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+            why = "there is no such file" if not Path(told).is_file() else "it was not written as one"
+            raise DataError(
+                f"{told!r} cannot be read as a vocabulary: {why}. `swin embed` writes them."
+            ) from error
+
+
+def _meaning(made: Vocabulary) -> Vocabulary:
+    """Refuse a name whose embedding is nothing but zeros: ConfigError."""
+    for name, is_something in zip(made.names, made.embeddings.any(1).tolist(), strict=True):
+        if not is_something:
+            raise ConfigError(f"The embedding of {name!r} is all zeros, which is like everything.")
+    return made
 
 
 def _plain(name: str) -> str:
@@ -147,6 +168,6 @@ def _from_npz(file: Path, key: str) -> Vocabulary:
                     f"{file} holds the vocabularies {', '.join(keys) or 'none'}: say {file}:NAME."
                 )
             names = tuple(map(str, arrays[f"{key}_names"].tolist()))
-            return Vocabulary(names, torch.from_numpy(arrays[key].astype(np.float32)))
+            return _meaning(Vocabulary(names, torch.from_numpy(arrays[key].astype(np.float32))))
     except (OSError, ValueError, ConfigError) as error:
         raise DataError(f"{file} cannot be read as a vocabulary ({error}).") from error

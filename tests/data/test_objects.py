@@ -408,6 +408,19 @@ def test_splits_are_kept(tmp_path: Path) -> None:
     assert {name: len(own) for name, own in parts[0].items()} == {"train": 8, "val": 2}
 
 
+def test_splits_of_pictures_that_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same from wherever the data are called."""
+    draw(tmp_path / "pictures", {f"{i}.jpg": (20, 20) for i in range(10)})
+    (tmp_path / "boxes").mkdir()
+    paths = [f"../pictures/{i}.jpg" if i % 2 else f"{tmp_path}/pictures/{i}.jpg" for i in range(10)]
+    rows = "".join(f"{path},1,2,10,11,cat\n" for path in paths)
+    (tmp_path / "boxes/boxes.csv").write_text("path,xmin,ymin,xmax,ymax,label\n" + rows)
+    save_splits(open_objects(tmp_path / "boxes", seed=3), tmp_path / "split.csv")
+    monkeypatch.chdir(tmp_path)
+    again = open_objects("boxes", split_file=tmp_path / "split.csv")
+    assert {name: len(own) for name, own in again.splits.items()} == {"train": 8, "val": 2}
+
+
 def test_classes_of_a_model(tmp_path: Path) -> None:
     write_coco(tmp_path)
     data = open_objects(tmp_path, classes=("dog", "bird", "cat"), val_fraction=0)
@@ -530,8 +543,11 @@ def test_numbers_without_end(tmp_path: Path) -> None:
 
 
 def test_exports_of_tools(tmp_path: Path) -> None:
-    """Roboflow's unused double of a class, paths of Windows, several files of a part, LVIS's others."""
+    """Roboflow's categories that nothing uses, paths of Windows, several files of a part, LVIS's others."""
     content = coco_content()
+    for row in content["categories"]:
+        row["supercategory"] = "animals"
+    content["categories"].append({"id": 90, "name": "animals", "supercategory": "none"})
     content["categories"].append({"id": 0, "name": "dog", "supercategory": "none"})
     content["images"][0]["file_name"] = "images\\a.jpg"
     content["images"][1]["file_name"] = "/data/upload/1/b.jpg"

@@ -81,8 +81,7 @@ def test_answers(reference: Reference) -> None:
     given, model = reference.given, reference.model
     raw = model(given["pixel_values"], given["input_ids"], given["attention_mask"])
     sizes = [(int(height), int(width)) for height, width in given["target_sizes"].tolist()]
-    with model.limited(PLAIN, score_threshold=reference.golden.meta["threshold"]):
-        results = model.postprocess(raw, sizes)
+    results = model.limited(score_threshold=reference.golden.meta["threshold"]).postprocess(raw, sizes)
     for i, result in enumerate(results):
         assert isinstance(result, Detections)
         scores, order = reference[f"text/post{i}_scores"].sort(descending=True, stable=True)
@@ -109,8 +108,7 @@ def test_examples(reference: Reference) -> None:
     torch.testing.assert_close(raw["pred_boxes"], reference["image/target_pred_boxes"], **CLOSE)
     sizes = [(int(height), int(width)) for height, width in given["target_sizes"].tolist()]
     threshold, overlap = (reference.golden.meta[name] for name in ("image_threshold", "nms_threshold"))
-    with model.limited(PLAIN, score_threshold=threshold, nms_threshold=overlap):
-        results = model.postprocess(raw, sizes)
+    results = model.limited(score_threshold=threshold, nms_threshold=overlap).postprocess(raw, sizes)
     for i, result in enumerate(results):
         assert isinstance(result, Detections)
         scores = torch.from_numpy(result.scores)

@@ -110,7 +110,11 @@ def _content(file: Path) -> dict[str, Any]:
 
 
 def _categories(content: dict[str, Any], file: Path) -> dict[int, str]:
-    """Names by id; of several of one name those that nothing uses are left out, as in Roboflow's exports."""
+    """Names by id.
+
+    Of Roboflow's exports two things are left out: of several categories of one name those that nothing uses,
+    and one that nothing uses and that only stands above others.
+    """
     used = {whole(row.get("category_id")) for row in content["annotations"]}
     names: dict[int, str] = {}
     for row in content["categories"]:
@@ -123,6 +127,10 @@ def _categories(content: dict[str, Any], file: Path) -> dict[int, str]:
     doubled = {name for name, count in Counter(names.values()).items() if count > 1}
     needed = {names[own] for own in names if own in used}
     names = {own: name for own, name in names.items() if name not in doubled & needed or own in used}
+    above = {row.get("supercategory") for row in content["categories"]}
+    tops = {whole(row.get("id")) for row in content["categories"] if row.get("supercategory") == "none"}
+    kept = {own: name for own, name in names.items() if own in used or own not in tops or name not in above}
+    names = kept or names
     if not names:
         raise DataError(f"{file} names no categories.")
     return names

@@ -84,5 +84,7 @@ def read_lines(file: Path) -> list[str]:
 
 
 def relative(path: Path, root: Path) -> str:
-    """A path as it is called from a folder, where it lies below; else as it is."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    """A path as it is called from a folder, the same wherever both are called from."""
+    if path.is_relative_to(root):
+        return path.relative_to(root).as_posix()
+    return Path(os.path.relpath(path.resolve(), root.resolve())).as_posix()

@@ -241,6 +241,16 @@ class ObjectData:
         """Names by number."""
         return self.labels.names
 
+    @property
+    def by_frequency(self) -> dict[str, list[str]]:
+        """Names of the rare, common and frequent classes, where the data tell it."""
+        groups: dict[str, list[str]] = {}
+        if self.frequency:
+            for letter, group in (("r", "rare"), ("c", "common"), ("f", "frequent")):
+                told = zip(self.classes, self.frequency, strict=True)
+                groups[group] = [name for name, own in told if own == letter]
+        return groups
+
     def with_splits(self, splits: dict[str, ObjectSamples], notes: Iterable[str]) -> Self:
         """The same with other splits."""
         return replace(self, splits=splits, notes=tuple(notes))

@@ -61,14 +61,14 @@ def run_metric(
     Raises DataError where no file could be read.
     """
     device = pick_device(config.device)
+    task = task.to(device).limited(config)
     shape = task.preprocessing.shape
     size = task.at_once(pick_batch_size(config.batch_size, shape=shape, device=device))
     workers = pick_workers(config.workers, images=len(samples), device=device, shape=shape)
     several = config.real is not None
     metric, unreadable, seen = task.metric(several=several, labels=labels), [], 0
-    task.to(device).eval()
     with ExitStack() as opened:
-        opened.enter_context(task.limited(config))
+        opened.enter_context(task.answering())
         pictures = task.dataset(
             samples, clips=config.clips or task.clips, crops=config.crops, several=several
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -21,6 +22,7 @@ from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch, SampleDataset
 from swinkit.data.media import PICTURES, Medium
+from swinkit.errors import ConfigError
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result
@@ -32,8 +34,12 @@ Mix = Callable[[Batch], Batch]
 
 
 def listed(inputs: InputLike | Iterable[InputLike]) -> list[InputLike]:
-    """One input or several, as a list."""
-    return [inputs] if isinstance(inputs, str | Path | Image.Image | np.ndarray) else list(inputs)
+    """One input or several, as a list; ConfigError for what is neither."""
+    if isinstance(inputs, str | Path | Image.Image | np.ndarray):
+        return [inputs]
+    if not isinstance(inputs, Iterable):
+        raise ConfigError(f"A {type(inputs).__name__} is no input: give files or pictures.")
+    return list(inputs)
 
 
 class Metric(Protocol):
@@ -78,7 +84,6 @@ class Task(nn.Module, ABC):
     text_lr: ClassVar[float] = 1.0  # usual factor of the learning rate of a text tower
     named: ClassVar[bool] = True  # whether it has classes in any case
     class_layers: ClassVar[tuple[str, ...]] = ()  # beginnings of the names of what depends on the classes
-    limits: ClassVar[tuple[str, ...]] = ()  # attributes that `set_test_limits` and `set_views` change
     ragged: ClassVar[bool] = False  # whether inputs keep their shapes, and so are answered one by one
 
     backbone: SwinBackbone
@@ -216,18 +221,25 @@ class Task(nn.Module, ABC):
     def set_views(self, views: Views) -> None:
         """Answer as options of predict and evaluate say, as far as they are for this task."""
 
+    def limited(self, views: Views | None = None, **limits: Any) -> Self:
+        """The same model, weights and all, that answers so; this one answers as before."""
+        own = copy(self)
+        if views is not None:
+            own.set_views(views)
+        own.set_test_limits(**limits)
+        return own
+
     @contextmanager
-    def limited(self, views: Views, **limits: Any) -> Iterator[None]:
-        """Answer so for a while; then as before."""
-        before = {name: getattr(self, name) for name in self.limits}
+    def answering(self) -> Iterator[None]:
+        """In evaluation mode for a while; then each module in its own again."""
+        learning = [module for module in self.modules() if module.training]
+        for module in learning:
+            module.training = False
         try:
-            self.set_views(views)
-            if limits:
-                self.set_test_limits(**limits)
             yield
         finally:
-            for name, value in before.items():
-                setattr(self, name, value)
+            for module in learning:
+                module.training = True
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -240,6 +252,8 @@ class Task(nn.Module, ABC):
     def predict(self, images: InputLike | Iterable[InputLike], *, batch_size: int = 32) -> list[Result]:
         """Results for files, PIL images, or arrays of frames, one each."""
         inputs = listed(images)
+        if batch_size < 1:
+            raise ConfigError(f"batch_size={batch_size}: give a whole number from 1 on.")
         batch_size = self.at_once(batch_size)
         results: list[Result] = []
         for start in range(0, len(inputs), batch_size):
@@ -249,6 +263,6 @@ class Task(nn.Module, ABC):
     @torch.inference_mode()
     def answer(self, batch: Batch, *, flip: bool = False) -> list[Result]:
         """Run one batch in evaluation mode; the results carry the paths of the batch."""
-        self.eval()
-        results = self.postprocess(self.respond(batch, flip=flip), batch.sizes)
+        with self.answering():
+            results = self.postprocess(self.respond(batch, flip=flip), batch.sizes)
         return [replace(result, path=path) for result, path in zip(results, batch.paths, strict=True)]

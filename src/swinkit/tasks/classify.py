@@ -31,7 +31,6 @@ class Classifier(Task):
     of each input, (B, V, C, H, W), give the logarithm of their mean probability.
     """
 
-    limits: ClassVar[tuple[str, ...]] = ("topk", "clips")
     name: ClassVar[str] = "classify"
     options: ClassVar[dict[str, tuple[type, ...]]] = {"head_drop": (int, float), "multi_label": (bool,)}
     class_layers: ClassVar[tuple[str, ...]] = ("head.weight", "head.bias")

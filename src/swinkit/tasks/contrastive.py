@@ -51,7 +51,6 @@ class Contrastive(TwoTowers):
     options: ClassVar[dict[str, tuple[type, ...]]] = {**TwoTowers.options, "contrast": (str,)}
     inherits: ClassVar[tuple[str, ...]] = ("open_vocabulary",)
     heads: ClassVar[tuple[str, ...]] = (*TwoTowers.heads, "logit_")
-    limits: ClassVar[tuple[str, ...]] = ("asked", "topk")
     forwards: ClassVar[tuple[str, ...]] = ("learn", "no_loss", "measure", "idle")
 
     def __init__(
@@ -210,6 +209,8 @@ class Contrastive(TwoTowers):
         """Say which of the names that are `asked` for each picture is, the `topk` likeliest."""
         if asked is not None:
             self.check_vocabulary(asked)
+            if len(asked) < 2:
+                raise ConfigError("Which of the names a picture is takes two of them: give more to find.")
         self.asked, self.topk = asked or self.asked, topk or self.topk
 
     def settings(self) -> dict[str, Any]:

@@ -46,15 +46,6 @@ class Detector(Task):
         for stage in ("", "0.", "1.", "2.")
     )
     decays_biases: ClassVar[bool] = True
-    limits: ClassVar[tuple[str, ...]] = (
-        "scales",
-        "wanted",
-        "nms_pre",
-        "proposals",
-        "score_threshold",
-        "nms_threshold",
-        "detections",
-    )
     ragged: ClassVar[bool] = True
     films: ClassVar[bool] = True
     forwards: ClassVar[tuple[str, ...]] = ("learn", "find")

@@ -11,6 +11,7 @@ from torchvision.ops import box_iou, generalized_box_iou  # type: ignore[import-
 from swinkit.errors import ConfigError
 
 NEAR = 0.8  # share of the best overlap from which a box may stand for an example
+ROUNDING = 1e-3  # share of a side by which a box may leave its image
 FARTHER = 1.2  # the same where nothing overlaps, and generalised overlap is below 0
 
 
@@ -24,9 +25,8 @@ def box_in_shares(box: Tensor | Sequence[float] | None, x: Tensor) -> Tensor | N
         raise ConfigError(f"box={tuple(given.shape)}: give x1, y1, x2, y2, for each image or for all.")
     given = given.expand(len(x), 4)
     shares = given if given.max() <= 1 else given / given.new_tensor([width, height] * 2)
-    if not (
-        (shares[:, :2] < shares[:, 2:]).all() and (shares[:, 2:] > 0).all() and (shares[:, :2] < 1).all()
-    ):
+    inside = (shares >= -ROUNDING) & (shares <= 1 + ROUNDING)
+    if not (inside.all() and (shares[:, :2] < shares[:, 2:]).all()):
         raise ConfigError(f"box={given.tolist()}: give x1, y1, x2, y2 within the {width}×{height} pixels.")
     return shares
 

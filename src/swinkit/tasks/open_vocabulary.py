@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from swinkit.config import Views
 from swinkit.core.config import SwinConfig
 from swinkit.data.batching import Batch, Objects
 from swinkit.data.object_dataset import ObjectDataset
@@ -37,6 +36,13 @@ CHOICES = ("dissimilar", "objectness")
 MASKED = torch.finfo(torch.float32).min  # logit of a query that is padding
 
 
+def checked_choice(by: str | None) -> str | None:
+    """How queries are chosen of examples; ConfigError for what is no such way."""
+    if by is not None and by not in CHOICES:
+        raise ConfigError(f"There is no choice of queries by {by!r}: {nearest(by, CHOICES)}")
+    return by
+
+
 class OpenVocabulary(TwoTowers):
     """OWL: image → backbone → tokens → a box for each token, and how much it is each query.
 
@@ -53,14 +59,6 @@ class OpenVocabulary(TwoTowers):
     inherits: ClassVar[tuple[str, ...]] = ("contrastive",)
     heads: ClassVar[tuple[str, ...]] = (*TwoTowers.heads, "box_head.", "objectness_head.", "vocabulary")
     class_layers: ClassVar[tuple[str, ...]] = ("vocabulary",)
-    limits: ClassVar[tuple[str, ...]] = (
-        "asked",
-        "apart",
-        "score_threshold",
-        "nms_threshold",
-        "detections",
-        "several",
-    )
     films: ClassVar[bool] = True
     text_lr: ClassVar[float] = 0.01
     forwards: ClassVar[tuple[str, ...]] = ("learn", "look", "embed_example", "settle")
@@ -90,7 +88,7 @@ class OpenVocabulary(TwoTowers):
         self.register_buffer("vocabulary", torch.zeros(len(labels), self.dim))
         self.asked: Vocabulary | None = None
         self.apart: Mapping[str, Sequence[str]] = {}
-        self.prompts = tuple(prompts)  # of which training draws one, and answers take the mean
+        self.prompts = tuple(prompts)  # of which training draws one
         self.score_threshold, self.detections, self.several = 0.1, 300, False
         self.nms_threshold: float | None = None
 
@@ -122,7 +120,7 @@ class OpenVocabulary(TwoTowers):
             if queries is not None:
                 raise ConfigError("Give input_ids or queries, not both.")
             queries, padding = self._read(input_ids, attention_mask, len(x))
-        queries = self._queries() if queries is None else queries.to(x)
+        queries = self._queries() if queries is None else self._checked(queries, len(x)).to(x)
         tokens, grid = self.tokens(x)
         looked = self.class_head(tokens)
         logits = looked.compare(queries)
@@ -136,6 +134,13 @@ class OpenVocabulary(TwoTowers):
         }
         objectness = self._objectness(tokens)
         return answer if objectness is None else answer | {"objectness": objectness}
+
+    def _checked(self, queries: Tensor, images: int) -> Tensor:
+        """Queries (Q, dim) or (B, Q, dim); ConfigError for what is neither."""
+        shape = tuple(queries.shape)
+        if shape[-1:] != (self.dim,) or len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != images):
+            raise ConfigError(f"queries={shape}: give (Q, {self.dim}), or ({images}, Q, {self.dim}).")
+        return queries
 
     def _objectness(self, tokens: Tensor) -> Tensor | None:
         """Logits (B, N) that tokens are objects, which teach these nothing; None where it is not told."""
@@ -200,9 +205,7 @@ class OpenVocabulary(TwoTowers):
         self, tokens: Tensor, grid: Size, box: Tensor | None, *, by: str | None = None
     ) -> tuple[Tensor, Tensor]:
         """Queries (B, dim) for boxes (B, 4), in shares of the sides, and which tokens (B,) they are."""
-        by = by or ("dissimilar" if self.objectness_head is None else "objectness")
-        if by not in CHOICES:
-            raise ConfigError(f"There is no choice of queries by {by!r}: {nearest(by, CHOICES)}")
+        by = checked_choice(by) or ("dissimilar" if self.objectness_head is None else "objectness")
         embeds, own = self.class_head.embed(tokens), corners(self.boxes(tokens, grid))
         if by == "dissimilar":
             ranks: Tensor | None = -(embeds @ embeds.mean(1)[..., None])[..., 0]
@@ -226,15 +229,15 @@ class OpenVocabulary(TwoTowers):
         queries, size = self._queries().split(AT_ONCE), x.new_tensor(x.shape[2:])
         found = []
         for i, valid in enumerate(batch.valid[0]):
-            own = looked.of(i)
+            own, seen = looked.of(i), x.new_tensor(valid)
             parts = (own.compare(some)[0] for some in queries)
-            found.append(self._found(parts, boxes[i], size) | {"size": torch.tensor(valid)})
+            inside = boxes[i].clamp(min=0).minimum((seen / size).flip(0).repeat(2))
+            found.append(self._found(parts, inside, size) | {"size": torch.tensor(valid)})
         return found
 
     def measure(self, batch: Batch, *, flip: bool = False) -> list[Found]:
         """As `respond`, for figures: every pair of box and query may count, however unsure."""
-        with self.limited(Views(), score_threshold=0.0, several=True):
-            return self.respond(batch, flip=flip)
+        return self.limited(score_threshold=0.0, several=True).respond(batch, flip=flip)
 
     def _found(self, parts: Iterable[Tensor], boxes: Tensor, size: Tensor) -> Found:
         """The surest of boxes (N, 4) in shares of an image of `size`, by logits (N, some) of the queries."""
@@ -243,7 +246,7 @@ class OpenVocabulary(TwoTowers):
             keep=self.detections,
             overlap=self.nms_threshold,
             several=self.several,
-            thresholds=None if self.asked is None else self.asked.thresholds,
+            thresholds=None if self.asked is None or self.several else self.asked.thresholds,
             negatives=0 if self.asked is None else self.asked.negatives,
         )
         return sought.select(parts, boxes * size.flip(0).repeat(2))
@@ -278,7 +281,7 @@ class OpenVocabulary(TwoTowers):
         names: Any = None,
         examples: Any = None,
         *,
-        prompts: Sequence[str] = ("{}",),
+        prompts: Sequence[str] | None = None,
         negatives: Sequence[str] = (),
         by: str | None = None,
         score: float | None = None,
@@ -290,18 +293,23 @@ class OpenVocabulary(TwoTowers):
 
         `names` are a sequence, a mapping from each to its synonyms, a `Vocabulary` or the file of one;
         `examples` are (picture, box) or pictures, or a mapping from names to such; what has one name is
-        averaged. `prompts` are templates with {} for the name, `negatives` names of what is not looked for,
-        `by` is as in `embed_example`. Boxes surer than `score` (0.1) are given; of a query none that overlap
-        more than `overlap`, as published 0.3 with examples, and all without (1).
+        averaged. `prompts` are templates with {} for the name, by default the model's; `negatives` names of
+        what is not looked for; `by` is as in `embed_example`. Boxes surer than `score` are given, by default
+        than the vocabulary says, else 0.1; of a query none that overlap more than `overlap`, as published 0.3
+        with examples, and all without (1).
         """
         from swinkit.tasks.queries import find_queries
 
         asked = find_queries(self, names, examples, prompts=prompts, negatives=negatives, by=by)
+        asked = asked if score is None else asked.unbound()
         if overlap is None:
             overlap = 1.0 if examples is None else OVERLAP
-        limits = {"score_threshold": score, "nms_threshold": overlap, "detections": detections}
-        with self.limited(Views(), asked=asked, **limits):
-            return self.predict(images, batch_size=batch_size)
+        limits: dict[str, Any] = {
+            "score_threshold": score,
+            "nms_threshold": overlap,
+            "detections": detections,
+        }
+        return self.limited(asked=asked, **limits).predict(images, batch_size=batch_size)
 
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
         """Files or PIL images to one normalised batch; an unreadable one raises ImageError."""
@@ -375,7 +383,7 @@ class OpenVocabulary(TwoTowers):
             from swinkit.tasks.queries import vocabulary_of
 
             named = {name: [name] for name in self.classes}
-            self.vocabulary.copy_(vocabulary_of(self, named, prompts=self.prompts).embeddings)
+            self.vocabulary.copy_(vocabulary_of(self, named).embeddings)
 
     def know(self, vocabulary: Vocabulary) -> None:
         """Take the queries of its classes from a vocabulary; ConfigError for one that does not have them."""

@@ -20,13 +20,12 @@ from swinkit.errors import ConfigError
 from swinkit.features import Size
 from swinkit.heads.owl import normalised
 from swinkit.tasks.base import InputLike
-from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.tasks.open_vocabulary import OpenVocabulary, checked_choice
 from swinkit.tasks.two_towers import TwoTowers
 from swinkit.towers.tokens import tokenizer_of
 from swinkit.vocabulary import Vocabulary
 
 AT_ONCE = 64  # prompts that are read at once
-USUAL = "{}"  # the name alone
 CLIP7 = (
     "itap of a {}.",
     "a bad photo of the {}.",
@@ -54,18 +53,46 @@ class Example(NamedTuple):
 
 
 def parse_example(text: str) -> tuple[str, Example]:
-    """`FILE`, `FILE:x1,y1,x2,y2` or `NAME=` before these; ConfigError for a box that is none."""
-    name, _, rest = text.rpartition("=") if not Path(text).exists() else ("", "", text)
-    match = None if Path(rest).exists() else _BOX.fullmatch(rest)
-    if match is None:
-        example = Example(rest)
-    else:
-        try:
-            left, top, right, bottom = map(float, match["box"].split(","))
-        except ValueError as error:
-            raise ConfigError(f"{text!r}: give the box as x1,y1,x2,y2 in pixels.") from error
-        example = Example(match["file"], (left, top, right, bottom))
-    return name or example.name, example
+    """`FILE`, `FILE:x1,y1,x2,y2` or `NAME=` before these; ConfigError for what is none of them."""
+    match = None if Path(text).is_file() else _BOX.fullmatch(text)
+    name, file = _called(text if match is None else match["file"])
+    if not file or name == "":
+        raise ConfigError(f"{text!r}: give FILE, FILE:x1,y1,x2,y2, or NAME= before one of these.")
+    box = None if match is None else _as_box(match["box"].split(","))
+    example = Example(file, box)
+    return example.name if name is None else name.strip(), example
+
+
+def _called(text: str) -> tuple[str | None, str]:
+    """What stands before a file's name, which may have a = of its own."""
+    if Path(text).is_file() or "=" not in text:
+        return None, text
+    splits = [(text[: at.start()], text[at.end() :]) for at in re.finditer("=", text)]
+    return next((own for own in splits if Path(own[1]).is_file()), splits[0])
+
+
+def parse_name(text: str) -> tuple[str, list[str]]:
+    """`NAME`, or `NAME=SYNONYM|SYNONYM …`, which are asked for in its place."""
+    name, _, synonyms = text.partition("=")
+    return name.strip(), [own.strip() for own in (synonyms or name).split("|")]
+
+
+def parse_names(texts: Iterable[str]) -> dict[str, list[str]]:
+    """Names as `parse_name` reads them, with their synonyms; of one name all together."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        name, synonyms = parse_name(text)
+        found.setdefault(name, []).extend(own for own in synonyms if own not in found.get(name, ()))
+    return found
+
+
+def _as_box(given: Any) -> Box:
+    """Four numbers; ConfigError for anything else."""
+    try:
+        left, top, right, bottom = map(float, np.asarray(given).ravel())
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"box={given!r}: give x1, y1, x2, y2 in pixels.") from error
+    return left, top, right, bottom
 
 
 Named = Mapping[str, Sequence[str | Example]]
@@ -91,6 +118,8 @@ def gather(names: Any = None, examples: Any = None) -> Named:
         else:
             names = told
     for name in names or ():
+        if not isinstance(name, str):
+            raise ConfigError(f"{name!r} is no name of what to find: give a text.")
         several = names[name] if isinstance(names, Mapping) else [name]
         several = [several] if isinstance(several, str | Example) else list(several)
         found.setdefault(str(name), []).extend(
@@ -132,12 +161,11 @@ def _example(given: Any) -> tuple[str, Example]:
         return example.name, example
     if isinstance(given, Sequence) and len(given) == 2 and not isinstance(given, str):
         image, box = given
-        numbers = None if box is None else tuple(map(float, np.asarray(box, float).ravel()))
-        if numbers is not None and len(numbers) != 4:
-            raise ConfigError(f"box={box!r}: give x1, y1, x2, y2 in pixels.")
-        example = Example(image, numbers)
+        example = Example(image, None if box is None else _as_box(box))
         return example.name, example
-    raise ConfigError(f"A {type(given).__name__} is no example: give a picture, or a picture and a box.")
+    raise ConfigError(
+        f"{given!r:.60} is neither a name nor an example: give a text, a picture, or a picture and a box."
+    )
 
 
 def find_queries(
@@ -145,11 +173,12 @@ def find_queries(
     names: Any = None,
     examples: Any = None,
     *,
-    prompts: Sequence[str] = (USUAL,),
+    prompts: Sequence[str] | None = None,
     negatives: Sequence[str] = (),
     by: str | None = None,
 ) -> Vocabulary:
     """What `OpenVocabulary.find` looks for."""
+    checked_choice(by)
     if isinstance(names, Vocabulary):
         stated = names
     elif isinstance(names, str | Path) and is_vocabulary(names):
@@ -169,16 +198,16 @@ def find_queries(
 def queries_for(model: OpenVocabulary, file: str | None, classes: Sequence[str]) -> Vocabulary:
     """Queries for the classes of a data set: of a vocabulary, or as the text tower reads their names.
 
-    A file of names, one a line, says which names there may be; ConfigError for a class that is not there.
+    A file of names, one a line, says which names there may be, and their synonyms; ConfigError for a class
+    that is not there.
     """
     if file is not None and is_vocabulary(file):
         return Vocabulary.load(file).chosen(classes)
-    if file is not None:
-        known = set(names_in(Path(file)))
-        missing = [name for name in classes if name not in known]
-        if missing:
-            raise ConfigError(f"{file} does not have {missing[0]!r}, a class of the data: add it.")
-    return vocabulary_of(model, {name: [name] for name in classes}, prompts=model.prompts)
+    named = {name: [name] for name in classes} if file is None else parse_names(names_in(Path(file)))
+    missing = [name for name in classes if name not in named]
+    if missing:
+        raise ConfigError(f"{file} does not have {missing[0]!r}, a class of the data: add it.")
+    return vocabulary_of(model, {name: named[name] for name in classes})
 
 
 def example_queries(
@@ -218,15 +247,16 @@ def vocabulary_of(
     model: TwoTowers,
     named: Named,
     *,
-    prompts: Sequence[str] = (USUAL,),
+    prompts: Sequence[str] | None = None,
     negatives: Sequence[str] = (),
     by: str | None = None,
 ) -> Vocabulary:
     """Queries for names with their synonyms and examples, each the mean of all that is said of it.
 
-    Every name is put into each of `prompts`, in place of {}. `negatives` are names of what is not looked
-    for. `by` is how queries are chosen of examples, as in `embed_example`.
+    Every name is put into each of `prompts`, in place of {}; by default the model's. `negatives` are names
+    of what is not looked for. `by` is how queries are chosen of examples, as in `embed_example`.
     """
+    prompts = model.prompts if prompts is None else [prompts] if isinstance(prompts, str) else prompts
     for prompt in prompts:
         if "{}" not in prompt:
             raise ConfigError(f"The prompt {prompt!r} has no {{}} where the name shall stand.")
@@ -271,15 +301,15 @@ def embed_texts(model: TwoTowers, prompts: Sequence[str]) -> Tensor:
         )
     if not model.tokenizer:
         raise ConfigError(
-            "The model's file came without a tokenizer: load its whole folder, with tokenizer.json, or "
-            "vocab.json and merges.txt, beside the weights."
+            "The model has no tokenizer to read names with: load a whole folder, with tokenizer.json, or "
+            "vocab.json and merges.txt, beside the weights; or give a vocabulary of embeddings."
         )
     ids, mask = tokenizer_of(model.tokenizer)(prompts, model.text.config.context)
-    model.eval()
-    parts = [
-        model.text(own.to(model.device), which.to(model.device))
-        for own, which in zip(ids.split(AT_ONCE), mask.split(AT_ONCE), strict=True)
-    ]
+    with model.answering():
+        parts = [
+            model.text(own.to(model.device), which.to(model.device))
+            for own, which in zip(ids.split(AT_ONCE), mask.split(AT_ONCE), strict=True)
+        ]
     return normalised(torch.cat(parts).float().cpu())
 
 
@@ -288,7 +318,7 @@ def embed_picture(model: TwoTowers, example: Example, *, by: str | None = None) 
     """The embedding (dim,) of an example, of length 1; ConfigError for a box that is not in its picture."""
     if not isinstance(model, OpenVocabulary):
         raise ConfigError(f"Examples are for detectors, and this model is for {model.name}.")
-    batch = model.eval().preprocess([example.image])
+    batch = model.preprocess([example.image])
     box = None
     if example.box is not None:
         (height, width), (own_height, own_width) = batch.sizes[0], batch.valid[0][0]
@@ -302,13 +332,14 @@ def embed_picture(model: TwoTowers, example: Example, *, by: str | None = None) 
         x, y = own_width / width / batch.images.shape[3], own_height / height / batch.images.shape[2]
         box = [left * x, top * y, right * x, bottom * y]
     images = batch.images.to(model.device, model.dtype)
-    return normalised(model.embed_example(images, box, by=by)[0].float().cpu())
+    with model.answering():
+        return normalised(model.embed_example(images, box, by=by)[0].float().cpu())
 
 
 def names_in(file: Path) -> list[str]:
     """Names of a text file, one a line; ConfigError for one that cannot be read, or holds none."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} cannot be read as names, one a line ({error}).") from error
     found: Iterable[str] = (line.strip() for line in lines)

@@ -45,7 +45,6 @@ class Segmenter(Task):
     options: ClassVar[dict[str, tuple[type, ...]]] = {"head": (str,), "channels": (int,), "auxiliary": (int,)}
     class_layers: ClassVar[tuple[str, ...]] = ("decode_head.conv_seg.", "auxiliary_head.conv_seg.")
     decays_biases: ClassVar[bool] = True
-    limits: ClassVar[tuple[str, ...]] = ("scales", "window", "stride")
     ragged: ClassVar[bool] = True
     films: ClassVar[bool] = True
     forwards: ClassVar[tuple[str, ...]] = ("all_logits",)

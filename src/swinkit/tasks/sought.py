@@ -14,7 +14,7 @@ from swinkit.tasks.found import Found
 
 @dataclass(frozen=True)
 class Sought:
-    """How sure a box must be, and how many are given.
+    """How sure a box must be, and how many are given. One without area is none.
 
     With `several` a box may be all queries that are sure enough, else it is its likeliest. `thresholds` (Q,)
     are the queries' own scores. Of boxes of a query that overlap more than `overlap` the surest stays; None:
@@ -31,7 +31,8 @@ class Sought:
     def select(self, parts: Iterable[Tensor], boxes: Tensor) -> Found:
         """Of boxes (N, 4) the surest first, by logits (N, some) of the queries, which come part by part."""
         scores, labels, places, count = (self._pairs if self.several else self._best)(parts)
-        wanted = labels < count - self.negatives
+        sides = boxes[places, 2:] - boxes[places, :2]
+        wanted = (labels < count - self.negatives) & (sides > 0).all(1)
         scores, labels, places = scores[wanted], labels[wanted], places[wanted]
         chosen = boxes[places]
         if self.overlap is None:

@@ -40,6 +40,7 @@ class TwoTowers(Task):
     heads: ClassVar[tuple[str, ...]] = ("neck.", "class_head.", "text.")  # all above the backbone
     named: ClassVar[bool] = False
     maps: ClassVar[int] = 2  # the last so many of a Swin's are looked at
+    prompts: tuple[str, ...] = ("{}",)  # templates into which names are put; the mean of all is asked
 
     backbone: SwinBackbone | ViTBackbone  # type: ignore[assignment]  # what training and files need of one
 
