@@ -40,7 +40,7 @@ from tests.test_detect_run import make_scenes
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
 OPTIONS: dict[str, Any] = {
-    "model": "swin_pico", "img_size": 64, "epochs": 22, "lr": 4e-3, "batch_size": 8, "precision": "fp32",
+    "model": "swin_pico", "img_size": 64, "epochs": 32, "lr": 4e-3, "batch_size": 8, "precision": "fp32",
     "drop_path": 0.0,
     "augmentation": {"distortion": False, "resizing": "none"},
     **{key: QUICK[key] for key in ("workers", "device", "progress")},
@@ -415,6 +415,17 @@ def test_boxes_end_where_the_picture_does(model: OpenVocabulary, picture: Path) 
     assert (found.boxes[:, 2:] > found.boxes[:, :2]).all()
 
 
+def test_squares_are_filled_with_grey(model: OpenVocabulary, picture: Path) -> None:
+    """As OWLv2 was trained; transformers did so too until its processors were rewritten."""
+    pre = model.preprocessing
+    (image,) = model.preprocess([Image.new("RGB", (80, 50), (128, 128, 128))]).images
+    assert image.shape == (3, pre.size, pre.size)
+    seen = image * torch.tensor(pre.std)[:, None, None] + torch.tensor(pre.mean)[:, None, None]
+    rows = round(pre.size * 50 / 80)
+    torch.testing.assert_close(seen[:, rows:], torch.full_like(seen[:, rows:], 0.5))
+    torch.testing.assert_close(seen[:, :rows], torch.full_like(seen[:, :rows], 128 / 255))
+
+
 def test_a_models_own_prompts_are_asked(model: OpenVocabulary, picture: Path) -> None:
     own = model.limited()
     own.prompts = ("a {}", "the {}")
@@ -677,6 +688,8 @@ def test_embed_and_calibrate(run: Run, swin: Swin, scenes: Path, vocabulary: Pat
     assert isinstance(model, OpenVocabulary)
     own = model.own_vocabulary().chosen(["crate", "ball, red"]).embeddings
     torch.testing.assert_close(written.embeddings[:2], own / own.norm(dim=1, keepdim=True), **CLOSE)
+    ended = swin("inspect", made)
+    assert (ended.code, "vocabulary" in ended.out, "each with its score" in ended.out) == (0, True, True)
     for words, said in (
         (("embed", run.path, "--out", made), "Say what to embed"),
         (("embed", run.path, "dog", "--out", tmp_path / "x.safetensors"), "no text tower"),

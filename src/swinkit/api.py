@@ -18,8 +18,8 @@ from swinkit.data.objects import ObjectData, ObjectSamples
 from swinkit.data.opening import open_classes
 from swinkit.data.pairs import MaskData, Pairs
 from swinkit.data.real import relabel
-from swinkit.data.samples import Samples, some
-from swinkit.errors import ConfigError, DataError, RunError
+from swinkit.data.samples import Samples
+from swinkit.errors import ConfigError, DataError, RunError, some
 from swinkit.explain.annotate import Names, without_ours
 from swinkit.files import check_target, check_writable
 from swinkit.hardware import pick_device

@@ -55,6 +55,13 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return f"choose from {', '.join(known)}."
 
 
+def some(names: Iterable[str], limit: int = 8) -> str:
+    """The first few names, for a sentence."""
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(repr(name) for name in names[:limit]) + more
+
+
 def unreadable(path: object, error: Exception, what: str) -> str:
     """Why a file cannot be read as `what`, "an image" say, as a sentence."""
     if isinstance(error, FileNotFoundError):

@@ -52,7 +52,7 @@ class Preprocessing(Settings):
     The short side is resized to round(size / crop) pixels, then the central square of `size` is cut out.
     `mean` and `std` hold for pixels in 0..1, one number a channel; ImageNet's, or their mean for grey. `clip`
     is for videos. With `dense` nothing is cut, and `size` is that of the crops of training; with `square` a
-    picture then fills a square of `size`, stretched, or padded to the right and below.
+    picture then fills a square of `size`, stretched, or padded with grey to the right and below.
     """
 
     size: int = Field(ge=1)

@@ -179,8 +179,9 @@ def inspect(
     source: Annotated[str, Parameter(help="Weights file or folder of any dialect, or a published name.")], /
 ) -> None:
     from swinkit.conversion import describe_file
+    from swinkit.vocabulary import describe_vocabulary
 
-    screen.print(table(("", ""), describe_file(source)))
+    screen.print(table(("", ""), describe_vocabulary(source) or describe_file(source)))
 
 
 def compare_segmentation(

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from swinkit.errors import ConfigError, DataError, nearest
+from swinkit.errors import ConfigError, DataError, nearest, some
 from swinkit.files import check_target, write_atomically
 
 KEY = "swinkit_vocabulary"
@@ -143,6 +143,21 @@ class Vocabulary:
             raise DataError(
                 f"{told!r} cannot be read as a vocabulary: {why}. `swin embed` writes them."
             ) from error
+
+
+def describe_vocabulary(source: str) -> list[tuple[str, str]]:
+    """What a file of `Vocabulary.save` holds, as rows of a table; nothing of any other."""
+    try:
+        with safe_open(source, framework="pt") as opened:
+            if KEY not in (opened.metadata() or {}):
+                return []
+    except (OSError, SafetensorError):
+        return []
+    made = Vocabulary.load(source)
+    beside = [f"the last {made.negatives} not looked for"] if made.negatives else []
+    beside += ["each with its score"] if made.thresholds is not None else []
+    names = "; ".join([f"{len(made)}: {some(made.names)}", *beside])
+    return [("file", source), ("kind", "vocabulary"), ("names", names), ("embeddings", f"{made.dim} numbers")]
 
 
 def _meaning(made: Vocabulary) -> Vocabulary:

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from swinkit.data.finding import is_image, is_video, walk_files
 from swinkit.data.lists import part_of
 from swinkit.data.media import CLIPS
-from swinkit.data.samples import Entry, Found, some
+from swinkit.data.samples import Entry, Found
 from swinkit.data.tables import SPLIT_NAMES
 from swinkit.data.video import with_span
-from swinkit.errors import DataError
+from swinkit.errors import DataError, some
 
 _BESIDE = (".", "labels", "annotations")  # where they lie in a folder of data
 _KINETICS = {"label", "youtube_id", "time_start", "time_end"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import numpy as np
 
 from swinkit.data.objects import ObjectSamples
@@ -23,15 +21,28 @@ def drawn_objects(samples: ObjectSamples, classes: int, shots: int, seed: int) -
 
 
 def few_of(samples: ObjectSamples, classes: int, shots: int, seed: int) -> ObjectSamples:
-    """The pictures of drawn objects, with these alone; of their other classes there may be more."""
-    kept: dict[int, list[int]] = defaultdict(list)
-    for own in drawn_objects(samples, classes, shots, seed):
-        for number, i in own:
-            kept[number].append(i)
+    """So many objects of each class, at most, and the pictures that they are in.
+
+    Pictures of which all objects count come first, for they tell too what is not there. Of the classes whose
+    other objects are left out of a picture there may be more in it.
+    """
+    order = np.random.default_rng(seed).permutation(len(samples)).tolist()
+    left = np.full(classes, shots)
+    kept: dict[int, list[int]] = {}
+    for whole in (True, False):
+        for number in order:
+            sample = samples[number]
+            places = np.flatnonzero(~sample.crowd)
+            own = sample.labels[places]
+            fits = np.array([(own[:i] == label).sum() < left[label] for i, label in enumerate(own)], bool)
+            if number in kept or not fits.any() or (whole and not fits.all()):
+                continue
+            kept[number] = places[fits].tolist()
+            left -= np.bincount(own[fits], minlength=classes)
     chosen = []
     for number in sorted(kept):
         sample = samples[number]
         others = np.delete(sample.labels, kept[number]).tolist()
         partial = tuple(sorted({*sample.partial, *others}))
-        chosen.append(sample.chosen(sorted(kept[number]))._replace(partial=partial))
+        chosen.append(sample.chosen(kept[number])._replace(partial=partial))
     return ObjectSamples(chosen)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from swinkit.data.finding import is_visible, walk_files
 from swinkit.data.media import Medium, recognised
-from swinkit.data.samples import Entry, Found, some
+from swinkit.data.samples import Entry, Found
 from swinkit.data.tables import SPLIT_NAMES
-from swinkit.errors import DataError
+from swinkit.errors import DataError, some
 
 
 def read_folder(root: Path, medium: Medium | None = None) -> Found:

@@ -11,8 +11,7 @@ from pydantic import BeforeValidator
 
 from swinkit.data.masks import LabelMap
 from swinkit.data.names import class_names
-from swinkit.data.samples import some
-from swinkit.errors import ConfigError, DataError, nearest
+from swinkit.errors import ConfigError, DataError, nearest, some
 from swinkit.labels import Colour, Labels
 from swinkit.settings import Settings, read_yaml
 

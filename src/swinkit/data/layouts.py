@@ -11,9 +11,8 @@ from typing import NamedTuple, Self
 
 from swinkit.data.finding import is_image, naturally, pictures_among, read_lines, walk_files
 from swinkit.data.label_maps import Meaning, in_colours, named_meaning
-from swinkit.data.samples import some
 from swinkit.data.tables import folder_part
-from swinkit.errors import DataError
+from swinkit.errors import DataError, some
 from swinkit.labels import Colour
 
 _IMAGES = ("images", "image", "img", "imgs", "JPEGImages")

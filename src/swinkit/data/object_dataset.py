@@ -75,7 +75,13 @@ class ObjectDataset(WholeDataset):
         if not images:
             return super().stack(images)
         size = self._room([(image.shape[1], image.shape[2]) for image in images])
-        return torch.stack([padded(image, size) for image in images])
+        pre = self.preprocessing
+        if pre.square is None:
+            return torch.stack([padded(image, size) for image in images])
+        pages = normalised_grey(pre).expand(len(images), -1, *size).clone()
+        for page, image in zip(pages, images, strict=True):
+            page[:, : image.shape[1], : image.shape[2]] = image
+        return pages
 
     def _room(self, sizes: Sequence[Size]) -> Size:
         """(height, width) of a batch of such pictures; a model of squares takes its own, or larger ones."""
@@ -104,3 +110,9 @@ def room(sizes: Sequence[Size]) -> Size:
 def padded(x: Tensor, size: Size) -> Tensor:
     """(…, h, w) with zeros to the right and below, up to a size."""
     return F.pad(x, (0, size[1] - x.shape[-1], 0, size[0] - x.shape[-2]))
+
+
+def normalised_grey(pre: Preprocessing) -> Tensor:
+    """Half of white (C, 1, 1) as a model sees it, with which OWLv2's squares are filled."""
+    mean, std = torch.tensor(pre.mean), torch.tensor(pre.std)
+    return ((0.5 - mean) / std)[:, None, None]

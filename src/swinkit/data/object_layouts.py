@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from swinkit.data.finding import is_image
 from swinkit.data.objects import Annotated, Fault
-from swinkit.data.samples import some
 from swinkit.data.tables import SPLIT_NAMES
-from swinkit.errors import DataError
+from swinkit.errors import DataError, some
 
 FOLDERS = ("images", "JPEGImages", "data", "imgs", "img")  # in which pictures lie
 LARGEST = 1e7  # pixels of an edge that a box may have

@@ -12,10 +12,10 @@ from swinkit.data.coco import find_coco, read_coco
 from swinkit.data.finding import relative
 from swinkit.data.object_layouts import Layout
 from swinkit.data.objects import Annotated, ObjectData, ObjectSamples
-from swinkit.data.samples import check_apart, held_out, some
+from swinkit.data.samples import check_apart, held_out
 from swinkit.data.voc import find_voc, read_voc, voc_home
 from swinkit.data.yolo import describes_yolo, description_in, lies_as_yolo, read_yolo
-from swinkit.errors import DataError
+from swinkit.errors import DataError, some
 from swinkit.files import write_text
 from swinkit.labels import Labels
 

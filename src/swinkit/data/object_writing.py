@@ -17,8 +17,7 @@ import yaml
 
 from swinkit.data.objects import Annotated, ObjectData, Shape
 from swinkit.data.reading import header_size
-from swinkit.data.samples import some
-from swinkit.errors import DataError, ImageError
+from swinkit.errors import DataError, ImageError, some
 from swinkit.features import Size
 from swinkit.files import make_folder, not_writable, write_text
 from swinkit.shapes import mask_of, polygons

@@ -12,11 +12,11 @@ from swinkit.data.finding import natural_key
 from swinkit.data.folders import read_folder
 from swinkit.data.lists import find_lists, read_lists
 from swinkit.data.media import Medium
-from swinkit.data.samples import ClassData, Entry, Found, Samples, draw_key, some
+from swinkit.data.samples import ClassData, Entry, Found, Samples, draw_key
 from swinkit.data.shards import find_shards, names_shards, read_shards
 from swinkit.data.synsets import SYNSET, readable_names, translation
 from swinkit.data.tables import BETWEEN, TABLES, Row, Table, read_table, write_table
-from swinkit.errors import ConfigError, DataError
+from swinkit.errors import ConfigError, DataError, some
 
 
 def open_classes(

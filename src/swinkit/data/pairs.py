@@ -37,10 +37,10 @@ from swinkit.data.layouts import Layout, Pair, find_layout, in_folders, lies_as_
 from swinkit.data.masks import LabelMap
 from swinkit.data.media import PICTURES, Medium
 from swinkit.data.reading import check_header, read_labels
-from swinkit.data.samples import check_apart, held_out, some
+from swinkit.data.samples import check_apart, held_out
 from swinkit.data.tables import Row, read_table, write_table
 from swinkit.data.threads import in_threads
-from swinkit.errors import ConfigError, DataError, ImageError
+from swinkit.errors import ConfigError, DataError, ImageError, some
 from swinkit.features import IGNORED
 from swinkit.labels import Labels
 from swinkit.settings import read_yaml

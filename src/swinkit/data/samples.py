@@ -214,10 +214,3 @@ def check_apart(parts: Mapping[str, Iterable[Path]], root: Path) -> None:
             before = places.setdefault(path, part)
             if before != part:
                 raise DataError(f"{path} is in {before} and in {part} of {root}: leave it out of one.")
-
-
-def some(names: Iterable[str], limit: int = 8) -> str:
-    """The first few names, for a sentence."""
-    names = list(names)
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(repr(name) for name in names[:limit]) + more

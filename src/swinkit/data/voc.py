@@ -11,10 +11,9 @@ from typing import Any
 from swinkit.data.finding import is_image, natural_key, naturally, read_lines, walk_files
 from swinkit.data.object_layouts import FOLDERS, Layout, number, sides
 from swinkit.data.objects import Annotated, Object, annotated
-from swinkit.data.samples import some
 from swinkit.data.tables import folder_part
 from swinkit.data.threads import in_threads
-from swinkit.errors import DataError
+from swinkit.errors import DataError, some
 
 LISTS = ("train", "val", "test", "trainval")
 HEAD = 2**10  # bytes in which a file says what it is

@@ -15,10 +15,9 @@ from swinkit.data.finding import is_image, naturally, pictures_among, read_lines
 from swinkit.data.object_layouts import Layout, check_names, number, whole
 from swinkit.data.objects import Fault, Object, annotated
 from swinkit.data.reading import header_size
-from swinkit.data.samples import some
 from swinkit.data.tables import SPLIT_NAMES, folder_part
 from swinkit.data.threads import in_threads
-from swinkit.errors import ConfigError, DataError, ImageError
+from swinkit.errors import ConfigError, DataError, ImageError, some
 from swinkit.features import Size
 from swinkit.settings import read_yaml
 

@@ -68,8 +68,7 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
     """
     check_loaded(task)
     if config.freeze == "all":
-        task.backbone.freeze(task.backbone.config.stages)
-        task.backbone.requires_grad_(False)  # the final norm too
+        task.freeze_backbone()
     elif config.freeze is not None:
         task.backbone.freeze(config.freeze)
     task.backbone.set_checkpointing(config.checkpoint_stages or config.checkpointing)

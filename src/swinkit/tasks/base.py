@@ -179,6 +179,11 @@ class Task(nn.Module, ABC):
         """Pass all layers that answer, for a process that has nothing to measure while others do."""
         self(images)
 
+    def freeze_backbone(self) -> None:
+        """Keep the backbone as it is, its final norm too."""
+        self.backbone.freeze(self.backbone.config.stages)
+        self.backbone.requires_grad_(False)
+
     def settle(self) -> None:
         """Compute what follows from the weights, before the model is measured and saved in training."""
 

@@ -87,6 +87,13 @@ class TwoTowers(Task):
         found += [] if same and stored["tokenizer"] == wanted["tokenizer"] else ["text."]
         return tuple(found)
 
+    def freeze_backbone(self) -> None:
+        """As `Task`, and what makes tokens of its maps where that came with the weights."""
+        super().freeze_backbone()
+        new = () if self.load_report is None else self.load_report.initialised
+        if not any(name.startswith("neck.") for name in new):
+            self.neck.requires_grad_(False)
+
     def tokens(self, x: Tensor) -> tuple[Tensor, Size]:
         """Tokens (B, N, width) of images (B, C, H, W), and their grid (h, w)."""
         found: tuple[Tensor, Size] = self.neck(self.backbone(x))
