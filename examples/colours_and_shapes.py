@@ -154,7 +154,7 @@ def figure(run: str, data: str, out: str) -> None:
     shown = sorted({number for number in there if there.count(number) > 1})[:4]
     files = [Path(data) / "test" / "val" / f"{number:05d}.png" for number in shown]
     pictures = [Image.open(file).resize((320, 320), Image.Resampling.LANCZOS) for file in files]
-    found = model.find(files, list(UNSEEN), score=0.3)
+    found = model.find(files, list(UNSEEN), score=0.2)
     answers = [
         own.draw(page) for own, page in zip(found, pictures, strict=True) if isinstance(own, Detections)
     ]
