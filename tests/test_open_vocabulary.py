@@ -590,6 +590,9 @@ def test_predict(swin: Swin, model: OpenVocabulary, picture: Path, tmp_path: Pat
         (("--negatives", "disc"), "negatives stand beside"),
         (("--vocabulary", tmp_path / "v.txt", "--find", "disc"), "v.txt"),
         (("--like", picture, "--prompts", "a {}"), "prompts are what names are put into"),
+        (("--by", "objectness"), "by is how queries are chosen of examples"),
+        (("--find", "ball", "--by", "dissimilar"), "by is how queries are chosen of examples"),
+        (("--find", "ball", "--prompts", "so " * 90 + "{}"), "so so so so"),
         (("--find", "ball \udce9"), "no text that can be read"),
         (("--flip", "--find", "ball"), "flip is for"),
     ):

@@ -54,16 +54,16 @@ def set_up(task: Task, config: PredictConfig) -> Task:
 
 def _asked(task: TwoTowers, config: PredictConfig) -> dict[str, Any]:
     """What is looked for; nothing where the options do not say it, and the model's own vocabulary holds."""
+    if config.prompts and not (config.find or config.negatives):
+        raise ConfigError("prompts are what names are put into: give find.")
+    if config.by and not config.like:
+        raise ConfigError("by is how queries are chosen of examples: give like.")
     if not (config.find or config.like or config.vocabulary):
         if config.negatives:
             raise ConfigError("negatives stand beside what is to be found: give find, like or vocabulary.")
         if not (isinstance(task, OpenVocabulary) and task.has_vocabulary):
             raise ConfigError("The model has no vocabulary of its own: give find, like or vocabulary.")
         return {}
-    if config.prompts and not (config.find or config.negatives):
-        raise ConfigError("prompts are what names are put into: give find.")
-    if config.by and not config.like:
-        raise ConfigError("by is how queries are chosen of examples: give like.")
     names: Any = parse_names(config.find) or None
     if config.vocabulary is not None:
         names = Vocabulary.load(config.vocabulary)

@@ -112,7 +112,7 @@ class Tokenizer:
         for prompt, own in zip(prompts, encoded, strict=True):
             if len(own) > context:
                 raise ConfigError(
-                    f"{prompt!r} has {len(own)} tokens, and the model reads {context}: say it shorter."
+                    f"{prompt!r:.60} has {len(own)} tokens, and the model reads {context}: say it shorter."
                 )
         longest = max(map(len, encoded))
         ids = torch.zeros(len(encoded), longest, dtype=torch.long)
