@@ -19,7 +19,7 @@ from swinkit.data.opening import open_classes
 from swinkit.data.pairs import MaskData, Pairs
 from swinkit.data.real import relabel
 from swinkit.data.samples import Samples
-from swinkit.errors import ConfigError, DataError, RunError, some
+from swinkit.errors import ConfigError, DataError, RunError
 from swinkit.explain.annotate import Names, without_ours
 from swinkit.files import check_target, check_writable
 from swinkit.hardware import pick_device
@@ -316,18 +316,11 @@ def calibrate_queries(
 
     config = EvaluateConfig.checked(options)
     task = queried(model if isinstance(model, Task) else _load(model), OpenVocabulary, config.device)
-    known = Vocabulary.load(vocabulary) if vocabulary else task.own_vocabulary()
+    known = task.own_vocabulary() if vocabulary is None else Vocabulary.load(vocabulary)
     opened = open_data(data, task=task.name, val_fraction=0)
     assert isinstance(opened, ObjectData)
-    names = known.spelt(opened.classes).names
-    numbers = {i: names.index(name) for i, name in enumerate(opened.classes) if name in names}
-    if not numbers:
-        raise DataError(
-            f"{opened.root} has no object of what the vocabulary names: it has {some(opened.classes)}."
-        )
     part = _pick_split(opened, split or ("train" if opened.splits.get("train") else None))
-    samples = ObjectSamples(one.of_class(numbers) for one in opened.splits[part])
-    made, told = calibrate(task, known, samples, config)
+    made, told = calibrate(task, known, opened, part, config)
     if out is not None:
         made.save(out)
     return made, told

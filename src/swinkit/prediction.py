@@ -58,7 +58,7 @@ def _asked(task: TwoTowers, config: PredictConfig) -> dict[str, Any]:
         raise ConfigError("prompts are what names are put into: give find.")
     if config.by and not config.like:
         raise ConfigError("by is how queries are chosen of examples: give like.")
-    if not (config.find or config.like or config.vocabulary):
+    if not (config.find or config.like) and config.vocabulary is None:
         if config.negatives:
             raise ConfigError("negatives stand beside what is to be found: give find, like or vocabulary.")
         if not (isinstance(task, OpenVocabulary) and task.has_vocabulary):

@@ -12,7 +12,7 @@ import torch
 from swinkit.config import EvaluateConfig
 from swinkit.data.dataset import Data
 from swinkit.data.objects import ObjectData, ObjectSamples
-from swinkit.errors import ConfigError, DataError, nearest
+from swinkit.errors import ConfigError, DataError, nearest, some
 from swinkit.hardware import pick_device
 from swinkit.labels import Labels
 from swinkit.progress import console, remark
@@ -74,13 +74,18 @@ def asked_for(task: OpenVocabulary, data: Data, config: EvaluateConfig) -> dict[
 
 
 def calibrate(
-    task: OpenVocabulary, known: Vocabulary, samples: ObjectSamples, config: EvaluateConfig
+    task: OpenVocabulary, known: Vocabulary, data: ObjectData, part: str, config: EvaluateConfig
 ) -> tuple[Vocabulary, set[str]]:
-    """The vocabulary with the score of highest F1 of each name, and the names of which samples tell it."""
+    """The vocabulary with the score of highest F1 of each name, and the names of which a part tells it."""
     from swinkit.engine.evaluate import run_metric
     from swinkit.metrics.detect import DetectionMetric
     from swinkit.metrics.thresholds import best_thresholds
 
+    names = known.spelt(data.classes).names
+    numbers = {i: names.index(name) for i, name in enumerate(data.classes) if name in names}
+    if not numbers:
+        raise DataError(f"{data.root} has nothing that the vocabulary names: it has {some(data.classes)}.")
+    samples = ObjectSamples(one.of_class(numbers) for one in data.splits[part])
     labels = Labels.of(known.names)
     metric, _ = run_metric(task.limited(asked=known), samples, config, console=console(), labels=labels)
     assert isinstance(metric, DetectionMetric)
