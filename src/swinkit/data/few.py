@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swinkit.data.objects import ObjectSamples
+from swinkit.data.objects import Annotated, ObjectSamples
 
 Place = tuple[int, int]  # the number of a picture, and of an object in it
 
@@ -23,26 +23,20 @@ def drawn_objects(samples: ObjectSamples, classes: int, shots: int, seed: int) -
 def few_of(samples: ObjectSamples, classes: int, shots: int, seed: int) -> ObjectSamples:
     """So many objects of each class, at most, and the pictures that they are in.
 
-    Pictures of which all objects count come first, for they tell too what is not there. Of the classes whose
-    other objects are left out of a picture there may be more in it.
+    As somebody labels who stops where there are enough of a class: picture after picture, in an order that
+    the seed draws, so that the first ones are whole and tell what is not there. Of the classes whose other
+    objects are left out of a picture there may be more in it.
     """
-    order = np.random.default_rng(seed).permutation(len(samples)).tolist()
     left = np.full(classes, shots)
-    kept: dict[int, list[int]] = {}
-    for whole in (True, False):
-        for number in order:
-            sample = samples[number]
-            places = np.flatnonzero(~sample.crowd)
-            own = sample.labels[places]
-            fits = np.array([(own[:i] == label).sum() < left[label] for i, label in enumerate(own)], bool)
-            if number in kept or not fits.any() or (whole and not fits.all()):
-                continue
-            kept[number] = places[fits].tolist()
-            left -= np.bincount(own[fits], minlength=classes)
-    chosen = []
-    for number in sorted(kept):
+    chosen: dict[int, Annotated] = {}
+    for number in np.random.default_rng(seed).permutation(len(samples)).tolist():
         sample = samples[number]
-        others = np.delete(sample.labels, kept[number]).tolist()
-        partial = tuple(sorted({*sample.partial, *others}))
-        chosen.append(sample.chosen(kept[number])._replace(partial=partial))
-    return ObjectSamples(chosen)
+        places = np.flatnonzero(~sample.crowd)
+        own = sample.labels[places]
+        fits = np.array([(own[:i] == label).sum() < left[label] for i, label in enumerate(own)], bool)
+        if fits.any():
+            left -= np.bincount(own[fits], minlength=classes)
+            others = np.delete(sample.labels, places[fits]).tolist()
+            partial = tuple(sorted({*sample.partial, *others}))
+            chosen[number] = sample.chosen(places[fits].tolist())._replace(partial=partial)
+    return ObjectSamples(chosen[number] for number in sorted(chosen))
