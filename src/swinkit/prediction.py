@@ -70,8 +70,6 @@ def _asked(task: TwoTowers, config: PredictConfig) -> dict[str, Any]:
         names = names.chosen(config.find) if config.find else names
     told: dict[str, Any] = {"prompts": config.prompts, "negatives": config.negatives, "by": config.by}
     asked = find_queries(task, names, config.like or None, **told)
-    if "score" in config.model_fields_set:
-        asked = asked.unbound()
     overlap = {} if config.overlap is not None or not config.like else {"nms_threshold": OVERLAP}
     return {"asked": asked, **overlap}
 

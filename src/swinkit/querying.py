@@ -65,7 +65,7 @@ def asked_for(task: OpenVocabulary, data: Data, config: EvaluateConfig) -> dict[
         unknown = own.missing(data.classes)
         if not unknown:
             return {"asked": own.chosen(data.classes), "apart": apart}
-        if not (task.text is not None and task.tokenizer):
+        if not task.can_read:
             raise DataError(
                 f"{data.root} has the class {unknown[0]!r}, which the model neither knows nor can read: give "
                 "queries, a vocabulary with embeddings."

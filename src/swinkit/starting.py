@@ -126,7 +126,7 @@ def _start_open_vocabulary(config: TrainConfig, data: ObjectData) -> OpenVocabul
         model.know(stated)
         if model.text is not None:
             model.text.requires_grad_(False)  # or it would read the names otherwise
-    elif (model.text is not None and model.tokenizer) or not model.has_vocabulary:
+    elif model.can_read or not model.has_vocabulary:
         model.know(_own_queries(config, model, data))
     return model
 

@@ -69,13 +69,14 @@ class Vocabulary:
 
         dining_table is taken for "Dining table" where there is no other.
         """
-        missing = self.missing(names)
-        if missing:
+        places = self._places(names)
+        if None in places:
+            missing = self.missing(names)
             raise ConfigError(
                 f"The vocabulary has no {missing[0]!r}: {nearest(missing[0], self.names)} It misses "
                 f"{len(missing)} of {len(names)} names."
             )
-        index = torch.tensor(self._places(names))
+        index = torch.tensor(places)
         kept = None if self.thresholds is None else self.thresholds[index]
         return Vocabulary(tuple(names), self.embeddings[index], kept)
 

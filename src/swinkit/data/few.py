@@ -30,6 +30,8 @@ def few_of(samples: ObjectSamples, classes: int, shots: int, seed: int) -> Objec
     left = np.full(classes, shots)
     chosen: dict[int, Annotated] = {}
     for number in np.random.default_rng(seed).permutation(len(samples)).tolist():
+        if not left.any():
+            break
         sample = samples[number]
         places = np.flatnonzero(~sample.crowd)
         own = sample.labels[places]

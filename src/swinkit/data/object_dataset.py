@@ -76,9 +76,8 @@ class ObjectDataset(WholeDataset):
             return super().stack(images)
         size = self._room([(image.shape[1], image.shape[2]) for image in images])
         pre = self.preprocessing
-        if pre.square is None:
-            return torch.stack([padded(image, size) for image in images])
-        pages = normalised_grey(pre).expand(len(images), -1, *size).clone()
+        ground = torch.zeros(pre.channels, 1, 1) if pre.square is None else normalised_grey(pre)
+        pages = ground.expand(len(images), -1, *size).clone()
         for page, image in zip(pages, images, strict=True):
             page[:, : image.shape[1], : image.shape[2]] = image
         return pages

@@ -246,7 +246,7 @@ class OpenVocabulary(TwoTowers):
             keep=self.detections,
             overlap=self.nms_threshold,
             several=self.several,
-            thresholds=None if self.asked is None or self.several else self.asked.thresholds,
+            thresholds=None if self.asked is None else self.asked.thresholds,
             negatives=0 if self.asked is None else self.asked.negatives,
         )
         return sought.select(parts, boxes * size.flip(0).repeat(2))
@@ -301,7 +301,6 @@ class OpenVocabulary(TwoTowers):
         from swinkit.tasks.queries import find_queries
 
         asked = find_queries(self, names, examples, prompts=prompts, negatives=negatives, by=by)
-        asked = asked if score is None else asked.unbound()
         if overlap is None:
             overlap = 1.0 if examples is None else OVERLAP
         limits: dict[str, Any] = {
@@ -372,7 +371,7 @@ class OpenVocabulary(TwoTowers):
     @property
     def reads(self) -> bool:
         """Whether the text tower learns, and so reads the names of the classes anew in each step."""
-        if self.text is None or not self.tokenizer or not len(self.labels):
+        if self.text is None or not self.can_read or not len(self.labels):
             return False
         return next(self.text.parameters()).requires_grad
 
@@ -438,9 +437,9 @@ class OpenVocabulary(TwoTowers):
     ) -> None:
         """What is looked for, and how much is given back; what is None stays.
 
-        Boxes surer than `score_threshold`, so many `detections` at most; of a query none that overlap more
-        than `nms_threshold` (1: all). With `several` a box may be several of the queries. `asked` are the
-        queries, `apart` groups of names whose figures stand apart.
+        Boxes surer than `score_threshold`, in place of what `asked` says, so many `detections` at most;
+        of a query none that overlap more than `nms_threshold` (1: all). With `several` a box may be
+        several of the queries. `asked` are the queries, `apart` groups of names whose figures stand apart.
         """
         shares = {"score_threshold": score_threshold, "nms_threshold": nms_threshold}
         check_limits({"detections": detections}, shares)
@@ -452,6 +451,8 @@ class OpenVocabulary(TwoTowers):
         self.detections = self.detections if detections is None else detections
         self.several = self.several if several is None else several
         self.asked = self.asked if asked is None else asked
+        if self.asked is not None and score_threshold is not None:
+            self.asked = self.asked.unbound()
         self.apart = self.apart if apart is None else apart
 
     def settings(self) -> dict[str, Any]:

@@ -71,18 +71,13 @@ def _called(text: str) -> tuple[str | None, str]:
     return next((own for own in splits if Path(own[1]).is_file()), splits[0])
 
 
-def parse_name(text: str) -> tuple[str, list[str]]:
-    """`NAME`, or `NAME=SYNONYM|SYNONYM …`, which are asked for in its place."""
-    name, _, synonyms = text.partition("=")
-    return name.strip(), [own.strip() for own in (synonyms or name).split("|")]
-
-
 def parse_names(texts: Iterable[str]) -> dict[str, list[str]]:
-    """Names as `parse_name` reads them, with their synonyms; of one name all together."""
+    """Names with what is asked for: `NAME` itself, or the synonyms of `NAME=SYNONYM|SYNONYM`; each once."""
     found: dict[str, list[str]] = {}
     for text in texts:
-        name, synonyms = parse_name(text)
-        found.setdefault(name, []).extend(own for own in synonyms if own not in found.get(name, ()))
+        name, _, synonyms = text.partition("=")
+        asked = [own.strip() for own in (synonyms or name).split("|")]
+        found[name.strip()] = list(dict.fromkeys([*found.get(name.strip(), ()), *asked]))
     return found
 
 

@@ -87,6 +87,11 @@ class TwoTowers(Task):
         found += [] if same and stored["tokenizer"] == wanted["tokenizer"] else ["text."]
         return tuple(found)
 
+    @property
+    def can_read(self) -> bool:
+        """Whether it has a text tower, and a tokenizer for it."""
+        return self.text is not None and bool(self.tokenizer)
+
     def freeze_backbone(self) -> None:
         """As `Task`, and what makes tokens of its maps where that came with the weights."""
         super().freeze_backbone()
