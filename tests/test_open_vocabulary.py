@@ -40,7 +40,7 @@ from tests.test_detect_run import make_scenes
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
 OPTIONS: dict[str, Any] = {
-    "model": "swin_pico", "img_size": 64, "epochs": 32, "lr": 4e-3, "batch_size": 8, "precision": "fp32",
+    "model": "swin_pico", "img_size": 64, "epochs": 40, "lr": 4e-3, "batch_size": 8, "precision": "fp32",
     "drop_path": 0.0,
     "augmentation": {"distortion": False, "resizing": "none"},
     **{key: QUICK[key] for key in ("workers", "device", "progress")},
