@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 import swinkit
-from swinkit.bench import segmentation
+from swinkit.bench import classification, scaling, segmentation
 from swinkit.bench.backbones import DilatedResNet, PlainViT
-from swinkit.bench.segmentation import ROWS, Row, chosen, count
+from swinkit.bench.clock import in_turns, peak_memory
+from swinkit.bench.rows import Row, chosen, count, macs_of
+from swinkit.bench.segmentation import ROWS
 from swinkit.errors import ConfigError
 from tests.conftest import Swin
 
@@ -45,10 +48,10 @@ def test_rows_are_the_published_models(name: str) -> None:
 
 
 def test_rows_by_name() -> None:
-    assert list(chosen([])) == list(ROWS)
-    assert list(chosen(["ssformer", "FCN"])) == ["FCN", "SSformer"]
+    assert list(chosen([], ROWS)) == list(ROWS)
+    assert list(chosen(["ssformer", "FCN"], ROWS)) == ["FCN", "SSformer"]
     with pytest.raises(ConfigError, match=r"no row 'PSPnett': did you mean 'PSPNet'"):
-        chosen(["PSPnett"])
+        chosen(["PSPnett"], ROWS)
 
 
 @pytest.fixture
@@ -63,8 +66,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         depths=(1, 1),
         num_heads=(1, 2),
     )
-    monkeypatch.setattr(segmentation, "SIZE", 64)
-    monkeypatch.setattr(segmentation, "ROWS", {"one": Row(build, 1.0, 2.0, 3.0), "two": Row(build)})
+    monkeypatch.setattr(segmentation, "ROWS", {"one": Row(build, 64, 1.0, 2.0, 3.0), "two": Row(build, 64)})
 
 
 def test_the_command(small: None, swin: Swin, tmp_path: Path) -> None:
@@ -74,8 +76,9 @@ def test_the_command(small: None, swin: Swin, tmp_path: Path) -> None:
     assert "median of 2 rounds" in ended.out
     rows: list[dict[str, Any]] = json.loads(place.read_text())
     assert [row["model"] for row in rows] == ["one", "two"]
-    assert rows[0]["published"] == {"params_m": 1.0, "gflops": 2.0, "miou": 3.0}
-    assert rows[1]["published"] == {"params_m": None, "gflops": None, "miou": None}
+    published = {"params_m": 1.0, "gflops": 2.0, "images_per_second": None, "miou": 3.0}
+    assert rows[0]["published"] == published
+    assert rows[1]["published"] == dict.fromkeys(published)
     for row in rows:
         assert len(row["images_per_second"]) == 2
         assert min(row["images_per_second"]) > 0
@@ -89,3 +92,71 @@ def test_without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     for build in (DilatedResNet, PlainViT):
         with pytest.raises(ConfigError, match=r"pip install swinkit\[compare\]"), torch.device("meta"):
             build()
+
+
+@pytest.mark.parametrize("name", classification.ROWS)
+def test_rows_of_classification_are_the_published_models(name: str) -> None:
+    """Parameters within rounding; GFLOPs by other counters, which leave out what attention multiplies."""
+    row = classification.ROWS[name]
+    found = count(name, row)
+    assert row.params == pytest.approx(found.params / 1e6, rel=0.03, abs=0.6)
+    assert row.gflops == pytest.approx(found.macs / 1e9, rel=0.06)
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    rows = ("Swin-T", "DeiT-S")
+    found = [classification.Measured(name, classification.ROWS[name], 1, 1) for name in rows]
+    found[0].rates, found[1].rates = [1.0, 2.0, 4.0], [2.0, 6.0, 8.0]
+    lines = classification.cells(found)
+    assert [line[7] for line in lines] == ["1.00", "2.00"]
+    assert [line[8] for line in lines] == ["1.00", "1.25"]  # 940.4 / 755.2
+    assert classification.cells(found[1:])[0][7] == ""
+
+
+@pytest.mark.parametrize("name", scaling.BUILD)
+def test_formulas_are_what_the_models_cost(name: str) -> None:
+    """All but patches, merging and head, which the formulas leave out."""
+    for size in (224, 448):
+        with torch.device("meta"):
+            model, x = scaling.BUILD[name](size).eval(), torch.empty(1, 3, size, size)
+        counted = macs_of(model, x)
+        assert 0.93 < scaling.FORMULAS[name](size) / counted < 1.0
+
+
+def test_scaling(swin: Swin, tmp_path: Path) -> None:
+    picture, figures = tmp_path / "scaling.png", tmp_path / "scaling.json"
+    words = ("--sizes", "64", "96", "--rounds", "1", "--device", "cpu", "--out", picture, "--json", figures)
+    ended = swin("compare", "scaling", *words)
+    assert ended.code == 0, ended.err
+    points: list[dict[str, Any]] = json.loads(figures.read_text())
+    assert [(point["model"], point["size"]) for point in points] == [
+        (name, size) for size in (64, 96) for name in ("Swin-T", "ViT-S/16")
+    ]
+    for point in points:
+        assert len(point["seconds"]) == 1
+        assert point["seconds"][0] > 0
+        assert point["memory_bytes"] is None or point["memory_bytes"] > 50e6
+    with Image.open(picture) as drawn:
+        assert drawn.size[0] > 500
+    assert swin("compare", "scaling", "--sizes", "100").code == 2
+    assert swin("compare", "scaling", "--out", tmp_path / "scaling.txt").code == 2
+
+
+def test_turns_are_taken() -> None:
+    seen: list[str] = []
+    steps = [partial(seen.append, name) for name in "abc"]
+    taken = in_turns(steps, torch.device("cpu"), rounds=2)
+    assert "".join(seen) == "abc" + "cba" + "abc"
+    assert [len(own) for own in taken] == [2, 2, 2]
+
+
+def test_peak_memory_is_that_of_the_step() -> None:
+    cpu = torch.device("cpu")
+    small = peak_memory(lambda: None, cpu)
+    large = peak_memory(lambda: torch.ones(50_000_000).sum(), cpu)
+    again = peak_memory(lambda: None, cpu)
+    if small is None:  # not Linux
+        assert large is None
+    else:
+        assert large - small > 190e6
+        assert again - small < 50e6

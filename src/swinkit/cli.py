@@ -61,11 +61,12 @@ app.command(data)
 compare = App(
     name="compare", help="Models beside those that they are published with.", help_format="plaintext"
 )
-compare.command(
-    "swinkit.verbs:compare_segmentation",
-    name="segmentation",
-    help="The published ADE20K table: parameters, MACs and images a second of every row at 512².",
-)
+for _table, _help in {
+    "classification": "The published ImageNet-1K table: parameters, MACs, images a second beside Swin-T's.",
+    "segmentation": "The published ADE20K table: parameters, MACs and images a second of every row at 512².",
+    "scaling": "Time and memory of Swin and of a ViT over the side of the picture, beside the formulas.",
+}.items():
+    compare.command(f"swinkit.bench_verbs:compare_{_table}", name=_table, help=_help)
 app.command(compare)
 app.register_install_completion_command(add_to_startup=False)
 

@@ -184,35 +184,6 @@ def inspect(
     screen.print(table(("", ""), describe_vocabulary(source) or describe_file(source)))
 
 
-def compare_segmentation(
-    rows: Annotated[list[str] | None, Parameter(help="Rows to compare; by default all.")] = None,
-    /,
-    *,
-    rounds: Annotated[int, Parameter(help="Times that each row is timed; 0: count only.")] = 3,
-    batch_size: Annotated[int, Parameter(help="Images at once.")] = 1,
-    device: Annotated[str, Parameter(help="cpu, cuda, cuda:N, mps, or auto.")] = "auto",
-    json: Annotated[Path | None, Parameter(help="File for the figures as JSON.")] = None,
-) -> None:
-    from swinkit.bench.segmentation import chosen, count, figures, measure
-    from swinkit.files import write_text
-    from swinkit.hardware import pick_device
-    from swinkit.progress import progress_bar
-
-    place = pick_device(device)
-    found = [count(name, row) for name, row in chosen(rows or ()).items()]
-    with progress_bar(messages) as bar:
-        step = bar.add_task("compare", total=rounds * len(found), speed="")
-        measure(found, place, rounds=rounds, batch_size=batch_size, advance=lambda: bar.advance(step))
-    head = ("model", "parameters", "published", "MACs", "published", "images/s", "mIoU, published")
-    screen.print(table(head, [entry.cells() for entry in found], title="ADE20K, 512²"))
-    say(
-        "MACs by torch.utils.flop_counter, FLOPs / 2; other counters leave out what attention multiplies. "
-        f"Images a second: batch {batch_size} on {place}, median of {rounds} rounds through all rows."
-    )
-    if json is not None:
-        write_text(json, figures(found))
-
-
 def demo(
     *,
     out: Annotated[Path, Parameter(help="Folder for data, run and pictures.")] = Path("demo"),

@@ -25,7 +25,7 @@ class DilatedResNet(nn.Module):
         stem: int = 32,
     ) -> None:
         super().__init__()
-        timm = _timm()
+        timm = timm_library()
         self.body = timm.models.resnet.ResNet(
             timm.models.resnet.Bottleneck,
             tuple(layers),
@@ -59,7 +59,7 @@ class PlainViT(nn.Module):
         layers: Sequence[int] = (9, 14, 19, 23),
     ) -> None:
         super().__init__()
-        self.body = _timm().models.vision_transformer.VisionTransformer(
+        self.body = timm_library().models.vision_transformer.VisionTransformer(
             img_size=size, patch_size=16, embed_dim=dim, depth=depth, num_heads=heads, num_classes=0
         )
         self.body.norm = nn.Identity()
@@ -74,7 +74,8 @@ class PlainViT(nn.Module):
         return maps
 
 
-def _timm() -> Any:
+def timm_library() -> Any:
+    """The library; ConfigError where it is not installed."""
     try:
         import timm
     except ImportError as error:
