@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from swinkit._version import __version__
 
 if TYPE_CHECKING:
-    from swinkit.api import backbone, create, evaluate, load, predict, save, to_dialect, train
+    from swinkit.api import backbone, create, evaluate, load, optimize, predict, save, to_dialect, train
 
 __all__ = [
     "__version__",
@@ -13,6 +13,7 @@ __all__ = [
     "create",
     "evaluate",
     "load",
+    "optimize",
     "predict",
     "save",
     "to_dialect",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from torch import Tensor
 
 from swinkit.config import EvaluateConfig, Masks, PredictConfig, TrainConfig
 from swinkit.core.backbone import SwinBackbone
+from swinkit.core.folding import fold, refuse_folded
 from swinkit.data.captions import CaptionData, Captions
 from swinkit.data.dataset import Data, open_data
 from swinkit.data.media import find_inputs, medium_for
@@ -43,7 +45,17 @@ if TYPE_CHECKING:
     from swinkit.engine.outline import Outline
     from swinkit.engine.run import Run
 
-__all__ = ["backbone", "create", "evaluate", "load", "predict", "save", "to_dialect", "train"]
+__all__ = [
+    "backbone",
+    "create",
+    "evaluate",
+    "load",
+    "optimize",
+    "predict",
+    "save",
+    "to_dialect",
+    "train",
+]
 
 ModelLike = Task | str | Path
 
@@ -58,6 +70,32 @@ def save(model: Task, path: str | Path) -> Path:
     return Path(path)
 
 
+Model = TypeVar("Model", bound=Task | SwinBackbone)
+
+
+def optimize(model: Model, goal: Literal["inference"] = "inference") -> Model:
+    """A copy that answers the same, faster, and learns no more; the model itself stays as it is.
+
+    The affine part of each norm is folded into the layer behind it, and position bias with mask is kept by
+    size. The copy cannot be saved or trained: ConfigError.
+    """
+    if goal != "inference":
+        raise ConfigError(f"goal={goal!r}: a model can be optimised for 'inference'.")
+    if not isinstance(model, Task | SwinBackbone):
+        raise ConfigError(f"A {type(model).__name__} is no model of swinkit: load one.")
+    if not isinstance(backbone_in(model), SwinBackbone):
+        raise ConfigError("Only a Swin can be optimised, and the model's backbone is a vision transformer.")
+    own = deepcopy(model)
+    fold(backbone_in(own))
+    own.eval().requires_grad_(False)
+    return own
+
+
+def backbone_in(model: Task | SwinBackbone) -> SwinBackbone:
+    """The backbone of a model, or what is one."""
+    return model if isinstance(model, SwinBackbone) else model.backbone
+
+
 def to_dialect(model: Task | SwinBackbone, dialect: str) -> dict[str, Tensor]:
     """State dict under another ecosystem's names: microsoft, openmmlab, timm, torchvision, huggingface.
 
@@ -67,6 +105,7 @@ def to_dialect(model: Task | SwinBackbone, dialect: str) -> dict[str, Tensor]:
         raise ConfigError(f"A {type(model).__name__} is no model of swinkit: load one.")
     if isinstance(model, TwoTowers):
         raise ConfigError("A model with a text tower can be written as our own file alone.")
+    refuse_folded(backbone_in(model))
     if isinstance(model, SwinBackbone):
         return spell(model.state_dict(), model.config, dialect, dense=model.norms == "each")
     backbone = model.backbone

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from swinkit.core.attention import WindowAttention, WindowLayout
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
-from swinkit.core.windows import plan_windows, shift_mask
+from swinkit.core.windows import plan_windows
 
 Grid = tuple[int, ...]
 
@@ -45,11 +45,15 @@ def tiny_model(rank: int = 2, *, seed: int = 0, model: dict | None = None, **cha
     return noisy(SwinBackbone(tiny_config(rank, **changes), **(model or {})), seed).eval()
 
 
-def make_layout(grid: Grid, window: Grid, *, shifted: bool, fit: str, dtype=torch.float32) -> WindowLayout:
+def make_layout(
+    grid: Grid, window: Grid, *, shifted: bool, fit: str, dtype=torch.float32, like: Tensor | None = None
+) -> WindowLayout:
     plan = plan_windows(grid, window, shifted=shifted, fit=fit)
-    return WindowLayout(plan, shift_mask(plan, torch.device("cpu"), dtype))
+    if like is not None:
+        return WindowLayout(plan, like.device, like.dtype)
+    return WindowLayout(plan, torch.device("cpu"), dtype)
 
 
 def run_attention(attn: WindowAttention, x: Tensor, *, shifted: bool, fit: str, record=None) -> Tensor:
-    layout = make_layout(tuple(x.shape[1:-1]), attn.window, shifted=shifted, fit=fit, dtype=x.dtype)
+    layout = make_layout(tuple(x.shape[1:-1]), attn.window, shifted=shifted, fit=fit, like=x)
     return attn(x, layout, record)

@@ -137,7 +137,7 @@ def test_costs_equal_the_flop_counter(window: tuple[int, int] | None) -> None:
     plan = plan_windows(grid, window or grid, shifted=True, fit="pad")
     layer = WindowAttention(channels, plan.window, 2)
     layer.backend = "eager"  # not every torch counts SDPA on a CPU
-    layout = WindowLayout(plan, shift_mask(plan, CPU, torch.float32))
+    layout = WindowLayout(plan, CPU, torch.float32)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         layer(torch.zeros(1, *grid, channels), layout)
     assert counter.get_total_flops() == 2 * attention_macs(grid, channels, window)

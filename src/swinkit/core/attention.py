@@ -5,9 +5,12 @@ Letters: B batch, C channels, N tokens in a window, d head width, `*grid` is (H,
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -15,24 +18,60 @@ from torch import Tensor, nn
 
 from swinkit.core.windows import (
     WindowPlan,
+    makes_plain_tensors,
     merge,
     pad_and_roll,
     partition,
     relative_index,
+    shift_mask,
     token_positions,
     unroll_and_crop,
 )
 from swinkit.errors import ConfigError
 
-Backend = Literal["auto", "eager", "sdpa"]
+Backend = Literal["auto", "eager", "sdpa", "fused"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
+FUSED_WIDTHS = (16, 32, 64, 128)  # of heads
+FUSED_TYPES = (torch.float32, torch.bfloat16, torch.float16)
+_log = logging.getLogger(__name__)
 
 
-class WindowLayout(NamedTuple):
+class WindowLayout:
     """All that depends on the size at hand; built once a stage, shared by its blocks."""
 
-    plan: WindowPlan
-    mask: Tensor | None  # (windows, N, N)
+    def __init__(self, plan: WindowPlan, device: torch.device, dtype: torch.dtype) -> None:
+        self.plan, self.device, self.dtype = plan, device, dtype
+        self._mask: Tensor | None = None
+
+    @property
+    def mask(self) -> Tensor | None:
+        """What the shift adds to logits: (windows, N, N); built where a back end asks for it."""
+        if self._mask is None:
+            self._mask = shift_mask(self.plan, self.device, self.dtype)
+        return self._mask
+
+
+class FrozenBias:
+    """Position bias with mask, kept by size, for weights that no longer change; the last few sizes."""
+
+    sizes = 8
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[object, ...], Tensor] = {}
+
+    def of(self, layout: WindowLayout, make: Callable[[WindowLayout], Tensor]) -> Tensor:
+        """That of a layout; while a graph is traced it is made anew, so that nothing traced is kept."""
+        if not makes_plain_tensors():
+            return make(layout)
+        key = (layout.plan, layout.device, layout.dtype)
+        found = self._kept.get(key)
+        if found is None:
+            with torch.inference_mode(False), torch.no_grad():
+                found = make(layout)
+            while len(self._kept) >= self.sizes:
+                self._kept.pop(next(iter(self._kept)), None)
+            self._kept[key] = found
+        return found
 
 
 @dataclass(frozen=True)
@@ -98,15 +137,30 @@ class WindowAttention(nn.Module):
         self.attn_drop = attn_drop
         self.proj = nn.Linear(dim, dim)
         self.proj_drop = nn.Dropout(proj_drop)
+        self.frozen: FrozenBias | None = None
+        self.fill: Tensor | None
+        self.register_buffer("fill", None, persistent=False)  # what stands in padding, where it is not zero
 
     def forward(
         self, x: Tensor, layout: WindowLayout, record: list[AttentionWeights] | None = None
     ) -> Tensor:
         """(B, *grid, C) -> (B, *grid, C). With `record`, append the weights to it (eager form)."""
-        plan = layout.plan
-        x = pad_and_roll(x, plan)
-        bias = self.bias(layout)
-        if record is not None or self._resolve(x) == "eager":
+        backend = "eager" if record is not None else self.resolve(x)
+        if backend == "fused":
+            from swinkit.core import fused
+
+            out = fused.attend(self.qkv(x), self, layout.plan)
+        else:
+            out = self._in_windows(x, layout, backend, record)
+        return self.proj_drop(self.proj(out))  # type: ignore[no-any-return]
+
+    def _in_windows(
+        self, x: Tensor, layout: WindowLayout, backend: Backend, record: list[AttentionWeights] | None
+    ) -> Tensor:
+        """(B, *grid, C) -> the same, with windows in memory."""
+        plan, bias = layout.plan, self.bias(layout)
+        x = pad_and_roll(x, plan, self.fill)
+        if backend == "eager":
             out, weights = self._eager(x, plan, bias)
             if record is not None:
                 record.append(AttentionWeights(weights, token_positions(plan, x.device), plan.grid))
@@ -114,30 +168,45 @@ class WindowAttention(nn.Module):
             out = self._sdpa_by_window(x, plan, bias)
         else:
             out = self._sdpa(x, plan, bias)
-        out = unroll_and_crop(out, plan)
-        return self.proj_drop(self.proj(out))  # type: ignore[no-any-return]
+        return unroll_and_crop(out, plan)
 
     def bias(self, layout: WindowLayout) -> Tensor:
         """Position bias plus shift mask: (1 or windows, heads, N, N)."""
+        return self._made_bias(layout) if self.frozen is None else self.frozen.of(layout, self._made_bias)
+
+    def padding(self) -> Tensor | None:
+        """What padding is after the projection (3C,); None for zeros."""
+        if self.fill is None:
+            return self.qkv.bias
+        return F.linear(self.fill, self.qkv.weight, self.qkv.bias)
+
+    def _made_bias(self, layout: WindowLayout) -> Tensor:
         table, window = self.relative_position_bias_table, layout.plan.window
         index = relative_index(window, self.window, table.device, self.prefix_index)
         # contiguous, for a strided operand would slow down the sum over all windows
         bias = table[index.flatten()].view(*index.shape, -1).permute(2, 0, 1).contiguous()[None]
         return bias if layout.mask is None else bias + layout.mask[:, None]
 
-    def _resolve(self, x: Tensor) -> Backend:
-        if self.backend != "auto":
+    def resolve(self, x: Tensor) -> Backend:
+        """The back end for an input: that which was chosen, or the fastest that its device has."""
+        if self.backend in ("eager", "sdpa"):
             return self.backend
+        exporting, told = torch.compiler.is_exporting(), self.backend == "fused"
+        drops = self.training and self.attn_drop > 0
+        if (told or x.is_cuda) and not (exporting or drops):
+            width = self.proj.in_features // self.num_heads
+            if _fuses(str(x.device), x.dtype, width, told=told):
+                return "fused"
         # OpenVINO's converter rejects SDPA's shapes. On a CPU SDPA has no fused kernel for a bias that
         # learns, and its fallback is slower than the plain form.
         learns = torch.is_grad_enabled() and self.relative_position_bias_table.requires_grad
-        plain = torch.compiler.is_exporting() or (x.device.type == "cpu" and learns)
+        plain = exporting or (x.device.type == "cpu" and learns)
         return "eager" if plain else "sdpa"
 
     def _eager(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> tuple[Tensor, Tensor]:
         """The oracle: (B, *padded, C) -> the same, and the weights (B, windows, heads, N, N)."""
         q, k, v = self._project(x, plan)
-        logits = (q * self.scale) @ k.transpose(-2, -1)
+        logits = (q if self.scale == 1 else q * self.scale) @ k.transpose(-2, -1)
         if logits.dtype == bias.dtype and (x.shape[0] == 1 or bias.shape[0] == 1):
             logits += bias  # in place, for these are the largest tensors by far
         else:
@@ -173,6 +242,31 @@ class WindowAttention(nn.Module):
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
         dropout = self.attn_drop if self.training else 0.0
         return F.scaled_dot_product_attention(q, k, v, bias.to(q.dtype), dropout, scale=self.scale)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _fuses(device: str, dtype: torch.dtype, width: int, *, told: bool) -> bool:
+    """Whether the fused kernels run on a device; a line in the log where they were `told` to and do not."""
+    return _why_not_fused(device, dtype, width, told=told) is None
+
+
+@functools.cache  # so that the log says it once
+def _why_not_fused(device: str, dtype: torch.dtype, width: int, *, told: bool) -> str | None:
+    reason: str | None = None
+    if width not in FUSED_WIDTHS:
+        reason = f"a head is {width} wide, and it takes {', '.join(map(str, FUSED_WIDTHS))}"
+    elif dtype not in FUSED_TYPES and device != "cpu":
+        reason = f"it does not take {dtype}"
+    else:
+        try:
+            from swinkit.core import fused
+
+            reason = fused.trouble(torch.device(device))
+        except ImportError:
+            reason = "triton is not installed"
+    if reason is not None and told:
+        _log.warning("Fused attention is not used: %s.", reason)
+    return reason
 
 
 def _joined(out: Tensor, batch: int, plan: WindowPlan) -> Tensor:

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from swinkit.core.attention import BACKENDS, AttentionWeights, Backend, WindowAttention, WindowLayout
 from swinkit.core.config import Axes, SwinConfig
 from swinkit.core.layers import DropPath, Mlp, PatchEmbed, PatchMerging
-from swinkit.core.windows import plan_windows, shift_mask
+from swinkit.core.windows import plan_windows
 from swinkit.errors import ConfigError, nearest
 from swinkit.features import FeatureSpec
 
@@ -81,7 +81,7 @@ class SwinStage(nn.Module):
 
     def _layout(self, x: Tensor, *, shifted: bool) -> WindowLayout:
         plan = plan_windows(tuple(x.shape[1:-1]), self.window, shifted=shifted, fit=self.fit)
-        return WindowLayout(plan, shift_mask(plan, x.device, x.dtype))
+        return WindowLayout(plan, x.device, x.dtype)
 
 
 class SwinBackbone(nn.Module):
@@ -183,7 +183,7 @@ class SwinBackbone(nn.Module):
             )
 
     def set_attention(self, backend: Backend) -> None:
-        """Choose how attention is computed: `auto`, `eager` (the oracle) or `sdpa`."""
+        """Choose how attention is computed: `auto`, `eager` (the oracle), `sdpa` or `fused` (CUDA)."""
         if backend not in BACKENDS:
             raise ConfigError(f"attention={backend!r} is no back end: {nearest(str(backend), BACKENDS)}")
         for module in self.modules():

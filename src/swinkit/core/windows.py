@@ -62,16 +62,28 @@ def plan_windows(grid: tuple[int, ...], window: tuple[int, ...], *, shifted: boo
     return WindowPlan(grid, window, shift, padded)
 
 
-def pad_and_roll(x: Tensor, plan: WindowPlan) -> Tensor:
-    """Pad with zeros at the end of each axis, then roll by minus the shift.
+def pad_and_roll(x: Tensor, plan: WindowPlan, fill: Tensor | None = None) -> Tensor:
+    """Pad with zeros, or with `fill` (C,), at the end of each axis, then roll by minus the shift.
 
     (B, *grid, C) -> (B, *padded, C). The order is the one that the published weights were trained with.
     """
     if plan.padded != plan.grid:
-        ends = [n for p, g in zip(plan.padded[::-1], plan.grid[::-1], strict=True) for n in (0, p - g)]
-        x = F.pad(x, [0, 0, *ends])
+        x = _padded(x, plan) if fill is None else _filled(x, plan, fill)
     if plan.is_shifted:
         x = torch.roll(x, [-s for s in plan.shift], list(range(1, x.ndim - 1)))
+    return x
+
+
+def _padded(x: Tensor, plan: WindowPlan) -> Tensor:
+    ends = [n for p, g in zip(plan.padded[::-1], plan.grid[::-1], strict=True) for n in (0, p - g)]
+    return F.pad(x, [0, 0, *ends])
+
+
+def _filled(x: Tensor, plan: WindowPlan, fill: Tensor) -> Tensor:
+    for axis, (padded, size) in enumerate(zip(plan.padded, plan.grid, strict=True), start=1):
+        if padded > size:
+            edge = fill.expand(*x.shape[:axis], padded - size, *x.shape[axis + 1 :])
+            x = torch.cat([x, edge], axis)
     return x
 
 
@@ -110,8 +122,10 @@ def merge(x: Tensor, plan: WindowPlan, heads: int = 1) -> Tensor:
     return x.reshape(x.shape[0], *plan.padded, heads * width)
 
 
-def _makes_plain_tensors() -> bool:
-    """Whether a new tensor is neither fake nor functional, as it is under some of torch's modes."""
+def makes_plain_tensors() -> bool:
+    """Whether nothing is traced: a new tensor is neither fake nor functional."""
+    if torch.compiler.is_compiling():
+        return False
     probe = torch.empty(0)
     return type(probe) is Tensor and not torch._is_functional_tensor(probe)
 
@@ -129,7 +143,7 @@ def _remembered(build: Callable[P, Tensor], sizes: int = 64) -> Callable[P, Tens
 
     @functools.wraps(build)
     def lookup(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-        if torch.compiler.is_compiling() or not _makes_plain_tensors():
+        if not makes_plain_tensors():
             return build(*args, **kwargs)
         with torch.inference_mode(False):
             return cached(*args, **kwargs)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from swinkit._version import __version__
 from swinkit.config import Views
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
+from swinkit.core.folding import refuse_folded
 from swinkit.data.batching import Batch, SampleDataset
 from swinkit.data.media import PICTURES, Medium
 from swinkit.errors import ConfigError
@@ -126,8 +127,9 @@ class Task(nn.Module, ABC):
 
         `tensors` is the state dict to write where it is not the model's own as it stands. `lineage` (plain
         values) is added as the newest step of the weights' history. Raises RunError where the file cannot
-        be written; a file that was there stays whole until the new one is.
+        be written; a file that was there stays whole until the new one is. ConfigError for an optimised copy.
         """
+        refuse_folded(self.backbone)
         header = {
             "swinkit": __version__,
             "task": self.name,
