@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -223,3 +226,40 @@ def test_dropout_of_the_weights_is_not_fused() -> None:
 
 def test_a_cpu_never_takes_it_by_itself() -> None:
     assert make_attention((3, 3)).resolve(random(1, 4, 4, 32)) != "fused"
+
+
+COMPILE = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from swinkit.core import kernels
+
+PLANS = {
+    "small": ((1, 7, 7), (0, 3, 3), (1, 7, 7), (1, 7, 7), True, "tf32"),
+    "large": ((8, 7, 7), (4, 3, 3), (8, 7, 7), (8, 7, 7), False, "tf32"),
+}
+DATA, SUMS = ("qkv", "pad", "out", "upstream", "qkv_grad"), ("table", "norms", "pad_grad", "bias_grad")
+KINDS = {"scale": "fp32", "heads": "i32", "windows": "i32", "images": "i32"}
+KINDS |= {"grid": ("i32",) * 3, "padded": ("i32",) * 3}
+for kernel in (kernels.forward, kernels.backward):
+    for name, plan in PLANS.items():
+        kinds = KINDS | dict.fromkeys(DATA, "*bf16") | dict.fromkeys(SUMS, "*fp32")
+        signature = {name: kinds.get(name, "constexpr") for name in kernel.arg_names}
+        source = ASTSource(kernel, signature, constexprs={"PLAN": plan, "D": 32, "TILE": 64})
+        made = triton.compile(source, target=GPUTarget("cuda", 90, 32))
+        print(kernel.fn.__name__, name, made.metadata.shared, len(made.asm["cubin"]) > 1000)
+"""
+
+
+def test_kernels_compile_for_a_gpu_where_none_is() -> None:
+    """To machine code for Hopper, within an Ampere's shared memory."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    command = [sys.executable, "-c", COMPILE]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [line[:2] for line in lines] == [
+        [kernel, size] for kernel in ("forward", "backward") for size in ("small", "large")
+    ]
+    for *_, shared, whole in lines:
+        assert int(shared) <= 99 << 10
+        assert whole == "True"
