@@ -21,6 +21,7 @@ from swinkit.data.opening import open_classes
 from swinkit.data.pairs import MaskData, Pairs
 from swinkit.data.real import relabel
 from swinkit.data.samples import Samples
+from swinkit.deploy.runtimes import in_runtime
 from swinkit.errors import ConfigError, DataError, RunError
 from swinkit.explain.annotate import Names, without_ours
 from swinkit.files import check_target, check_writable
@@ -274,7 +275,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     asked: dict[str, Any] = {}
     if isinstance(task, OpenVocabulary):
         asked = asked_for(task.to(pick_device(config.device)), opened, config)
-    limited = task.limited(**asked)
+    limited = in_runtime(task.to(pick_device(config.device)).limited(**asked), config)
     return evaluate_split(limited, samples, config, out=out, source=source, console=console(), labels=labels)
 
 

@@ -19,6 +19,25 @@ class Compute(Settings):
     progress: bool = Field(default=True, description="Show progress on screen (stderr).")
 
 
+class Runtimes(Settings):
+    """What computes the network."""
+
+    runtime: Literal["auto", "torch", "openvino", "onnxruntime"] = Field(
+        default="torch",
+        description="What computes the network of classifiers and segmentation on a CPU; auto: OpenVINO "
+        "where it is installed.",
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        default="fp32", description="Numbers in which OpenVINO computes; bf16 where the CPU has it."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.precision != "fp32" and self.runtime != "openvino":
+            raise ValueError("precision is that of runtime openvino; give both")
+        return self
+
+
 class Views(Compute):
     """How a picture is answered whose every pixel is, in prediction and evaluation."""
 
@@ -45,7 +64,7 @@ class Views(Compute):
         return scales
 
 
-class PredictConfig(Views):
+class PredictConfig(Views, Runtimes):
     """Options of predict."""
 
     topk: int = Field(default=5, ge=1, description="Classes shown for an input.")
@@ -151,7 +170,7 @@ class Masks(Settings):
         return Masks(label_map=self.label_map, ignore_index=self.ignore_index)
 
 
-class EvaluateConfig(Views, Masks):
+class EvaluateConfig(Views, Masks, Runtimes):
     """Options of evaluate."""
 
     split: Literal["train", "val", "test"] | None = Field(

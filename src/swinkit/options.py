@@ -12,6 +12,7 @@ _OPEN, _BOXES, _PAIRS = ("open_vocabulary",), ("detect", "open_vocabulary"), ("c
 OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("clips", "crops", "real"), _CLASSES),
     **dict.fromkeys(("topk",), (*_CLASSES, *_PAIRS)),
+    **dict.fromkeys(("runtime",), (*_CLASSES, "segment")),
     **dict.fromkeys(("stream", "hop"), ("video",)),
     **dict.fromkeys(("scales", "short"), _MAPS),
     **dict.fromkeys(("tile", "augmentation.distortion"), (*_MAPS, *_OPEN)),

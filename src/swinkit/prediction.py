@@ -13,6 +13,7 @@ from swinkit.config import PredictConfig, Views
 from swinkit.data.batching import in_order
 from swinkit.data.finding import is_image, is_video
 from swinkit.data.media import FRAMES, Medium
+from swinkit.deploy.runtimes import in_runtime
 from swinkit.errors import ConfigError, InputError
 from swinkit.explain.annotate import Names, annotate
 from swinkit.frames import answer_frames, make_tracker
@@ -49,7 +50,8 @@ def set_up(task: Task, config: PredictConfig) -> Task:
     }
     if isinstance(task, TwoTowers):
         limits |= _asked(task, config)
-    return task.limited(config if config.tile is None else Views(), **limits)
+    limited = task.limited(config if config.tile is None else Views(), **limits)
+    return in_runtime(limited, config)
 
 
 def _asked(task: TwoTowers, config: PredictConfig) -> dict[str, Any]:

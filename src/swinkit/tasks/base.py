@@ -85,6 +85,7 @@ class Task(nn.Module, ABC):
     text_lr: ClassVar[float] = 1.0  # usual factor of the learning rate of a text tower
     named: ClassVar[bool] = True  # whether it has classes in any case
     class_layers: ClassVar[tuple[str, ...]] = ()  # beginnings of the names of what depends on the classes
+    is_graph: ClassVar[bool] = False  # whether `forward` alone, tensor to tensor, is the whole network
     ragged: ClassVar[bool] = False  # whether inputs keep their shapes, and so are answered one by one
 
     backbone: SwinBackbone

@@ -42,6 +42,7 @@ class Segmenter(Task):
     """
 
     name: ClassVar[str] = "segment"
+    is_graph: ClassVar[bool] = True
     options: ClassVar[dict[str, tuple[type, ...]]] = {"head": (str,), "channels": (int,), "auxiliary": (int,)}
     class_layers: ClassVar[tuple[str, ...]] = ("decode_head.conv_seg.", "auxiliary_head.conv_seg.")
     decays_biases: ClassVar[bool] = True

@@ -1,0 +1,1 @@
+"""A trained model at work elsewhere: other runtimes. Knows tasks by their base alone, and never training."""

@@ -1,0 +1,67 @@
+"""One network for one shape of input, as other runtimes take it; attention in its plain form."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from swinkit.errors import ConfigError
+
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def openvino_graph(module: nn.Module, example: Tensor, *, precision: str = "fp32") -> Run:
+    """Compiled by OpenVINO for the CPU at hand; ConfigError for a precision that it does not multiply."""
+    ov = _library("openvino", "openvino")
+    core = ov.Core()
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise ConfigError("precision=bf16: this CPU has no instructions for it; give fp32.")
+    graph = ov.convert_model(torch.export.export(module, (example,)))
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+    }
+    compiled = core.compile_model(graph, "CPU", settings)
+
+    def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        answer: NDArray[np.float32] = compiled(x)[0]
+        return np.array(answer)  # the runtime's own memory is written over by the next input
+
+    return run
+
+
+def onnxruntime_graph(module: nn.Module, example: Tensor) -> Run:
+    """Exported to ONNX, and run by ONNX Runtime on the CPU."""
+    runtime = _library("onnxruntime", "export")
+    _library("onnxscript", "export")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own, of its own libraries
+        program = torch.onnx.export(module, (example,), dynamo=True, verbose=False)
+    assert program is not None
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = runtime.InferenceSession(
+        program.model_proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    (name,) = (given.name for given in session.get_inputs())
+
+    def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        answer: NDArray[np.float32] = session.run(None, {name: x})[0]
+        return answer
+
+    return run
+
+
+def _library(name: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"The runtime needs {name}: pip install 'swinkit[{extra}]'.") from error

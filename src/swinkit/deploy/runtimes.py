@@ -1,0 +1,86 @@
+"""A model whose network another runtime computes: the same tensors in and out, faster on CPUs."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from copy import copy, deepcopy
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from swinkit.config import Runtimes
+from swinkit.core.backbone import SwinBackbone
+from swinkit.core.folding import fold
+from swinkit.deploy.graphs import Run, onnxruntime_graph, openvino_graph
+from swinkit.errors import ConfigError
+from swinkit.tasks.base import Task
+
+SIZES = 8  # of inputs, for each of which there is a graph
+Kind = TypeVar("Kind", bound=Task)
+
+
+def in_runtime(task: Kind, config: Runtimes) -> Kind:
+    """The model as it is, or a copy that shares its weights, whose `forward` is computed elsewhere.
+
+    ConfigError for a runtime that is not installed, or not for this model, device or precision.
+    """
+    wanted = config.runtime
+    if wanted == "auto":
+        fits = task.device.type == "cpu" and task.is_graph and isinstance(task.backbone, SwinBackbone)
+        wanted = "openvino" if fits and find_spec("openvino") else "torch"
+    if wanted == "torch":
+        return task
+    if not task.is_graph:
+        raise ConfigError(f"runtime={wanted} is for classify, video and segment, not for {task.name}.")
+    if task.device.type != "cpu":
+        raise ConfigError(f"runtime={wanted} runs on the CPU: give device=cpu, or runtime=torch.")
+    build = partial(openvino_graph, precision=config.precision) if wanted == "openvino" else onnxruntime_graph
+    own = copy(task)
+    network = Network(task, build)
+    usual = len(task.preprocessing.shape) + 1
+
+    def forward(x: Tensor) -> Tensor:
+        # several views of an input are averaged by the task itself, view by view
+        answer: Tensor = network(x) if x.ndim == usual else type(task).forward(own, x)
+        return answer
+
+    own.forward = forward
+    return own
+
+
+class Network:
+    """`forward` of a model, folded for inference, as graphs of another runtime.
+
+    A graph is of one shape of input; a smaller batch is filled up, a larger one makes another. Those of the
+    last few sizes are kept. Threads take turns.
+    """
+
+    def __init__(self, task: Task, build: Callable[[nn.Module, Tensor], Run]) -> None:
+        self.module = deepcopy(task).eval().requires_grad_(False)
+        if isinstance(self.module.backbone, SwinBackbone):
+            fold(self.module.backbone)
+        self.build = build
+        self._graphs: OrderedDict[tuple[int, ...], tuple[int, Run]] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Outputs (B, …) of inputs (B, …)."""
+        with self._turn, torch.no_grad():
+            batch, run = self._graph(x)
+            filled = x if len(x) == batch else torch.cat([x, x.new_zeros(batch - len(x), *x.shape[1:])])
+            return torch.from_numpy(run(filled.contiguous().numpy()))[: len(x)]
+
+    def _graph(self, x: Tensor) -> tuple[int, Any]:
+        size = tuple(x.shape[1:])
+        batch, run = self._graphs.pop(size, (0, None))
+        if run is None or batch < len(x):
+            batch, run = len(x), self.build(self.module, x)
+        while len(self._graphs) >= SIZES:
+            self._graphs.popitem(last=False)
+        self._graphs[size] = batch, run
+        return batch, run
