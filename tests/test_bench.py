@@ -160,3 +160,39 @@ def test_peak_memory_is_that_of_the_step() -> None:
     else:
         assert large - small > 190e6
         assert again - small < 50e6
+
+
+def test_benchmark(swin: Swin, tmp_path: Path) -> None:
+    words = ("--batch-size", "1", "3", "--size", "24", "28", "--precision", "fp32", "bf16", "--rounds", "3")
+    ended = swin("benchmark", "swin_pico", *words, "--device", "cpu", "--out", tmp_path / "out")
+    assert ended.code == 0, ended.err
+    assert "0.2 M parameters; 0.01 GMAC at 3×24×24, 0.02 GMAC at 3×28×28" in ended.out
+    report: dict[str, Any] = json.loads((tmp_path / "out" / "benchmark.json").read_text())
+    assert report["model"] == "swin_pico"
+    assert report["macs"]["3×28×28"] == 17_386_624
+    assert [(cell["size"][-1], cell["batch_size"], cell["precision"]) for cell in report["cells"]] == [
+        (size, batch, precision) for size in (24, 28) for batch in (1, 3) for precision in ("fp32", "bf16")
+    ]
+    for cell in report["cells"]:
+        low, high = cell["latency_ms_quartiles"]
+        assert 0 < low <= cell["latency_ms"] <= high
+        assert cell["throughput"] == pytest.approx(1000 * cell["batch_size"] / cell["latency_ms"])
+        assert (cell["runtime"], cell["compiled"], cell["rounds"]) == ("torch", False, 3)
+    with Image.open(tmp_path / "out" / "benchmark.png") as drawn:
+        assert drawn.size[0] > 500
+
+
+def test_benchmark_of_a_model_beside_another_runtime() -> None:
+    model = swinkit.create("swin_pico", 3, embed_dim=8, depths=(1, 1), num_heads=(1, 2))
+    report = swinkit.benchmark(
+        model, runtime=("torch", "onnxruntime"), rounds=1, device="cpu", progress=False
+    )
+    assert [cell["runtime"] for cell in report["cells"]] == ["torch", "onnxruntime"]
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    for options, said in (
+        ({"runtime": ("onnxruntime",), "precision": ("bf16",)}, "onnxruntime does not compute in bf16"),
+        ({"rounds": 0}, "rounds"),
+        ({"batch_size": (0,)}, "batch_size"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            swinkit.benchmark(model, progress=False, **options)

@@ -5,11 +5,23 @@ from typing import TYPE_CHECKING, Any
 from swinkit._version import __version__
 
 if TYPE_CHECKING:
-    from swinkit.api import backbone, create, evaluate, load, optimize, predict, save, to_dialect, train
+    from swinkit.api import (
+        backbone,
+        benchmark,
+        create,
+        evaluate,
+        load,
+        optimize,
+        predict,
+        save,
+        to_dialect,
+        train,
+    )
 
 __all__ = [
     "__version__",
     "backbone",
+    "benchmark",
     "create",
     "evaluate",
     "load",

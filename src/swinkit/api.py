@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from torch import Tensor
 
-from swinkit.config import EvaluateConfig, Masks, PredictConfig, TrainConfig
+from swinkit.config import BenchmarkConfig, EvaluateConfig, Masks, PredictConfig, TrainConfig
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.folding import fold, refuse_folded
 from swinkit.data.captions import CaptionData, Captions
@@ -37,7 +38,9 @@ from swinkit.settings import merged
 from swinkit.tasks.base import Task
 from swinkit.tasks.open_vocabulary import OpenVocabulary
 from swinkit.tasks.two_towers import TwoTowers
+from swinkit.variants import VARIANTS
 from swinkit.vocabulary import Vocabulary
+from swinkit.weights.catalog import CATALOG
 from swinkit.weights.store import file_names
 from swinkit.weights.writing import spell
 
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "backbone",
+    "benchmark",
     "create",
     "evaluate",
     "load",
@@ -312,6 +316,33 @@ def predict(
         files = without_ours(files, paths, Path(out))
     names = Names(Path(out), files) if out is not None else None
     return answer_files(task, files, config, names)
+
+
+def benchmark(model: ModelLike, **options: Any) -> dict[str, Any]:
+    """Latency, throughput and peak memory of a model, or of a variant; options as in `BenchmarkConfig`.
+
+    `cells` holds one entry for each batch size, input size and way to compute: `latency_ms` (median over
+    rounds, in which all ways take turns), its quartiles, `throughput` (inputs a second), `peak_memory` in
+    bytes. With `out` also as benchmark.json, with a picture.
+    """
+    from swinkit.bench.model import benchmark_model, draw, ways_of
+    from swinkit.files import write_text
+
+    config = BenchmarkConfig.checked(options)
+    fresh = isinstance(model, str) and model in VARIANTS and model not in CATALOG
+    task = model if isinstance(model, Task) else create(str(model)) if fresh else _load(model)
+    task = task.to(pick_device(config.device))
+    out = None if config.out is None else check_writable(Path(config.out))
+    rounds = (config.rounds + 2) * len(ways_of(config)) * len(config.batch_size) * max(1, len(config.size))
+    with progress_bar(console(), enabled=config.progress) as bar:
+        step = bar.add_task("benchmark", total=rounds, speed="")
+        found = benchmark_model(task, config, advance=partial(bar.advance, step))
+    name = task.name if isinstance(model, Task) else str(model)
+    report = {"model": name, **found}
+    if out is not None:
+        write_text(out / "benchmark.json", json.dumps(report, indent=2) + "\n")
+        draw(report, out / "benchmark.png")
+    return report
 
 
 def embed_queries(

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from swinkit.config import BenchmarkConfig
 from swinkit.errors import ConfigError
 from swinkit.files import check_target, write_text
 from swinkit.hardware import pick_device
@@ -19,6 +20,23 @@ Rounds = Annotated[int, Parameter(help="Times that each row is timed; 0: count o
 Batch = Annotated[int, Parameter(help="Images at once.")]
 Device = Annotated[str, Parameter(help="cpu, cuda, cuda:N, mps, or auto.")]
 Json = Annotated[Path | None, Parameter(help="File for the figures as JSON.")]
+
+
+def benchmark(
+    model: Annotated[str, Parameter(help="Variant (random weights), published name, run folder or file.")],
+    /,
+    *,
+    options: Annotated[BenchmarkConfig, Parameter(name="*")] = BenchmarkConfig(),  # noqa: B008, frozen
+) -> None:
+    import swinkit
+    from swinkit.bench.machine import in_words
+    from swinkit.bench.model import HEAD, lines
+
+    report = swinkit.benchmark(model, **options.model_dump(exclude_unset=True))
+    screen.print(table(HEAD, lines(report), title=model))
+    macs = ", ".join(f"{count / 1e9:.2f} GMAC at {size}" for size, count in report["macs"].items())
+    say(f"{report['parameters'] / 1e6:.1f} M parameters; {macs} (torch.utils.flop_counter, FLOPs / 2).")
+    say(f"On {report['device']}; {in_words(report['machine'])}")
 
 
 def compare_classification(

@@ -23,6 +23,7 @@ VERBS = {
     "models": "List architectures with size and cost, and published weights with figure and licence.",
     "convert": "Write weights under another ecosystem's names, or as our own self-describing file.",
     "inspect": "Say what a weights file is: dialect, architecture, task, classes.",
+    "benchmark": "Measure latency, throughput and memory, by batch, size, precision and runtime.",
     "demo": "Train a small Swin on real pictures that come along; a few minutes on two cores.",
 }
 
@@ -34,9 +35,9 @@ app = App(
     default_parameter=Parameter(negative_iterable=(), consume_multiple=True),
     suppress_keyboard_interrupt=False,
 )
+HOMES = {"embed": "query_verbs", "calibrate": "query_verbs", "benchmark": "bench_verbs"}
 for _verb, _help in VERBS.items():
-    _home = "query_verbs" if _verb in ("embed", "calibrate") else "verbs"
-    app.command(f"swinkit.{_home}:{_verb}", help=_help)
+    app.command(f"swinkit.{HOMES.get(_verb, 'verbs')}:{_verb}", help=_help)
 data = App(
     name="data",
     help="Look at data sets before training on them, pack them, and convert them.",

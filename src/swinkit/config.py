@@ -153,6 +153,30 @@ class PredictConfig(Views, Runtimes):
         return self
 
 
+class BenchmarkConfig(Settings):
+    """Options of benchmark."""
+
+    device: str = Field(default="auto", description="cpu, cuda, cuda:N, mps, or auto.")
+    batch_size: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(1,), min_length=1, description="Inputs at once; each of several."
+    )
+    size: tuple[Annotated[int, Field(ge=4)], ...] = Field(
+        default=(), description="Sides of the input in pixels; by default the model's own."
+    )
+    precision: tuple[Literal["fp32", "bf16", "fp16"], ...] = Field(
+        default=("fp32",), min_length=1, description="Numbers in which to compute; each of several."
+    )
+    runtime: tuple[Literal["torch", "openvino", "onnxruntime"], ...] = Field(
+        default=("torch",), min_length=1, description="What computes; each of several."
+    )
+    compile: bool = Field(default=False, description="Measure torch.compile beside eager torch.")
+    rounds: int = Field(default=10, ge=1, description="Times that each is timed, in turns.")
+    out: str | None = Field(
+        default=None, description="Folder for benchmark.json and benchmark.png; by default none."
+    )
+    progress: bool = Field(default=True, description="Show progress on screen (stderr).")
+
+
 class Masks(Settings):
     """What the values of masks mean, where the data do not say it, or otherwise than they do."""
 

@@ -1,0 +1,150 @@
+"""What one model costs: latency, throughput and memory, by batch, size, precision and runtime."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swinkit.bench.clock import Step, in_turns, peak_memory
+from swinkit.bench.machine import describe_machine
+from swinkit.bench.rows import macs_of
+from swinkit.config import BenchmarkConfig, PredictConfig
+from swinkit.deploy.runtimes import in_runtime
+from swinkit.errors import ConfigError
+from swinkit.tasks.base import Task
+
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a network is computed."""
+
+    runtime: str
+    precision: str
+    compiled: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.runtime} {self.precision}" + (" compiled" if self.compiled else "")
+
+
+def ways_of(config: BenchmarkConfig) -> list[Way]:
+    """All that are asked for; ConfigError where a runtime does not compute in a precision."""
+    ways = []
+    for runtime, precision in itertools.product(config.runtime, config.precision):
+        if runtime != "torch" and precision not in {"openvino": ("fp32", "bf16")}.get(runtime, ("fp32",)):
+            raise ConfigError(
+                f"runtime={runtime} does not compute in {precision} here: leave one of them out."
+            )
+        ways.append(Way(runtime, precision))
+        if config.compile and runtime == "torch":
+            ways.append(Way(runtime, precision, compiled=True))
+    return ways
+
+
+def benchmark_model(
+    task: Task, config: BenchmarkConfig, *, advance: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
+    """All cells, those of one input in turns; the model's parameters and multiply-adds; the machine."""
+    ways, device = ways_of(config), task.device
+    shape = task.preprocessing.shape
+    sizes = [(*shape[:-2], size, size) for size in config.size] or [shape]
+    networks = {way: _network(task, way) for way in ways}
+    cells = []
+    for size, batch in itertools.product(sizes, config.batch_size):
+        x = torch.randn(batch, *size, device=device)
+        steps = {way: _step(own, x.to(_input_type(way))) for way, own in networks.items()}
+        taken = in_turns(list(steps.values()), device, rounds=config.rounds, warmup=2, advance=advance)
+        for (way, step), seconds in zip(steps.items(), taken, strict=True):
+            cells.append(_cell(way, batch, size, seconds) | {"peak_memory": peak_memory(step, device)})
+    return {
+        "task": task.name,
+        "parameters": sum(own.numel() for own in task.parameters()),
+        "macs": {"×".join(map(str, size)): _macs(task, size) for size in sizes},
+        "device": str(device),
+        "machine": describe_machine(device),
+        "cells": cells,
+    }
+
+
+def _network(task: Task, way: Way) -> Task:
+    if way.runtime != "torch":
+        return in_runtime(task, PredictConfig.checked({"runtime": way.runtime, "precision": way.precision}))
+    own = deepcopy(task).eval().to(TYPES[way.precision])
+    if way.compiled:
+        own.compile(dynamic=False)
+    return own
+
+
+def _input_type(way: Way) -> torch.dtype:
+    return TYPES[way.precision] if way.runtime == "torch" else torch.float32
+
+
+def _step(network: Task, x: Tensor) -> Step:
+    return torch.inference_mode()(partial(network, x))
+
+
+def _macs(task: Task, size: tuple[int, ...]) -> int:
+    own = deepcopy(task).to("meta")
+    return macs_of(own, torch.empty(1, *size, device="meta"))
+
+
+def _cell(way: Way, batch: int, size: tuple[int, ...], seconds: list[float]) -> dict[str, Any]:
+    middle = median(seconds)
+    low, _, high = quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else (middle,) * 3
+    return {
+        "runtime": way.runtime,
+        "precision": way.precision,
+        "compiled": way.compiled,
+        "batch_size": batch,
+        "size": list(size),
+        "latency_ms": 1000 * middle,
+        "latency_ms_quartiles": [1000 * low, 1000 * high],
+        "throughput": batch / middle,
+        "rounds": len(seconds),
+    }
+
+
+HEAD = ("input", "runtime", "ms", "quartiles", "inputs/s", "peak MB")
+
+
+def lines(report: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A line of the table for each cell."""
+    return [
+        (
+            f"{cell['batch_size']} of {'×'.join(map(str, cell['size'][1:]))}",
+            str(Way(cell["runtime"], cell["precision"], cell["compiled"])),
+            f"{cell['latency_ms']:.1f}",
+            "–".join(f"{own:.1f}" for own in cell["latency_ms_quartiles"]),
+            f"{cell['throughput']:.2f}",
+            "" if cell["peak_memory"] is None else f"{cell['peak_memory'] / 1e6:.0f}",
+        )
+        for cell in report["cells"]
+    ]
+
+
+def draw(report: dict[str, Any], path: Path) -> None:
+    """Inputs a second of each cell, as bars."""
+    from matplotlib.figure import Figure
+
+    from swinkit.explain.canvas import save_figure
+
+    rows = lines(report)
+    figure = Figure(figsize=(9, 1.2 + 0.4 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    rates = [cell["throughput"] for cell in report["cells"]]
+    bars = axes.barh([f"{row[0]}, {row[1]}" for row in rows], rates, color="#0072b2")
+    axes.bar_label(bars, [f"{row[4]} ({row[2]} ms)" for row in rows], padding=4)
+    axes.invert_yaxis()
+    axes.margins(x=0.25)
+    axes.set(xlabel="inputs a second", title=f"{report['model']} on {report['device']}")
+    save_figure(figure, path, dpi=110)
