@@ -235,8 +235,8 @@ from triton.compiler import ASTSource
 from swinkit.core import kernels
 
 PLANS = {
-    "small": ((1, 7, 7), (0, 3, 3), (1, 7, 7), (1, 7, 7), True, "tf32"),
-    "large": ((8, 7, 7), (4, 3, 3), (8, 7, 7), (8, 7, 7), False, "tf32"),
+    "small": ((1, 7, 7), (0, 3, 3), (1, 7, 7), (1, 7, 7), True, "tf32", 49, 169),
+    "large": ((8, 7, 7), (4, 3, 3), (8, 7, 7), (8, 7, 7), False, "tf32", 392, 2535),
 }
 DATA, SUMS = ("qkv", "pad", "out", "upstream", "qkv_grad"), ("table", "norms", "pad_grad", "bias_grad")
 KINDS = {"scale": "fp32", "heads": "i32", "windows": "i32", "images": "i32"}

@@ -46,7 +46,10 @@ class _Call(NamedTuple):
         prefix = geometry[-1]
         grid, own, made = (_three(each, 1) for each in (qkv.shape[1:-1], window, sides))
         padded = tuple(-(-size // side) * side for size, side in zip(grid, own, strict=True))
-        plan = (own, _three(shift, 0), made if prefix else own, made, padded != grid, _precision(qkv.dtype))
+        plan = (
+            *(own, _three(shift, 0), made if prefix else own, made, padded != grid, _precision(qkv.dtype)),
+            *(math.prod(own), math.prod(2 * side - 1 for side in made)),
+        )
         heads = table.shape[1]
         windows = math.prod(padded) // math.prod(own)
         return cls(grid, padded, windows, heads, plan, qkv.shape[-1] // (3 * heads), _tile(qkv))
@@ -94,7 +97,7 @@ def window_attention(
     """
     call, qkv = _Call.of(qkv, table, geometry), qkv.contiguous()
     out, norms = _empty(qkv, call.heads)
-    tiles = triton.cdiv(math.prod(call.plan[0]), call.tile)
+    tiles = triton.cdiv(call.plan[6], call.tile)
     kernels.forward[(call.heads * call.windows * tiles, len(qkv))](
         qkv, _beyond(pad, qkv), table.T.contiguous(), out, norms,
         call.grid, call.padded, call.heads, scale, call.plan, call.width, call.tile,
@@ -128,8 +131,7 @@ def window_attention_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of `qkv`, `pad` (zeros where there is none) and `table`."""
     call, qkv = _Call.of(qkv, table, geometry), qkv.contiguous()
-    window = call.plan[0]
-    tokens = math.prod(window)
+    window, tokens = call.plan[0], call.plan[6]
     qkv_grad = torch.empty_like(qkv)
     pad_grad = norms.new_zeros(qkv.shape[-1])
     bias_grad = norms.new_zeros(call.heads, tokens, tokens)

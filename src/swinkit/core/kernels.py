@@ -8,8 +8,8 @@ projection, and so the bias of `qkv` after it. Softmax goes over the keys once (
 
 Letters: B batch, C channels, N tokens in a window, D head width. Every grid has three axes here, (T, H, W):
 an image is a video of one frame. PLAN is what is known when a kernel is compiled: sides of the window, shift,
-sides by which tokens count for the table, sides that the table was made for, whether anything is padded, and
-the precision of products.
+sides by which tokens count for the table, sides that the table was made for, whether anything is padded, the
+precision of products, tokens of a window, rows of the table.
 """
 
 import triton
@@ -53,26 +53,16 @@ def _locate(token, window, grid, padded, PLAN: tl.constexpr):
     h = tl.where(h >= padded[1], h - padded[1], h)
     w = tl.where(w >= padded[2], w - padded[2], w)
     inside = (t < grid[0]) & (h < grid[1]) & (w < grid[2])
-    return (t * grid[1] + h) * grid[2] + w, inside & (token < _tokens(PLAN)), region
-
-
-@triton.jit
-def _tokens(PLAN: tl.constexpr):
-    """How many a window has."""
-    return PLAN[0][0] * PLAN[0][1] * PLAN[0][2]
-
-
-@triton.jit
-def _rows(PLAN: tl.constexpr):
-    """How many the table has."""
-    return (2 * PLAN[3][0] - 1) * (2 * PLAN[3][1] - 1) * (2 * PLAN[3][2] - 1)
+    return (t * grid[1] + h) * grid[2] + w, inside & (token < PLAN[6]), region
 
 
 @triton.jit
 def _row(token, PLAN: tl.constexpr):
     """A token's part of the table's row: that of a pair is the query's less the key's, from the middle."""
-    t, h, w = _coordinates(token, PLAN[2])
-    return (t * (2 * PLAN[3][1] - 1) + h) * (2 * PLAN[3][2] - 1) + w
+    AXES: tl.constexpr = PLAN[2]
+    TABLE: tl.constexpr = PLAN[3]
+    t, h, w = _coordinates(token, AXES)
+    return (t * (2 * TABLE[1] - 1) + h) * (2 * TABLE[2] - 1) + w
 
 
 @triton.jit
@@ -96,7 +86,7 @@ def _keys(start, window, qkv, channel, width, pad, grid, padded, PLAN: tl.conste
     k = _read(qkv, place, channel + width, 3 * width, inside)
     v = _read(qkv, place, channel + 2 * width, 3 * width, inside)
     if PLAN[4]:
-        beyond = ((token < _tokens(PLAN)) & ~inside)[:, None]
+        beyond = ((token < PLAN[6]) & ~inside)[:, None]
         k = tl.where(beyond, tl.load(pad + channel + width)[None, :].to(k.dtype), k)
         v = tl.where(beyond, tl.load(pad + channel + 2 * width)[None, :].to(v.dtype), v)
     return k, v, token, region, place, inside
@@ -115,12 +105,12 @@ def _dot(a, b, PLAN: tl.constexpr):
 @triton.jit
 def _logits(q, k, query, key, region, beside, table, scale, PLAN: tl.constexpr):
     """(queries, keys) of tokens by their numbers and regions; -inf for keys beyond the window."""
-    row = _row(query, PLAN)[:, None] - _row(key, PLAN)[None, :] + _rows(PLAN) // 2
-    known = (query < _tokens(PLAN))[:, None] & (key < _tokens(PLAN))[None, :]
+    row = _row(query, PLAN)[:, None] - _row(key, PLAN)[None, :] + PLAN[7] // 2
+    known = (query < PLAN[6])[:, None] & (key < PLAN[6])[None, :]
     logits = _dot(q, tl.trans(k), PLAN) * scale
     logits += tl.load(table + row, known, 0.0).to(logits.dtype)
     logits = tl.where(region[:, None] != beside[None, :], logits + MASK, logits)
-    return tl.where((key < _tokens(PLAN))[None, :], logits, float("-inf"))
+    return tl.where((key < PLAN[6])[None, :], logits, float("-inf"))
 
 
 @triton.jit
@@ -129,13 +119,13 @@ def forward(
     PLAN: tl.constexpr, D: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
     """Attention of a tile of queries; `norms` are the logarithms of the sums of softmax, for the backward."""
-    tiles: tl.constexpr = (_tokens(PLAN) + TILE - 1) // TILE
+    tiles: tl.constexpr = (PLAN[6] + TILE - 1) // TILE
     head, number = tl.program_id(0) % heads, tl.program_id(0) // heads
     window, image = number // tiles, tl.program_id(1).to(tl.int64)
     tokens, width = grid[0] * grid[1] * grid[2], heads * D
     channel = head * D + tl.arange(0, D)
     qkv += image * tokens * 3 * width
-    table += head * _rows(PLAN)
+    table += head * PLAN[7]
 
     query = number % tiles * TILE + tl.arange(0, TILE)
     place, inside, region = _locate(query, window, grid, padded, PLAN)
@@ -144,7 +134,7 @@ def forward(
     largest = tl.full((TILE,), float("-inf"), kind)
     total = tl.zeros((TILE,), kind)
     summed = tl.zeros((TILE, D), kind)
-    for start in range(0, _tokens(PLAN), TILE):
+    for start in range(0, PLAN[6], TILE):
         k, v, key, beside, _, _ = _keys(start, window, qkv, channel, width, pad, grid, padded, PLAN, TILE)
         logits = _logits(q, k, query, key, region, beside, table, scale, PLAN)
         risen = tl.maximum(largest, tl.max(logits, 1))
@@ -190,11 +180,11 @@ def backward(
     PLAN: tl.constexpr, D: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
     """Gradients of some windows of a head; those of padding and of the bias (heads, N, N) are added up."""
-    N: tl.constexpr = _tokens(PLAN)
+    N: tl.constexpr = PLAN[6]
     head = tl.program_id(1)
     tokens, width = grid[0] * grid[1] * grid[2], heads * D
     channel = head * D + tl.arange(0, D)
-    table += head * _rows(PLAN)
+    table += head * PLAN[7]
     bias_grad += head * N * N
     one = tl.arange(0, TILE)
     gathered = tl.zeros((TILE, TILE), norms.dtype.element_ty)
