@@ -4,10 +4,11 @@
     python benchmarks/gpu.py --rehearse        # the same steps, tiny, on a CPU: whether the script runs
 
 Method. First correctness: fused attention against the eager oracle in fp64, output and gradients, for
-windows of 49, 144, 392 and 784 tokens in bf16, fp16 and fp32; a failure ends the run. Then the kernel beside its
-floor: bytes that must be read and written once, divided by what a large copy reaches in the same run. Then models:
-ours, timm's and torchvision's, eager and compiled, with random weights, bf16, in turns; time and peak memory
-of inference and of a training step (autocast, AdamW). Medians over rounds; ratios are theirs ÷ ours.
+windows of 49, 144, 392 and 784 tokens in bf16, fp16 and fp32; a failure ends the run. Then the kernel
+beside its floor: bytes that must be read and written once, divided by what a large copy reaches in the same
+run. Then models: ours, timm's and torchvision's, eager and compiled, with random weights, bf16, in turns;
+time and peak memory of inference and of a training step (autocast, AdamW). Medians over rounds; ratios are
+theirs ÷ ours.
 """
 
 from __future__ import annotations
