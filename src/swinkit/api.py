@@ -276,10 +276,9 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
         **(config.sought if isinstance(task, OpenVocabulary) else {}),
     }
     labels = opened.labels if isinstance(opened, ObjectData) else None
-    asked: dict[str, Any] = {}
-    if isinstance(task, OpenVocabulary):
-        asked = asked_for(task.to(pick_device(config.device)), opened, config)
-    limited = in_runtime(task.to(pick_device(config.device)).limited(**asked), config)
+    task = task.to(pick_device(config.device))
+    asked = asked_for(task, opened, config) if isinstance(task, OpenVocabulary) else {}
+    limited = in_runtime(task.limited(**asked), config)
     return evaluate_split(limited, samples, config, out=out, source=source, console=console(), labels=labels)
 
 
