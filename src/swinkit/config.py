@@ -27,14 +27,32 @@ class Runtimes(Settings):
         description="What computes the network of classifiers and segmentation on a CPU; auto: OpenVINO "
         "where it is installed.",
     )
-    precision: Literal["fp32", "bf16"] = Field(
-        default="fp32", description="Numbers in which OpenVINO computes; bf16 where the CPU has it."
+    precision: Literal["fp32", "bf16", "int8"] = Field(
+        default="fp32",
+        description="Numbers in which OpenVINO computes; bf16 where the CPU has it, int8 for classifiers.",
+    )
+    calibration: str | None = Field(
+        default=None,
+        description="For int8: a folder of inputs like those that are to be answered, some hundred. Half of "
+        "them set the ranges, on the others int8 must answer as fp32 does, on 99 %.",
+    )
+    force: bool = Field(default=False, description="Compute in int8 even where it answers otherwise.")
+    compile: bool = Field(
+        default=False,
+        description="Compile the backbone (torch.compile), for each of the first 16 input sizes: a wait at "
+        "the first, then faster.",
     )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.compile and self.runtime != "torch":
+            raise ValueError("compile is for runtime torch; give no other with it")
         if self.precision != "fp32" and self.runtime != "openvino":
             raise ValueError("precision is that of runtime openvino; give both")
+        if (self.precision == "int8") != (self.calibration is not None):
+            raise ValueError("int8 needs calibration, and calibration is for int8; give both")
+        if self.force and self.precision != "int8":
+            raise ValueError("force is for precision int8; give both")
         return self
 
 
@@ -443,6 +461,11 @@ class TrainOptions(Compute, Masks):
         default=None,
         description="Stages to recompute, counted from 0, instead of all; the first keeps the most.",
     )
+    compile: bool = Field(
+        default=False,
+        description="Compile the backbone (torch.compile), for each of the first 16 input sizes: a wait of "
+        "minutes at the first step, then faster.",
+    )
     on_nan: Literal["stop", "skip"] = Field(
         default="stop", description="What to do where the loss is no finite number: stop, or skip the batch."
     )
@@ -481,6 +504,8 @@ class TrainOptions(Compute, Masks):
             raise ValueError("warmup_epochs and warmup_iterations are both given; give one of them")
         if self.global_batch is not None and self.accumulate != 1:
             raise ValueError("global_batch and accumulate are both given; give one of them")
+        if self.strategy == "fsdp2" and self.compile:
+            raise ValueError("compile is of a whole backbone, and fsdp2 shares it out; give one of them")
         if self.strategy == "fsdp2" and (self.sam or self.precision == "fp16"):
             raise ValueError("fsdp2 shares the weights out: give no sam and no fp16 with it")
         if self.sam and (self.accumulate != 1 or self.global_batch is not None or self.precision == "fp16"):

@@ -9,9 +9,9 @@ PADDED = 32  # pixels to whose multiples detectors' pictures are padded, as publ
 Size = tuple[int, int]  # height, width
 
 
-def padded_size(size: Size) -> Size:
+def padded_size(size: Size, step: int = PADDED) -> Size:
     """(height, width) to which a picture of that size is padded."""
-    height, width = (-(-side // PADDED) * PADDED for side in size)
+    height, width = (-(-side // step) * step for side in size)
     return height, width
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from swinkit.core.attention import BACKENDS, AttentionWeights, Backend, WindowAttention, WindowLayout
+from swinkit.core.compiling import SizedGraphs
 from swinkit.core.config import Axes, SwinConfig
 from swinkit.core.layers import DropPath, Mlp, PatchEmbed, PatchMerging
 from swinkit.core.windows import plan_windows
@@ -111,6 +112,7 @@ class SwinBackbone(nn.Module):
         self.pos_drop = nn.Dropout(config.drop)
         self.layers = nn.ModuleList(SwinStage(config, stage) for stage in range(config.stages))
         self.frozen_stages: int | None = None
+        self.graphs: SizedGraphs | None = None
         self.load_report = None
         if norms not in get_args(Norms):
             raise ConfigError(f"norms={norms!r}: {nearest(str(norms), get_args(Norms))}")
@@ -124,12 +126,16 @@ class SwinBackbone(nn.Module):
         self, x: Tensor, *, attend: bool = False
     ) -> list[Tensor] | tuple[list[Tensor], list[AttentionWeights]]:
         """Maps of `out_indices`; with `attend=True` also every block's attention weights (eager only)."""
-        record: list[AttentionWeights] | None = [] if attend else None
-        maps = self._maps(x, record)
-        return maps if record is None else (maps, record)
-
-    def _maps(self, x: Tensor, record: list[AttentionWeights] | None) -> list[Tensor]:
         self._check_input(x)
+        if attend:
+            record: list[AttentionWeights] = []
+            return self._maps(x, record), record
+        if self.graphs is None or torch.compiler.is_compiling():
+            return self._maps(x)
+        maps: list[Tensor] = self.graphs(self, x)
+        return maps
+
+    def _maps(self, x: Tensor, record: list[AttentionWeights] | None = None) -> list[Tensor]:
         x = self._embed(x)
         maps = []
         last = max(self.out_indices)
@@ -189,6 +195,10 @@ class SwinBackbone(nn.Module):
         for module in self.modules():
             if isinstance(module, WindowAttention):
                 module.backend = backend
+
+    def set_compile(self, on: bool = True) -> None:
+        """Have `torch.compile` compute the maps: a graph for each of the first sizes that come, any batch."""
+        self.graphs = SizedGraphs(type(self)._maps) if on else None
 
     def set_checkpointing(self, stages: Iterable[int] | bool = True) -> None:
         """Recompute the activations of these stages (True: all) in the backward pass, to save memory."""

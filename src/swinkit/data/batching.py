@@ -24,7 +24,7 @@ from swinkit.data.samples import Sample
 from swinkit.data.threads import in_threads
 from swinkit.data.transforms import ImageTransform
 from swinkit.errors import ConfigError, InputError, RunError
-from swinkit.features import Size
+from swinkit.features import PADDED, Size
 from swinkit.inputs import Preprocessing
 
 
@@ -118,10 +118,12 @@ class SampleDataset(Dataset[Item | InputError], ABC):
 
     An unreadable file gives its InputError as the item, so that one bad file never ends a run; `collate`
     turns it into a message. `room` may be set to the bytes of decoded samples that are kept for the next
-    epoch, in each process that reads.
+    epoch, in each process that reads; `bucket` to the pixels in whole steps of which sides are padded, where
+    a batch has room for the largest of its pictures.
     """
 
     room = 0
+    bucket = PADDED
 
     def __init__(self, samples: Sequence[Any], preprocessing: Preprocessing) -> None:
         self.samples, self.preprocessing = samples, preprocessing

@@ -85,7 +85,8 @@ class ObjectDataset(WholeDataset):
     def _room(self, sizes: Sequence[Size]) -> Size:
         """(height, width) of a batch of such pictures; a model of squares takes its own, or larger ones."""
         if self.preprocessing.square is None:
-            return room(sizes)
+            heights, widths = zip(*sizes, strict=True)
+            return padded_size((max(heights), max(widths)), self.bucket)
         side = max(self.preprocessing.size, *(max(size) for size in sizes))
         return side, side
 
@@ -98,12 +99,6 @@ class ObjectDataset(WholeDataset):
         return tuple(
             own if own.masks is None else replace(own, masks=padded(own.masks, size)) for own in found
         )
-
-
-def room(sizes: Sequence[Size]) -> Size:
-    """(height, width) in which all fit, in whole steps."""
-    heights, widths = zip(*sizes, strict=True)
-    return padded_size((max(heights), max(widths)))
 
 
 def padded(x: Tensor, size: Size) -> Tensor:

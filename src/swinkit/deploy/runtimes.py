@@ -17,11 +17,13 @@ from swinkit.config import Runtimes
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.folding import fold
 from swinkit.deploy.graphs import Run, onnxruntime_graph, openvino_graph
+from swinkit.deploy.quantising import Quantised
 from swinkit.errors import ConfigError
 from swinkit.tasks.base import Task
 
 SIZES = 8  # of inputs, for each of which there is a graph
 Kind = TypeVar("Kind", bound=Task)
+Build = Callable[[nn.Module, Tensor], Run]
 
 
 def in_runtime(task: Kind, config: Runtimes) -> Kind:
@@ -34,14 +36,13 @@ def in_runtime(task: Kind, config: Runtimes) -> Kind:
         fits = task.device.type == "cpu" and task.is_graph and isinstance(task.backbone, SwinBackbone)
         wanted = "openvino" if fits and find_spec("openvino") else "torch"
     if wanted == "torch":
-        return task
+        return _compiled(task) if config.compile else task
     if not task.is_graph:
         raise ConfigError(f"runtime={wanted} is for classify, video and segment, not for {task.name}.")
     if task.device.type != "cpu":
         raise ConfigError(f"runtime={wanted} runs on the CPU: give device=cpu, or runtime=torch.")
-    build = partial(openvino_graph, precision=config.precision) if wanted == "openvino" else onnxruntime_graph
     own = copy(task)
-    network = Network(task, build)
+    network = Network(task, _builder(task, wanted, config))
     usual = len(task.preprocessing.shape) + 1
 
     def forward(x: Tensor) -> Tensor:
@@ -53,6 +54,25 @@ def in_runtime(task: Kind, config: Runtimes) -> Kind:
     return own
 
 
+def _builder(task: Task, runtime: str, config: Runtimes) -> Build:
+    """What makes a runtime's graphs."""
+    if runtime == "onnxruntime":
+        return onnxruntime_graph
+    if config.precision != "int8":
+        return partial(openvino_graph, precision=config.precision)
+    if task.ragged:
+        raise ConfigError("precision=int8 is for classify and video, whose inputs have one size: give fp32.")
+    return Quantised(task, config)
+
+
+def _compiled(task: Kind) -> Kind:
+    """A copy that shares its weights, whose backbone is compiled; the user's own stays as it is."""
+    own = copy(task)
+    own._modules = {**task._modules, "backbone": copy(task.backbone)}
+    own.compile_backbone()
+    return own
+
+
 class Network:
     """`forward` of a model, folded for inference, as graphs of another runtime.
 
@@ -60,7 +80,7 @@ class Network:
     last few sizes are kept. Threads take turns.
     """
 
-    def __init__(self, task: Task, build: Callable[[nn.Module, Tensor], Run]) -> None:
+    def __init__(self, task: Task, build: Build) -> None:
         self.module = deepcopy(task).eval().requires_grad_(False)
         if isinstance(self.module.backbone, SwinBackbone):
             fold(self.module.backbone)

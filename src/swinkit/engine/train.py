@@ -47,6 +47,7 @@ from swinkit.hardware import pick_batch_size, pick_device, pick_precision, pick_
 from swinkit.progress import remark
 from swinkit.tasks.base import Task
 
+BUCKET = 128  # pixels: sides of batches are filled up to whole steps of it where each size is compiled
 KEPT = 2**30  # bytes of decoded training images that stay in memory, by all loader processes
 
 
@@ -72,6 +73,8 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
     elif config.freeze is not None:
         task.backbone.freeze(config.freeze)
     task.backbone.set_checkpointing(config.checkpoint_stages or config.checkpointing)
+    if config.compile:
+        task.compile_backbone()
     place = here()
     device = pick_device(config.device, local_rank=place.local)
     check_devices(device, devices_of(config), config.device)
@@ -275,6 +278,8 @@ def loaders(
 ) -> tuple[ResumableLoader, ResumableLoader]:
     """Loaders of the training and validation parts."""
     images = task.dataset(splits["train"], config.augmentation)
+    if config.compile:
+        images.bucket = BUCKET
     images.room = KEPT // (max(1, chosen.workers) * chosen.place.local_world)
     place, batches = chosen.place, chosen.batches
     share = Share(place.rank, place.world)

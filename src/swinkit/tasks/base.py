@@ -187,6 +187,12 @@ class Task(nn.Module, ABC):
         self.backbone.freeze(self.backbone.config.stages)
         self.backbone.requires_grad_(False)
 
+    def compile_backbone(self) -> None:
+        """Have `torch.compile` compute the backbone's maps; ConfigError for one that is no Swin."""
+        if not isinstance(self.backbone, SwinBackbone):
+            raise ConfigError("compile is for Swin, and the model's backbone is a vision transformer.")
+        self.backbone.set_compile()
+
     def settle(self) -> None:
         """Compute what follows from the weights, before the model is measured and saved in training."""
 
