@@ -104,6 +104,16 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def start_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Random weights of a model that learns drawn scenes of 64² in seconds; the variants take minutes."""
+    torch.manual_seed(0)
+    model = swinkit.create(
+        "swin_pico", 3, embed_dim=24, depths=(1, 2), num_heads=(2, 4), img_size=64, window=4, patch=4
+    )
+    return str(swinkit.save(model, tmp_path_factory.mktemp("start") / "start.safetensors"))
+
+
+@pytest.fixture(scope="session")
 def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two epochs from random weights. Its folder is not to be changed: copy it."""
     out = tmp_path_factory.mktemp("runs") / "run"

@@ -196,9 +196,9 @@ def test_class_weights_of_pytorch() -> None:
     assert model.class_weights.tolist() == [1, 1]
 
 
-def test_training_end_to_end(table: Path, tmp_path: Path, swin: Swin) -> None:
+def test_training_end_to_end(table: Path, start_file: str, tmp_path: Path, swin: Swin) -> None:
     run = swinkit.train(
-        table, model="swin_pico", out=tmp_path / "run", img_size=64, lr=3e-3, sampling="balanced",
+        table, model=start_file, out=tmp_path / "run", img_size=64, lr=3e-3, sampling="balanced",
         class_weights="balanced", **{**QUICK, "epochs": 6, "batch_size": 8},
     )  # fmt: skip
     assert set(run.metrics) == {"map", "f1", "images"}

@@ -40,7 +40,7 @@ from tests.test_detect_run import make_scenes
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
 OPTIONS: dict[str, Any] = {
-    "model": "swin_pico", "img_size": 64, "epochs": 40, "lr": 4e-3, "batch_size": 8, "precision": "fp32",
+    "img_size": 64, "epochs": 40, "lr": 4e-3, "batch_size": 8, "precision": "fp32",
     "drop_path": 0.0,
     "augmentation": {"distortion": False, "resizing": "none"},
     **{key: QUICK[key] for key in ("workers", "device", "progress")},
@@ -613,9 +613,9 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(scenes: Path, vocabulary: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(scenes: Path, vocabulary: Path, start_file: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """No text tower at all: it learns boxes, and the names of a vocabulary."""
-    options = {**OPTIONS, "vocabulary": str(vocabulary)}
+    options = {**OPTIONS, "model": start_file, "vocabulary": str(vocabulary)}
     return swinkit.train(
         scenes, task="open_vocabulary", out=tmp_path_factory.mktemp("owl") / "run", **options
     )

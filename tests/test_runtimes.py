@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
+import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +18,9 @@ from PIL import Image
 
 import swinkit
 from swinkit.config import PredictConfig
-from swinkit.deploy import runtimes
+from swinkit.deploy import graphs, quantising, runtimes
 from swinkit.deploy.runtimes import SIZES, in_runtime
-from swinkit.errors import ConfigError
+from swinkit.errors import ConfigError, DataError
 from swinkit.tasks.base import Task
 from tests.conftest import Swin
 from tests.core.tiny import noisy, random
@@ -145,12 +150,135 @@ def test_what_cannot_be(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         list(swinkit.predict(task, picture, runtime="openvino", progress=False))
 
 
-def test_bf16_where_the_cpu_has_it(picture: Path) -> None:
-    import openvino
+def test_a_signal_after_several_networks() -> None:
+    """OpenVINO's plugins put a stack for signals into use, and must not leave one that is gone."""
+    kept = [graphs.openvino_graph(torch.nn.Linear(2, 2), torch.zeros(1, 2)) for _ in range(3)]
+    while kept:
+        kept.pop(0)
+        gc.collect()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
+
+# --- int8 -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Nine pictures, and one that is broken."""
+    rng = np.random.default_rng(1)
+    (tmp_path / "like").mkdir()
+    for i in range(9):
+        Image.fromarray(rng.integers(0, 255, (30, 30, 3), np.uint8)).save(tmp_path / "like" / f"{i}.png")
+    (tmp_path / "like" / "broken.png").write_bytes(b"no picture")
+    return tmp_path / "like"
+
+
+INT8 = {"runtime": "openvino", "precision": "int8"}
+
+
+def test_int8_is_measured_on_pictures(picture: Path, folder: Path, capsys: pytest.CaptureFixture) -> None:
+    """Near to fp32; how often it decides alike is said."""
+    task = classifier()
+    (wanted,) = swinkit.predict(task, picture, progress=False)
+    asked = {**INT8, "calibration": str(folder), "force": True, "progress": False}
+    (found,) = swinkit.predict(task, picture, **asked)
+    scores = dict(zip(found.names, found.scores, strict=True))
+    assert [scores[name] for name in wanted.names] == pytest.approx(wanted.scores, abs=0.1)
+    assert found.scores != wanted.scores
+    assert "% of 4 images of" in capsys.readouterr().err
+
+
+@pytest.fixture
+def careless(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Instead of NNCF what gives the right logits but for the inputs that are numbered in the list."""
+    wrong: list[int] = []
+    seen = itertools.count()
+
+    def compiled(module: torch.nn.Module) -> object:
+        @torch.no_grad()
+        def run(x: np.ndarray) -> np.ndarray:
+            logits = module(torch.from_numpy(x))
+            for row in logits:
+                if next(seen) in wrong:
+                    row.copy_(-row)
+            return logits.numpy()
+
+        return run
+
+    kit = SimpleNamespace(
+        set_log_level=lambda level: None,
+        quantize=lambda module, data, **_: module,
+        Dataset=list,
+        ModelType=SimpleNamespace(TRANSFORMER=None),
+    )
+    monkeypatch.setattr(quantising, "library", lambda *_: kit)
+    monkeypatch.setattr(quantising, "converted", lambda module, example: module)
+    monkeypatch.setattr(quantising, "compiled", compiled)
+    return wrong
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_int8_that_answers_otherwise_is_refused(
+    careless: list[int], folder: Path, multi_label: bool, batch: int, capsys: pytest.CaptureFixture
+) -> None:
+    task = classifier()
+    task.multi_label = multi_label
+    x = random(batch, 3, 24, 24)
+    asked = {**INT8, "calibration": str(folder)}
+    in_runtime(task, PredictConfig(**asked))(x)
+    assert "int8 answers as fp32 does on 100.0% of 4 images" in capsys.readouterr().err
+    careless += range(4, 100)
+    with pytest.raises(ConfigError, match=r"on 0.0% of 4 images of .*, and 99% are asked for: give prec"):
+        in_runtime(task, PredictConfig(**asked))(x)
+    in_runtime(task, PredictConfig(**asked, force=True))(x)
+    assert "on 0.0% of 4 images" in capsys.readouterr().err
+
+
+def test_int8_needs_pictures(folder: Path, tmp_path: Path, picture: Path) -> None:
+    task = classifier()
+    with pytest.raises(ConfigError, match="int8 needs calibration"):
+        swinkit.predict(task, picture, **INT8)
+    with pytest.raises(ConfigError, match="calibration is for int8"):
+        swinkit.predict(task, picture, runtime="openvino", calibration=str(folder))
+    with pytest.raises(ConfigError, match="force is for precision int8"):
+        swinkit.predict(task, picture, force=True)
+    (tmp_path / "few").mkdir()
+    (tmp_path / "few" / "one.png").write_bytes(picture.read_bytes())
+    with pytest.raises(ConfigError, match="has 1 images that can be read: int8 needs two at least"):
+        swinkit.predict(task, picture, **INT8, calibration=str(tmp_path / "few"))
+    with pytest.raises(DataError, match="nowhere"):
+        swinkit.predict(task, picture, **INT8, calibration=str(tmp_path / "nowhere"))
+    dense = swinkit.create("swin_pico", 3, task="segment", **TINY, img_size=32, channels=8, auxiliary=0)
+    with pytest.raises(ConfigError, match="int8 is for classify and video"):
+        swinkit.predict(dense, picture, **INT8, calibration=str(folder))
+
+
+# --- compile ----------------------------------------------------------------------------------------------
+
+
+def test_compile_in_predict_and_evaluate(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    task = classifier()
+    (wanted,) = swinkit.predict(task, picture, progress=False)
+    (found,) = swinkit.predict(task, picture, compile=True, progress=False)
+    assert found.scores == pytest.approx(wanted.scores, abs=1e-5)
+    assert task.backbone.graphs is None  # the user's own stays as it is
+    own = in_runtime(task, PredictConfig(compile=True))
+    assert own.backbone.graphs is not None
+    assert own.head is task.head
+    with pytest.raises(ConfigError, match="compile is for runtime torch"):
+        swinkit.predict(task, picture, compile=True, runtime="openvino")
+    own.backbone = torch.nn.Identity()
+    with pytest.raises(ConfigError, match="compile is for Swin"):
+        in_runtime(own, PredictConfig(compile=True))
+
+
+def test_bf16_where_the_cpu_has_it(picture: Path) -> None:
     task = classifier()
     answers = swinkit.predict(task, picture, runtime="openvino", precision="bf16", progress=False)
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" not in graphs._core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         with pytest.raises(ConfigError, match="this CPU has no instructions for it"):
             next(answers)
         return

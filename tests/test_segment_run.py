@@ -359,6 +359,7 @@ def test_other_meanings_of_the_masks(copy: Path, run: Run, tmp_path: Path) -> No
     assert swinkit.evaluate(run.path, copy, **options)["images"] == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
 def test_two_processes(scenes: Path, tmp_path: Path, strategy: str) -> None:
     """Both heads learn, shared out or not; a part that one process has nothing of is validated too."""

@@ -176,6 +176,13 @@ def test_batches_of_many_shapes(tmp_path: Path) -> None:
     whole = ObjectDataset(samples, PRE).collate([ObjectDataset(samples, PRE).item(0)])
     assert whole.targets is None
     assert whole.records[0].number == 0
+    dataset.bucket = 128  # for compiled graphs, each of one size
+    coarse = dataset.collate(items)
+    assert all(side % 128 == 0 for side in coarse.images.shape[2:])
+    assert coarse.valid == batch.valid
+    assert isinstance(coarse.targets, tuple)
+    assert coarse.targets[0].masks is not None
+    assert coarse.targets[0].masks.shape[1:] == coarse.images.shape[2:]
 
 
 def test_a_picture_of_another_size(tmp_path: Path) -> None:

@@ -294,6 +294,7 @@ def test_the_first_failure_speaks(tmp_path: Path) -> None:
     assert "nothing was saved yet" in str(stopped)
 
 
+@pytest.mark.slow
 def test_a_process_may_be_told_to_stop(tmp_path: Path, fit: Callable[..., Run]) -> None:
     """One of them: all stop at the same step, and the run is kept."""
     history = tmp_path / "run" / "metrics.csv"

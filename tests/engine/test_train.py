@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch._dynamo.testing import CompileCounterWithBackend
 
 import swinkit
 from swinkit.api import outline_training
@@ -526,6 +528,20 @@ def test_best_is_the_best(fit: Callable[..., Run], monkeypatch: pytest.MonkeyPat
     done = fit(epochs=3)
     assert swinkit.load(done.path / "best.safetensors").lineage[-1]["epoch"] == 1
     assert swinkit.load(done.path / "last.safetensors").lineage[-1]["epoch"] == 3
+
+
+def test_compiled(fit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same weights but for rounding, in a file as any other."""
+    graphs = CompileCounterWithBackend("eager")
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=graphs))
+    options = {"batch_size": 7, "drop_path": 0.0, "epochs": 2}
+    one, other = fit("plain", **options), fit("compiled", compile=True, **options)
+    assert 1 <= graphs.frame_count <= 4  # whole batches and the last one, in training and in evaluation
+    assert other.metrics == pytest.approx(one.metrics, abs=1e-2)
+    for name, tensor in weights(one.path).items():
+        torch.testing.assert_close(weights(other.path)[name], tensor, atol=1e-4, rtol=1e-3, msg=name)
+    with pytest.raises(ConfigError, match="fsdp2 shares it out"):
+        fit("shared", compile=True, strategy="fsdp2")
 
 
 def test_freeze(fit: Callable[..., Run], tiny_file: Path) -> None:
