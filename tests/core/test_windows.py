@@ -13,17 +13,19 @@ from swinkit.core.windows import (
     FITS,
     MASKED,
     WindowPlan,
+    from_windows,
     merge,
     pad_and_roll,
     partition,
     plan_windows,
     relative_index,
     shift_mask,
+    to_windows,
     token_positions,
     unroll_and_crop,
 )
 from tests.core import reference
-from tests.core.tiny import examples
+from tests.core.tiny import examples, random
 
 CPU = torch.device("cpu")
 
@@ -102,25 +104,44 @@ def test_pad_and_roll_is_undone(plan: WindowPlan, channels: int) -> None:
     assert torch.equal(rolled, expected)
 
 
-@given(plans(), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2))
+@given(plans(), st.integers(1, 3))
 @examples(60)
-def test_partition_is_undone_by_merge(plan: WindowPlan, parts: int, heads: int, width: int) -> None:
-    x = torch.arange(2 * math.prod(plan.padded) * parts * heads * width)
-    x = x.view(2, *plan.padded, parts * heads * width)
-    cut = partition(x, plan, parts, heads)
-    assert cut.shape == (parts, 2, math.prod(plan.counts) * heads, plan.tokens, width)
-    joined = torch.cat([merge(part, plan, heads) for part in cut], -1)
-    assert torch.equal(joined, x)
+def test_partition_is_undone_by_merge(plan: WindowPlan, width: int) -> None:
+    x = torch.arange(2 * math.prod(plan.padded) * width).view(2, *plan.padded, width)
+    cut = partition(x, plan)
+    assert cut.shape == (2, math.prod(plan.counts), plan.tokens, width)
+    assert torch.equal(merge(cut, plan), x)
 
 
 def test_partition_by_hand() -> None:
     plan = plan_windows((2, 4), (2, 2), shifted=False, fit="pad")
     x = torch.arange(8).view(1, 2, 4, 1)
-    assert partition(x, plan)[0, 0, ..., 0].tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]
-    # channels are (parts, heads, d), part slowest; windows stand before heads
-    channels = torch.arange(8).expand(1, 2, 4, 8) + 100 * x
-    cut = partition(channels, plan, parts=2, heads=2)
-    assert cut[1, 0, :, 3].tolist() == [[504, 505], [506, 507], [704, 705], [706, 707]]
+    assert partition(x, plan)[0, ..., 0].tolist() == [[0, 1, 4, 5], [2, 3, 6, 7]]
+
+
+@given(plans(), st.booleans())
+@examples(60)
+def test_one_gather_is_all_the_steps(plan: WindowPlan, filled: bool) -> None:
+    """Outputs and gradients, there and back, with padding of zeros or of what is given."""
+    x = random(2, *plan.grid, 3).double().requires_grad_()
+    fill = random(3, seed=1).double() if filled else None
+    wanted = partition(pad_and_roll(x, plan, fill), plan)
+    found = to_windows(x, plan, fill)
+    assert torch.equal(found, wanted)
+    back = unroll_and_crop(merge(wanted * wanted, plan), plan)
+    assert torch.equal(from_windows(found * found, plan), back)
+    weights = random(*back.shape, seed=2)
+    (one,) = torch.autograd.grad((from_windows(found * found, plan) * weights).sum(), x)
+    (other,) = torch.autograd.grad((back * weights).sum(), x)
+    torch.testing.assert_close(one, other)
+    assert torch.equal(from_windows(to_windows(x, plan), plan), x)
+
+
+def test_gradients_of_the_gather() -> None:
+    plan = plan_windows((3, 4), (2, 3), shifted=True, fit="pad_shift")
+    x = random(2, 3, 4, 2).double().requires_grad_()
+    torch.autograd.gradcheck(lambda own: to_windows(own, plan), x)
+    torch.autograd.gradgradcheck(lambda own: from_windows(to_windows(own, plan) ** 2, plan), x)
 
 
 @given(plans())

@@ -18,14 +18,12 @@ from torch import Tensor, nn
 
 from swinkit.core.windows import (
     WindowPlan,
+    from_windows,
     makes_plain_tensors,
-    merge,
-    pad_and_roll,
-    partition,
     relative_index,
     shift_mask,
+    to_windows,
     token_positions,
-    unroll_and_crop,
 )
 from swinkit.errors import ConfigError
 
@@ -159,16 +157,17 @@ class WindowAttention(nn.Module):
     ) -> Tensor:
         """(B, *grid, C) -> the same, with windows in memory."""
         plan, bias = layout.plan, self.bias(layout)
-        x = pad_and_roll(x, plan, self.fill)
+        windows = to_windows(x, plan, self.fill)
+        qkv = self.qkv(windows)
         if backend == "eager":
-            out, weights = self._eager(x, plan, bias)
+            out, weights = self._eager(qkv, bias)
             if record is not None:
                 record.append(AttentionWeights(weights, token_positions(plan, x.device), plan.grid))
         elif bias.shape[0] == 1 or x.shape[0] == 1:
-            out = self._sdpa_by_window(x, plan, bias)
+            out = self._sdpa_by_window(qkv, bias)
         else:
-            out = self._sdpa(x, plan, bias)
-        return unroll_and_crop(out, plan)
+            out = self._sdpa(qkv, bias)
+        return from_windows(out, plan)
 
     def bias(self, layout: WindowLayout) -> Tensor:
         """Position bias plus shift mask: (1 or windows, heads, N, N)."""
@@ -203,40 +202,42 @@ class WindowAttention(nn.Module):
         plain = exporting or (x.device.type == "cpu" and learns)
         return "eager" if plain else "sdpa"
 
-    def _eager(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """The oracle: (B, *padded, C) -> the same, and the weights (B, windows, heads, N, N)."""
-        q, k, v = self._project(x, plan)
+    def _eager(self, qkv: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """The oracle: (B, windows, N, 3C) -> (B, windows, N, C); weights (B, windows, heads, N, N)."""
+        q, k, v = self._heads(qkv)
         logits = (q if self.scale == 1 else q * self.scale) @ k.transpose(-2, -1)
-        if logits.dtype == bias.dtype and (x.shape[0] == 1 or bias.shape[0] == 1):
+        if logits.dtype == bias.dtype and (qkv.shape[0] == 1 or bias.shape[0] == 1):
             logits += bias  # in place, for these are the largest tensors by far
         else:
-            logits = (logits.unflatten(0, (x.shape[0], -1)) + bias).flatten(0, 1)
+            logits = (logits.unflatten(0, (qkv.shape[0], -1)) + bias).flatten(0, 1)
         # softmax in fp32 at least
         precise = torch.promote_types(logits.dtype, torch.float32)
         weights = logits.softmax(-1, dtype=precise).to(v.dtype)
         out = F.dropout(weights, self.attn_drop, self.training) @ v
-        return _joined(out, x.shape[0], plan), weights.unflatten(0, (x.shape[0], -1))
+        return _joined(out, qkv), weights.unflatten(0, (qkv.shape[0], -1))
 
-    def _sdpa(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> Tensor:
+    def _sdpa(self, qkv: Tensor, bias: Tensor) -> Tensor:
         """Torch's fused attention; windows stand with the heads, so that their biases broadcast over B."""
-        q, k, v = partition(self.qkv(x), plan, parts=3, heads=self.num_heads).unbind(0)
-        return merge(self._fused(q, k, v, bias.flatten(0, 1)[None]), plan, self.num_heads)
+        batch, windows, tokens, _ = qkv.shape
+        cut = qkv.view(batch, windows, tokens, 3, self.num_heads, -1).permute(3, 0, 1, 4, 2, 5)
+        q, k, v = cut.reshape(3, batch, windows * self.num_heads, tokens, -1).unbind(0)
+        out = self._fused(q, k, v, bias.flatten(0, 1)[None])
+        return out.view(batch, windows, self.num_heads, tokens, -1).transpose(2, 3).flatten(-2)
 
-    def _sdpa_by_window(self, x: Tensor, plan: WindowPlan, bias: Tensor) -> Tensor:
+    def _sdpa_by_window(self, qkv: Tensor, bias: Tensor) -> Tensor:
         """The same where one bias serves all windows, or B is 1: windows stand with the batch.
 
         Then only x is copied into windows, and q, k, v are views of their projection.
         """
-        q, k, v = self._project(x, plan)
-        return _joined(self._fused(q, k, v, bias), x.shape[0], plan)
+        q, k, v = self._heads(qkv)
+        return _joined(self._fused(q, k, v, bias), qkv)
 
-    def _project(self, x: Tensor, plan: WindowPlan) -> tuple[Tensor, ...]:
-        """(B, *padded, C) -> q, k, v of its windows (B·windows, heads, N, d)."""
-        windows = partition(x, plan)[0].flatten(0, 1)
+    def _heads(self, qkv: Tensor) -> tuple[Tensor, ...]:
+        """(B, windows, N, 3C) -> q, k, v (B·windows, heads, N, d)."""
         # chunk, for then the gradients of q, k, v are written side by side at once
         return tuple(
             part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for part in self.qkv(windows).chunk(3, -1)
+            for part in qkv.flatten(0, 1).chunk(3, -1)
         )
 
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
@@ -269,6 +270,6 @@ def _why_not_fused(device: str, dtype: torch.dtype, width: int, *, told: bool) -
     return reason
 
 
-def _joined(out: Tensor, batch: int, plan: WindowPlan) -> Tensor:
-    """Heads side by side, windows back in their grid: (B·windows, heads, N, d) -> (B, *padded, C)."""
-    return merge(out.transpose(1, 2).flatten(-2).unflatten(0, (batch, -1)), plan)
+def _joined(out: Tensor, qkv: Tensor) -> Tensor:
+    """Heads side by side: (B·windows, heads, N, d) -> (B, windows, N, C)."""
+    return out.transpose(1, 2).reshape(*qkv.shape[:3], -1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple, ParamSpec, get_args
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar, get_args
 
 import torch
 import torch.nn.functional as F
@@ -97,29 +97,22 @@ def unroll_and_crop(x: Tensor, plan: WindowPlan) -> Tensor:
     return x
 
 
-def partition(x: Tensor, plan: WindowPlan, parts: int = 1, heads: int = 1) -> Tensor:
-    """Cut a padded grid into windows, and its channels into `parts` x `heads`, in one copy.
-
-    (B, *padded, parts·heads·d) -> (parts, B, windows·heads, N, d), windows and tokens row-major.
-    """
+def partition(x: Tensor, plan: WindowPlan) -> Tensor:
+    """Cut a padded grid into windows: (B, *padded, C) -> (B, windows, N, C), windows and tokens row-major."""
     rank = len(plan.grid)
     cut = [n for pair in zip(plan.counts, plan.window, strict=True) for n in pair]
-    width = x.shape[-1] // (parts * heads)
-    x = x.reshape(x.shape[0], *cut, parts, heads, width)
-    count_axes, token_axes = range(1, 2 * rank, 2), range(2, 2 * rank + 1, 2)
-    part_axis, head_axis, width_axis = range(2 * rank + 1, 2 * rank + 4)
-    x = x.permute(part_axis, 0, *count_axes, head_axis, *token_axes, width_axis)
-    return x.reshape(parts, x.shape[1], math.prod(plan.counts) * heads, plan.tokens, width)
+    x = x.reshape(x.shape[0], *cut, x.shape[-1])
+    x = x.permute(0, *range(1, 2 * rank, 2), *range(2, 2 * rank + 1, 2), 2 * rank + 1)
+    return x.reshape(x.shape[0], math.prod(plan.counts), plan.tokens, x.shape[-1])
 
 
-def merge(x: Tensor, plan: WindowPlan, heads: int = 1) -> Tensor:
-    """Undo `partition` of one part: (B, windows·heads, N, d) -> (B, *padded, heads·d)."""
+def merge(x: Tensor, plan: WindowPlan) -> Tensor:
+    """Undo `partition`: (B, windows, N, C) -> (B, *padded, C)."""
     rank = len(plan.grid)
-    width = x.shape[-1]
-    x = x.reshape(x.shape[0], *plan.counts, heads, *plan.window, width)
-    pairs = [axis for i in range(rank) for axis in (1 + i, 2 + rank + i)]
-    x = x.permute(0, *pairs, 1 + rank, 2 + 2 * rank)
-    return x.reshape(x.shape[0], *plan.padded, heads * width)
+    x = x.reshape(x.shape[0], *plan.counts, *plan.window, x.shape[-1])
+    pairs = [axis for i in range(1, rank + 1) for axis in (i, rank + i)]
+    x = x.permute(0, *pairs, 1 + 2 * rank)
+    return x.reshape(x.shape[0], *plan.padded, x.shape[-1])
 
 
 def makes_plain_tensors() -> bool:
@@ -131,9 +124,10 @@ def makes_plain_tensors() -> bool:
 
 
 P = ParamSpec("P")
+Constant = TypeVar("Constant")
 
 
-def _remembered(build: Callable[P, Tensor], sizes: int = 64) -> Callable[P, Tensor]:
+def _remembered(build: Callable[P, Constant], sizes: int = 64) -> Callable[P, Constant]:
     """Keep the last few constant tensors by size, for all modules and threads.
 
     While a graph is traced the tensor is built anew, so that nothing traced leaks into the cache; it is
@@ -142,7 +136,7 @@ def _remembered(build: Callable[P, Tensor], sizes: int = 64) -> Callable[P, Tens
     cached = functools.lru_cache(sizes)(build)
 
     @functools.wraps(build)
-    def lookup(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+    def lookup(*args: P.args, **kwargs: P.kwargs) -> Constant:
         if not makes_plain_tensors():
             return build(*args, **kwargs)
         with torch.inference_mode(False):
@@ -179,7 +173,7 @@ def _build_shift_regions(plan: WindowPlan, device: torch.device) -> Tensor:
         place = torch.arange(size, device=device)
         piece = (place >= size - window).long() + (place >= size - shift).long() if shift else place * 0
         spread = piece.view([-1 if i == axis else 1 for i in range(len(plan.padded))]).expand(plan.padded)
-        regions.append(partition(spread[None, ..., None], plan)[0, 0, ..., 0])
+        regions.append(partition(spread[None, ..., None], plan)[0, ..., 0])
     # stacked last: compiled, a stack is laid down once, else softmax would count all this again a logit
     return torch.stack(regions)
 
@@ -201,8 +195,71 @@ def shift_mask(plan: WindowPlan, device: torch.device, dtype: torch.dtype) -> Te
     return torch.zeros(apart.shape, dtype=dtype, device=device).masked_fill_(apart, MASKED)
 
 
+def to_windows(x: Tensor, plan: WindowPlan, fill: Tensor | None = None) -> Tensor:
+    """Pad, roll and cut: (B, *grid, C) -> (B, windows, N, C), in one gather; `fill` as in `pad_and_roll`."""
+    if _is_moved(plan):
+        moved: Tensor = _Moved.apply(x.flatten(1, -2), moves(plan, x.device), fill)
+        return moved.view(x.shape[0], -1, plan.tokens, x.shape[-1])
+    return partition(pad_and_roll(x, plan, fill), plan)
+
+
+def from_windows(x: Tensor, plan: WindowPlan) -> Tensor:
+    """Undo `to_windows`: (B, windows, N, C) -> (B, *grid, C)."""
+    if _is_moved(plan):
+        moved: Tensor = _Moved.apply(x.flatten(1, 2), moves(plan, x.device).back(), None)
+        return moved.view(x.shape[0], *plan.grid, x.shape[-1])
+    return unroll_and_crop(merge(x, plan), plan)
+
+
+def _is_moved(plan: WindowPlan) -> bool:
+    """Whether a gather is fewer copies; traced, the compiler sees better through the steps themselves."""
+    return (plan.is_shifted or plan.padded != plan.grid) and makes_plain_tensors()
+
+
+class Moves(NamedTuple):
+    """Which row each row is taken from, and which rows are taken from none; and so back."""
+
+    rows: Tensor
+    holes: Tensor
+    rows_back: Tensor
+    holes_back: Tensor
+
+    def back(self) -> Moves:
+        """The other way."""
+        return Moves(self.rows_back, self.holes_back, self.rows, self.holes)
+
+
+def _build_moves(plan: WindowPlan, device: torch.device) -> Moves:
+    """From the grid's tokens, row-major, to those of its windows; padding is taken from none."""
+    rows = token_positions(plan, device).flatten()
+    real = (rows >= 0).nonzero()[:, 0]
+    back = torch.empty(len(real), dtype=rows.dtype, device=device)
+    back[rows[real]] = real
+    return Moves(rows.clamp(min=0), (rows < 0).nonzero()[:, 0], back, back[:0])
+
+
+class _Moved(torch.autograd.Function):
+    """Rows of (B, rows, C) in another order; torch's own gather would add its gradients up one by one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, way: Moves, fill: Tensor | None) -> Tensor:
+        ctx.way = way
+        out = x.index_select(1, way.rows)
+        if len(way.holes):
+            out[:, way.holes] = 0 if fill is None else fill
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        moved: Tensor = _Moved.apply(gradient, ctx.way.back(), None)
+        return moved, None, None
+
+
 def token_positions(plan: WindowPlan, device: torch.device) -> Tensor:
     """Flat index on the un-shifted, un-padded grid of each window's tokens: (windows, N); -1 is padding."""
     # one is added so that the zeros that padding brings stand out
     flat = torch.arange(math.prod(plan.grid), device=device).view(1, *plan.grid, 1) + 1
-    return partition(pad_and_roll(flat, plan), plan)[0, 0, ..., 0] - 1
+    return partition(pad_and_roll(flat, plan), plan)[0, ..., 0] - 1
+
+
+moves = _remembered(_build_moves)
