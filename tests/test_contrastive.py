@@ -484,7 +484,8 @@ def test_a_detector_learns_from_what_captions_have_taught(learnt: Run, tmp_path:
     assert len(found[0].scores)
 
 
-@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
 def test_two_processes_learn_what_one_does(
     pairs: Path, tmp_path: Path, strategy: str, options: dict[str, Any]
 ) -> None:

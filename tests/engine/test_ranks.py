@@ -96,7 +96,7 @@ def when(condition: Callable[[], bool], act: Callable[[], object]) -> threading.
 
 @pytest.mark.parametrize(
     "options",
-    [{"checkpointing": True}, {"strategy": "fsdp2", "freeze": 0}],
+    [pytest.param({"checkpointing": True}, marks=pytest.mark.slow), {"strategy": "fsdp2", "freeze": 0}],
     ids=["ddp, checkpointing", "fsdp2, frozen embedding"],
 )
 def test_two_processes_learn_what_one_does(

@@ -231,11 +231,13 @@ class Moves(NamedTuple):
 
 def _build_moves(plan: WindowPlan, device: torch.device) -> Moves:
     """From the grid's tokens, row-major, to those of its windows; padding is taken from none."""
-    rows = token_positions(plan, device).flatten()
+    cpu = torch.device("cpu")  # where what is there can be asked, which meta tensors do not know
+    rows = token_positions(plan, cpu).flatten()
     real = (rows >= 0).nonzero()[:, 0]
-    back = torch.empty(len(real), dtype=rows.dtype, device=device)
+    back = torch.empty(len(real), dtype=rows.dtype, device=cpu)
     back[rows[real]] = real
-    return Moves(rows.clamp(min=0), (rows < 0).nonzero()[:, 0], back, back[:0])
+    found = (rows.clamp(min=0), (rows < 0).nonzero()[:, 0], back, back[:0])
+    return Moves(*(own.to(device) for own in found))
 
 
 class _Moved(torch.autograd.Function):
