@@ -34,7 +34,8 @@ import swinkit
 from swinkit.bench.clock import in_turns
 from swinkit.bench.machine import describe_machine, in_words
 from swinkit.core.attention import WindowAttention
-from swinkit.deploy.graphs import compiled, converted, library, onnxruntime_graph
+from swinkit.deploy.graphs import compiled, converted, has_bf16, onnxruntime_graph
+from swinkit.deploy.quantising import quantised
 
 NAME = "swin_tiny_patch4_window7_224"
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.05, "int8": 0.3}
@@ -59,7 +60,7 @@ def models() -> tuple[nn.Module, nn.Module]:
 def ways(theirs: nn.Module, ours: nn.Module, x: Tensor) -> dict[str, tuple[str, Answer]]:
     """Precision and answer of each."""
     fast = swinkit.optimize(ours)
-    through = library("openvino", "openvino")
+    noise = [torch.randn(1, 3, 224, 224).numpy() for _ in range(8)]
     found: dict[str, tuple[str, Answer]] = {
         "timm eager": ("fp32", theirs),
         "swinkit eager": ("fp32", ours),
@@ -68,9 +69,9 @@ def ways(theirs: nn.Module, ours: nn.Module, x: Tensor) -> dict[str, tuple[str, 
         "timm, OpenVINO": ("fp32", _tensors(compiled(converted(theirs, x)))),
         "swinkit, ONNX Runtime": ("fp32", _tensors(onnxruntime_graph(fast, x))),
         "swinkit, OpenVINO": ("fp32", _tensors(compiled(converted(fast, x)))),
-        "swinkit, OpenVINO int8": ("int8", _tensors(compiled(_int8(converted(fast, x))))),
+        "swinkit, OpenVINO int8": ("int8", _tensors(compiled(quantised(converted(fast, x), noise)))),
     }
-    if "BF16" in through.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if has_bf16():
         found["timm, OpenVINO bf16"] = ("bf16", _tensors(compiled(converted(theirs, x), "bf16")))
         found["swinkit, OpenVINO bf16"] = ("bf16", _tensors(compiled(converted(fast, x), "bf16")))
     return found
@@ -78,12 +79,6 @@ def ways(theirs: nn.Module, ours: nn.Module, x: Tensor) -> dict[str, tuple[str, 
 
 def _tensors(run: Callable[[Any], Any]) -> Answer:
     return lambda x: torch.from_numpy(run(x.numpy()))
-
-
-def _int8(graph: Any) -> Any:
-    nncf = library("nncf", "openvino")
-    noise = [torch.randn(1, 3, 224, 224).numpy() for _ in range(8)]
-    return nncf.quantize(graph, nncf.Dataset(noise), model_type=nncf.ModelType.TRANSFORMER, subset_size=8)
 
 
 def products(model: nn.Module, x: Tensor) -> list[Product]:

@@ -30,21 +30,25 @@ def converted(module: nn.Module, example: Tensor) -> Any:
 
 def compiled(graph: Any, precision: str = "fp32") -> Run:
     """OpenVINO's model on the CPU at hand, with as many threads as torch has."""
-    core = _core()
-    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if precision == "bf16" and not has_bf16():
         raise ConfigError("precision=bf16: this CPU has no instructions for it; give fp32.")
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
     }
-    network = core.compile_model(graph, "CPU", settings)
+    network = _core().compile_model(graph, "CPU", settings)
 
     def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
         answer: NDArray[np.float32] = network(x)[0]
         return np.array(answer)  # the runtime's own memory is written over by the next input
 
     return run
+
+
+def has_bf16() -> bool:
+    """Whether the CPU at hand multiplies in bf16."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,8 +30,8 @@ Inputs = list[NDArray[np.float32]]
 class Quantised:
     """Builds int8 graphs by NNCF and OpenVINO: half of the inputs calibrate, on the others it is checked.
 
-    ConfigError where there are fewer than two inputs; and, at the first graph, where under 99 % of answers
-    (the first class; with several labels each decision) are those of fp32, unless that is forced.
+    ConfigError where there are fewer than two inputs; and, for each graph, where under 99 % of answers (the
+    first class; with several labels each decision) are those of fp32, unless that is forced.
     """
 
     def __init__(self, task: Task, config: Runtimes) -> None:
@@ -47,17 +48,7 @@ class Quantised:
 
     def __call__(self, module: nn.Module, example: Tensor) -> Run:
         """A graph for inputs of this shape."""
-        nncf = library("nncf", "openvino")
-        nncf.set_log_level(logging.ERROR)
-        batches = _filled(self.calibrating, len(example))
-        with contextlib.redirect_stdout(io.StringIO()):  # its bars
-            graph = nncf.quantize(
-                converted(module, example),
-                nncf.Dataset(batches),
-                model_type=nncf.ModelType.TRANSFORMER,
-                subset_size=len(batches),
-            )
-        run = compiled(graph)
+        run = compiled(quantised(converted(module, example), _filled(self.calibrating, len(example))))
         self._check(module, run, len(example))
         return run
 
@@ -81,6 +72,16 @@ class Quantised:
 
     def _decided(self, logits: Tensor) -> Tensor:
         return logits > 0 if self.multi else logits.argmax(1, keepdim=True)
+
+
+def quantised(graph: Any, inputs: Inputs) -> Any:
+    """OpenVINO's model in int8, its ranges those of the inputs (NNCF)."""
+    nncf = library("nncf", "openvino")
+    nncf.set_log_level(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()):  # its bars
+        return nncf.quantize(
+            graph, nncf.Dataset(inputs), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(inputs)
+        )
 
 
 def _read(task: Task, folder: Path) -> Inputs:
