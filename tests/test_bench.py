@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -199,9 +200,42 @@ def test_benchmark_of_a_model_beside_another_runtime() -> None:
     assert [cell["runtime"] for cell in report["cells"]] == ["torch", "onnxruntime"]
     assert all(parameter.requires_grad for parameter in model.parameters())
     for options, said in (
-        ({"runtime": ("onnxruntime",), "precision": ("bf16",)}, "onnxruntime does not compute in bf16"),
+        ({"runtime": ("onnxruntime",), "precision": ("bf16",)}, "precision=bf16 goes with none"),
+        ({"precision": ("int8",)}, "int8 needs calibration"),
+        ({"precision": ("int8",), "calibration": "x"}, "precision=int8 goes with none .* openvino computes"),
+        ({"calibration": "x"}, "calibration is for int8"),
+        ({"force": True}, "force is for precision int8"),
         ({"rounds": 0}, "rounds"),
         ({"batch_size": (0,)}, "batch_size"),
     ):
         with pytest.raises(ConfigError, match=said):
             swinkit.benchmark(model, progress=False, **options)
+
+
+def test_benchmark_of_int8_beside_torch(swin: Swin, tmp_path: Path) -> None:
+    """Each runtime in the precisions that it has; int8 by the inputs of a folder, at their own size."""
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        Image.fromarray(rng.integers(0, 255, (30, 30, 3), np.uint8)).save(tmp_path / f"{i}.png")
+    words = (
+        "--runtime",
+        "torch",
+        "openvino",
+        "--precision",
+        "fp32",
+        "int8",
+        "--calibration",
+        tmp_path,
+        "--force",
+    )
+    ended = swin(
+        "benchmark", "swin_pico", *words, "--rounds", "1", "--device", "cpu", "--out", tmp_path / "out"
+    )
+    assert ended.code == 0, ended.err
+    assert "% of 2 images of" in ended.err
+    report = json.loads((tmp_path / "out" / "benchmark.json").read_text())
+    ways = [(cell["runtime"], cell["precision"]) for cell in report["cells"]]
+    assert ways == [("torch", "fp32"), ("openvino", "fp32"), ("openvino", "int8")]
+    ended = swin("benchmark", "swin_pico", *words, "--size", "64")
+    assert ended.code == 2
+    assert "give no size" in ended.err

@@ -49,11 +49,15 @@ class Runtimes(Settings):
             raise ValueError("compile is for runtime torch; give no other with it")
         if self.precision != "fp32" and self.runtime != "openvino":
             raise ValueError("precision is that of runtime openvino; give both")
-        if (self.precision == "int8") != (self.calibration is not None):
-            raise ValueError("int8 needs calibration, and calibration is for int8; give both")
-        if self.force and self.precision != "int8":
-            raise ValueError("force is for precision int8; give both")
+        _check_int8(self.precision == "int8", self.calibration, self.force)
         return self
+
+
+def _check_int8(wanted: bool, calibration: str | None, force: bool) -> None:
+    if wanted != (calibration is not None):
+        raise ValueError("int8 needs calibration, and calibration is for int8; give both")
+    if force and not wanted:
+        raise ValueError("force is for precision int8; give both")
 
 
 class Views(Compute):
@@ -181,18 +185,29 @@ class BenchmarkConfig(Settings):
     size: tuple[Annotated[int, Field(ge=4)], ...] = Field(
         default=(), description="Sides of the input in pixels; by default the model's own."
     )
-    precision: tuple[Literal["fp32", "bf16", "fp16"], ...] = Field(
+    precision: tuple[Literal["fp32", "bf16", "fp16", "int8"], ...] = Field(
         default=("fp32",), min_length=1, description="Numbers in which to compute; each of several."
     )
     runtime: tuple[Literal["torch", "openvino", "onnxruntime"], ...] = Field(
-        default=("torch",), min_length=1, description="What computes; each of several."
+        default=("torch",),
+        min_length=1,
+        description="What computes; each of several, in each precision it has.",
     )
+    calibration: str | None = Field(
+        default=None, description="For int8: a folder of inputs like those that are to be answered."
+    )
+    force: bool = Field(default=False, description="Measure int8 even where it answers otherwise than fp32.")
     compile: bool = Field(default=False, description="Measure torch.compile beside eager torch.")
     rounds: int = Field(default=10, ge=1, description="Times that each is timed, in turns.")
     out: str | None = Field(
         default=None, description="Folder for benchmark.json and benchmark.png; by default none."
     )
     progress: bool = Field(default=True, description="Show progress on screen (stderr).")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _check_int8("int8" in self.precision, self.calibration, self.force)
+        return self
 
 
 class Masks(Settings):

@@ -23,6 +23,8 @@ from swinkit.errors import ConfigError
 from swinkit.tasks.base import Task
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {"torch": tuple(TYPES), "openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32",)}
+_HAVE = "; ".join(f"{runtime} computes in {', '.join(words)}" for runtime, words in PRECISIONS.items())
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,17 @@ class Way:
 
 
 def ways_of(config: BenchmarkConfig) -> list[Way]:
-    """All that are asked for; ConfigError where a runtime does not compute in a precision."""
+    """All that are asked for; ConfigError for a runtime or a precision that no other one goes with."""
     ways = []
     for runtime, precision in itertools.product(config.runtime, config.precision):
-        if runtime != "torch" and precision not in {"openvino": ("fp32", "bf16")}.get(runtime, ("fp32",)):
-            raise ConfigError(
-                f"runtime={runtime} does not compute in {precision} here: leave one of them out."
-            )
-        ways.append(Way(runtime, precision))
-        if config.compile and runtime == "torch":
-            ways.append(Way(runtime, precision, compiled=True))
+        if precision in PRECISIONS[runtime]:
+            ways.append(Way(runtime, precision))
+            if config.compile and runtime == "torch":
+                ways.append(Way(runtime, precision, compiled=True))
+    for name in ("precision", "runtime"):
+        for word in getattr(config, name):
+            if word not in {getattr(way, name) for way in ways}:
+                raise ConfigError(f"{name}={word} goes with none of these; {_HAVE}.")
     return ways
 
 
@@ -58,7 +61,9 @@ def benchmark_model(
     ways, device = ways_of(config), task.device
     shape = task.preprocessing.shape
     sizes = [(*shape[:-2], size, size) for size in config.size] or [shape]
-    networks = {way: _network(task, way) for way in ways}
+    if "int8" in config.precision and sizes != [shape]:
+        raise ConfigError("int8 is measured at the model's own size, as its calibration is: give no size.")
+    networks = {way: _network(task, way, config) for way in ways}
     cells = []
     for size, batch in itertools.product(sizes, config.batch_size):
         x = torch.randn(batch, *size, device=device)
@@ -76,9 +81,12 @@ def benchmark_model(
     }
 
 
-def _network(task: Task, way: Way) -> Task:
+def _network(task: Task, way: Way, config: BenchmarkConfig) -> Task:
     if way.runtime != "torch":
-        return in_runtime(task, PredictConfig.checked({"runtime": way.runtime, "precision": way.precision}))
+        asked: dict[str, Any] = {"runtime": way.runtime, "precision": way.precision}
+        if way.precision == "int8":
+            asked |= {"calibration": config.calibration, "force": config.force}
+        return in_runtime(task, PredictConfig.checked(asked))
     own = deepcopy(task).eval().to(TYPES[way.precision])
     if way.compiled:
         own.compile(dynamic=False)

@@ -54,13 +54,23 @@ class PatchMerging(nn.Module):
         return self.reduction(self.norm(x))  # type: ignore[no-any-return]
 
 
+class Gelu(nn.GELU):
+    """Exact GELU; where no gradient is asked for, in the memory of its input, the largest of a block."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to each element."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return F.gelu(x)
+        return torch.ops.aten.gelu_(x)  # type: ignore[no-any-return]
+
+
 class Mlp(nn.Module):
     """Linear, exact GELU, linear: (..., C) -> (..., C)."""
 
     def __init__(self, dim: int, hidden: int, drop: float = 0.0) -> None:
         super().__init__()
         self.fc1 = nn.Linear(dim, hidden)
-        self.act = nn.GELU()
+        self.act = Gelu()
         self.fc2 = nn.Linear(hidden, dim)
         self.drop = nn.Dropout(drop)
 

@@ -147,7 +147,7 @@ class TrainingModule(LightningModule):
             backbone_lr=config.backbone_lr,
             text_lr=config.text_lr,
         )
-        optimizer = make_optimizer(groups, self.lr, sam=config.sam)
+        optimizer = make_optimizer(groups, self.lr, sam=config.sam, fused=self.trainer.precision == "32-true")
         # not counted by Lightning, which would begin to read before it knows where a run goes on
         _, factor = warmup_schedule(config, steps=self.batches.steps, epochs=self.batches.epochs)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
