@@ -195,9 +195,13 @@ def test_benchmark(swin: Swin, tmp_path: Path) -> None:
 def test_benchmark_of_a_model_beside_another_runtime() -> None:
     model = swinkit.create("swin_pico", 3, embed_dim=8, depths=(1, 1), num_heads=(1, 2))
     report = swinkit.benchmark(
-        model, runtime=("torch", "onnxruntime"), rounds=1, device="cpu", progress=False
+        model, runtime=("torch", "onnxruntime", "auto"), rounds=1, device="cpu", progress=False
     )
-    assert [cell["runtime"] for cell in report["cells"]] == ["torch", "onnxruntime"]
+    assert [cell["runtime"] for cell in report["cells"]] == ["torch", "onnxruntime", "openvino"]
+    (cell,) = swinkit.benchmark(model, runtime="torch", size=24, batch_size=2, rounds=1, progress=False)[
+        "cells"
+    ]
+    assert (cell["size"], cell["batch_size"]) == ([3, 24, 24], 2)
     assert all(parameter.requires_grad for parameter in model.parameters())
     for options, said in (
         ({"runtime": ("onnxruntime",), "precision": ("bf16",)}, "precision=bf16 goes with none"),
@@ -239,3 +243,11 @@ def test_benchmark_of_int8_beside_torch(swin: Swin, tmp_path: Path) -> None:
     ended = swin("benchmark", "swin_pico", *words, "--size", "64")
     assert ended.code == 2
     assert "give no size" in ended.err
+
+
+def test_benchmark_compiles_as_predict_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    model = swinkit.create("swin_pico", 3, embed_dim=8, depths=(1, 1), num_heads=(1, 2))
+    report = swinkit.benchmark(model, compile=True, batch_size=(1, 2), rounds=1, device="cpu", progress=False)
+    assert [cell["compiled"] for cell in report["cells"]] == [False, True] * 2
+    assert model.backbone.graphs is None

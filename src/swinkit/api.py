@@ -332,7 +332,9 @@ def benchmark(model: ModelLike, **options: Any) -> dict[str, Any]:
     task = model if isinstance(model, Task) else create(str(model)) if fresh else _load(model)
     task = task.to(pick_device(config.device))
     out = None if config.out is None else check_writable(Path(config.out))
-    rounds = (config.rounds + 2) * len(ways_of(config)) * len(config.batch_size) * max(1, len(config.size))
+    rounds = (
+        (config.rounds + 2) * len(ways_of(task, config)) * len(config.batch_size) * max(1, len(config.size))
+    )
     with progress_bar(console(), enabled=config.progress) as bar:
         step = bar.add_task("benchmark", total=rounds, speed="")
         found = benchmark_model(task, config, advance=partial(bar.advance, step))

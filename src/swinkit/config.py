@@ -188,10 +188,10 @@ class BenchmarkConfig(Settings):
     precision: tuple[Literal["fp32", "bf16", "fp16", "int8"], ...] = Field(
         default=("fp32",), min_length=1, description="Numbers in which to compute; each of several."
     )
-    runtime: tuple[Literal["torch", "openvino", "onnxruntime"], ...] = Field(
+    runtime: tuple[Literal["auto", "torch", "openvino", "onnxruntime"], ...] = Field(
         default=("torch",),
         min_length=1,
-        description="What computes; each of several, in each precision it has.",
+        description="What computes; each of several, in each precision it has. auto as in predict.",
     )
     calibration: str | None = Field(
         default=None, description="For int8: a folder of inputs like those that are to be answered."
@@ -203,6 +203,11 @@ class BenchmarkConfig(Settings):
         default=None, description="Folder for benchmark.json and benchmark.png; by default none."
     )
     progress: bool = Field(default=True, description="Show progress on screen (stderr).")
+
+    @field_validator("batch_size", "size", "precision", "runtime", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | int) else value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -106,11 +106,12 @@ def predict(
                 bar.advance(step)
     finally:  # what is answered is shown and kept, whatever comes between
         with ExitStack() as last:  # each of these happens, even if another fails
-            if json is not None:
+            if results and json is not None:
                 last.callback(write_json, results, json)
-            if csv is not None:
+            if results and csv is not None:
                 last.callback(write_csv, results, csv)
-            _print_results(results)
+            if results:
+                _print_results(results)
     failed = [result.failed for result in results]
     if out is not None and not all(failed):
         say(f"Timelines: {out}" if options.stream else f"Annotated pictures: {out}")

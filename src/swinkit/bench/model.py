@@ -18,7 +18,7 @@ from swinkit.bench.clock import Step, in_turns, peak_memory
 from swinkit.bench.machine import describe_machine
 from swinkit.bench.rows import macs_of
 from swinkit.config import BenchmarkConfig, PredictConfig
-from swinkit.deploy.runtimes import in_runtime
+from swinkit.deploy.runtimes import in_runtime, picked
 from swinkit.errors import ConfigError
 from swinkit.tasks.base import Task
 
@@ -39,16 +39,16 @@ class Way:
         return f"{self.runtime} {self.precision}" + (" compiled" if self.compiled else "")
 
 
-def ways_of(config: BenchmarkConfig) -> list[Way]:
+def ways_of(task: Task, config: BenchmarkConfig) -> list[Way]:
     """All that are asked for; ConfigError for a runtime or a precision that no other one goes with."""
-    ways = []
-    for runtime, precision in itertools.product(config.runtime, config.precision):
+    ways, runtimes = [], list(dict.fromkeys(picked(task, runtime) for runtime in config.runtime))
+    for runtime, precision in itertools.product(runtimes, config.precision):
         if precision in PRECISIONS[runtime]:
             ways.append(Way(runtime, precision))
             if config.compile and runtime == "torch":
                 ways.append(Way(runtime, precision, compiled=True))
-    for name in ("precision", "runtime"):
-        for word in getattr(config, name):
+    for name, words in (("precision", config.precision), ("runtime", runtimes)):
+        for word in words:
             if word not in {getattr(way, name) for way in ways}:
                 raise ConfigError(f"{name}={word} goes with none of these; {_HAVE}.")
     return ways
@@ -58,7 +58,7 @@ def benchmark_model(
     task: Task, config: BenchmarkConfig, *, advance: Callable[[], object] = lambda: None
 ) -> dict[str, Any]:
     """All cells, those of one input in turns; the model's parameters and multiply-adds; the machine."""
-    ways, device = ways_of(config), task.device
+    ways, device = ways_of(task, config), task.device
     shape = task.preprocessing.shape
     sizes = [(*shape[:-2], size, size) for size in config.size] or [shape]
     if "int8" in config.precision and sizes != [shape]:
@@ -88,9 +88,7 @@ def _network(task: Task, way: Way, config: BenchmarkConfig) -> Task:
             asked |= {"calibration": config.calibration, "force": config.force}
         return in_runtime(task, PredictConfig.checked(asked))
     own = deepcopy(task).eval().to(TYPES[way.precision])
-    if way.compiled:
-        own.compile(dynamic=False)
-    return own
+    return in_runtime(own, PredictConfig.checked({"compile": way.compiled}))
 
 
 def _input_type(way: Way) -> torch.dtype:

@@ -31,10 +31,7 @@ def in_runtime(task: Kind, config: Runtimes) -> Kind:
 
     ConfigError for a runtime that is not installed, or not for this model, device or precision.
     """
-    wanted = config.runtime
-    if wanted == "auto":
-        fits = task.device.type == "cpu" and task.is_graph and isinstance(task.backbone, SwinBackbone)
-        wanted = "openvino" if fits and find_spec("openvino") else "torch"
+    wanted = picked(task, config.runtime)
     if wanted == "torch":
         return _compiled(task) if config.compile else task
     if not task.is_graph:
@@ -52,6 +49,14 @@ def in_runtime(task: Kind, config: Runtimes) -> Kind:
 
     own.forward = forward
     return own
+
+
+def picked(task: Task, runtime: str) -> str:
+    """The runtime that is meant; `auto`: OpenVINO where it is installed and computes this model."""
+    if runtime != "auto":
+        return runtime
+    fits = task.device.type == "cpu" and task.is_graph and isinstance(task.backbone, SwinBackbone)
+    return "openvino" if fits and find_spec("openvino") else "torch"
 
 
 def _builder(task: Task, runtime: str, config: Runtimes) -> Build:
