@@ -151,6 +151,6 @@ def draw(report: dict[str, Any], path: Path) -> None:
     bars = axes.barh([f"{row[0]}, {row[1]}" for row in rows], rates, color="#0072b2")
     axes.bar_label(bars, [f"{row[4]} ({row[2]} ms)" for row in rows], padding=4)
     axes.invert_yaxis()
-    axes.margins(x=0.25)
+    axes.margins(x=0.35)
     axes.set(xlabel="inputs a second", title=f"{report['model']} on {report['device']}")
     save_figure(figure, path, dpi=110)

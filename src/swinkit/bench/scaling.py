@@ -139,7 +139,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     ticks = sorted({point.size for point in points})
-    time.set_xticks(ticks, list(map(str, ticks)))
+    time.set_xticks(ticks, list(map(str, ticks)), rotation=45)
     time.minorticks_off()
     save_figure(figure, path, dpi=110)
 
