@@ -55,7 +55,10 @@ class PatchMerging(nn.Module):
 
 
 class Gelu(nn.GELU):
-    """Exact GELU; where no gradient is asked for, in the memory of its input, the largest of a block."""
+    """Exact GELU; where no gradient is asked for, in the memory of its input, the largest of a block.
+
+    A hook that keeps what came before shall copy it.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to each element."""
