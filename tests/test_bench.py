@@ -21,7 +21,7 @@ from swinkit.bench.clock import in_turns
 from swinkit.bench.rows import Row, chosen, count, macs_of
 from swinkit.bench.segmentation import ROWS
 from swinkit.errors import ConfigError
-from tests.conftest import Swin
+from tests.conftest import Swin, draw_picture
 
 # parameters of the official code's models (../shared/golden/counts.json), and GMACs by fvcore there
 OFFICIAL = {
@@ -220,7 +220,7 @@ def test_benchmark_of_int8_beside_torch(swin: Swin, tmp_path: Path) -> None:
     """Each runtime in the precisions that it has; int8 by the inputs of a folder, at their own size."""
     rng = np.random.default_rng(0)
     for i in range(4):
-        Image.fromarray(rng.integers(0, 255, (30, 30, 3), np.uint8)).save(tmp_path / f"{i}.png")
+        draw_picture(i % 3, rng).save(tmp_path / f"{i}.png")
     words = (
         "--runtime",
         "torch",
@@ -228,13 +228,12 @@ def test_benchmark_of_int8_beside_torch(swin: Swin, tmp_path: Path) -> None:
         "--precision",
         "fp32",
         "int8",
+        "--force",
         "--calibration",
         tmp_path,
-        "--force",
     )
-    ended = swin(
-        "benchmark", "swin_pico", *words, "--rounds", "1", "--device", "cpu", "--out", tmp_path / "out"
-    )
+    more = ("--rounds", "1", "--device", "cpu", "--out", tmp_path / "out")
+    ended = swin("benchmark", "swin_pico", *words, *more)
     assert ended.code == 0, ended.err
     assert "% of 2 images of" in ended.err
     report = json.loads((tmp_path / "out" / "benchmark.json").read_text())

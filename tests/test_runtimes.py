@@ -150,6 +150,19 @@ def test_what_cannot_be(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         list(swinkit.predict(task, picture, runtime="openvino", progress=False))
 
 
+def test_where_nothing_is_answered_an_older_file_stays(
+    picture: Path, tmp_path: Path, swin: Swin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, older = swinkit.save(classifier(), tmp_path / "m.safetensors"), tmp_path / "results.json"
+    older.write_text("[1]")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    ended = swin("predict", file, picture, "--runtime", "openvino", "--json", older)
+    assert ended.code == 2
+    assert "pip install 'swinkit[openvino]'" in ended.err
+    assert ended.out == ""
+    assert older.read_text() == "[1]"
+
+
 def test_a_signal_after_several_networks() -> None:
     """OpenVINO's plugins put a stack for signals into use, and must not leave one that is gone."""
     kept = [graphs.openvino_graph(torch.nn.Linear(2, 2), torch.zeros(1, 2)) for _ in range(3)]

@@ -324,7 +324,7 @@ def benchmark(model: ModelLike, **options: Any) -> dict[str, Any]:
     rounds, in which all ways take turns), its quartiles, `throughput` (inputs a second), `peak_memory` in
     bytes. With `out` also as benchmark.json, with a picture.
     """
-    from swinkit.bench.model import benchmark_model, draw, ways_of
+    from swinkit.bench.model import benchmark_model, draw, turns
     from swinkit.files import write_text
 
     config = BenchmarkConfig.checked(options)
@@ -332,11 +332,8 @@ def benchmark(model: ModelLike, **options: Any) -> dict[str, Any]:
     task = model if isinstance(model, Task) else create(str(model)) if fresh else _load(model)
     task = task.to(pick_device(config.device))
     out = None if config.out is None else check_writable(Path(config.out))
-    rounds = (
-        (config.rounds + 2) * len(ways_of(task, config)) * len(config.batch_size) * max(1, len(config.size))
-    )
     with progress_bar(console(), enabled=config.progress) as bar:
-        step = bar.add_task("benchmark", total=rounds, speed="")
+        step = bar.add_task("benchmark", total=turns(task, config), speed="")
         found = benchmark_model(task, config, advance=partial(bar.advance, step))
     name = task.name if isinstance(model, Task) else str(model)
     report = {"model": name, **found}

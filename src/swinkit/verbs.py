@@ -105,12 +105,12 @@ def predict(
                 results.append(Kept.of(result, written=json is not None or csv is not None))
                 bar.advance(step)
     finally:  # what is answered is shown and kept, whatever comes between
-        with ExitStack() as last:  # each of these happens, even if another fails
-            if results and json is not None:
-                last.callback(write_json, results, json)
-            if results and csv is not None:
-                last.callback(write_csv, results, csv)
-            if results:
+        if results:
+            with ExitStack() as last:  # each of these happens, even if another fails
+                if json is not None:
+                    last.callback(write_json, results, json)
+                if csv is not None:
+                    last.callback(write_csv, results, csv)
                 _print_results(results)
     failed = [result.failed for result in results]
     if out is not None and not all(failed):

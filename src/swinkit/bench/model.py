@@ -27,6 +27,9 @@ PRECISIONS = {"torch": tuple(TYPES), "openvino": ("fp32", "bf16", "int8"), "onnx
 _HAVE = "; ".join(f"{runtime} computes in {', '.join(words)}" for runtime, words in PRECISIONS.items())
 
 
+WARMUP = 2  # rounds that do not count
+
+
 @dataclass(frozen=True)
 class Way:
     """How a network is computed."""
@@ -54,6 +57,12 @@ def ways_of(task: Task, config: BenchmarkConfig) -> list[Way]:
     return ways
 
 
+def turns(task: Task, config: BenchmarkConfig) -> int:
+    """How often `benchmark_model` says that it got on."""
+    inputs = len(config.batch_size) * max(1, len(config.size))
+    return (WARMUP + config.rounds) * len(ways_of(task, config)) * inputs
+
+
 def benchmark_model(
     task: Task, config: BenchmarkConfig, *, advance: Callable[[], object] = lambda: None
 ) -> dict[str, Any]:
@@ -68,7 +77,7 @@ def benchmark_model(
     for size, batch in itertools.product(sizes, config.batch_size):
         x = torch.randn(batch, *size, device=device)
         steps = {way: _step(own, x.to(_input_type(way))) for way, own in networks.items()}
-        taken = in_turns(list(steps.values()), device, rounds=config.rounds, warmup=2, advance=advance)
+        taken = in_turns(list(steps.values()), device, rounds=config.rounds, warmup=WARMUP, advance=advance)
         for (way, step), seconds in zip(steps.items(), taken, strict=True):
             cells.append(_cell(way, batch, size, seconds) | {"peak_memory": peak_memory(step, device)})
     return {
