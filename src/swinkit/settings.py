@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from swinkit.errors import ConfigError, nearest
+from swinkit.text_files import read_text
 
 
 class Settings(BaseModel):
@@ -40,12 +41,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
     import yaml  # here, for `swin --help` shall be quick
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from error
+        values = yaml.safe_load(read_text(path))
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"{path} cannot be read as text in UTF-8: {error}.") from error
     except yaml.YAMLError as error:
-        place = str(error).replace("\n", " ")
-        raise ConfigError(f"{path} is not valid YAML: {place}.") from error
+        reason = " ".join(str(error).split())
+        if "escape" in reason:
+            reason += "; in double quotes write / instead of a backslash"
+        raise ConfigError(f"{path} is not valid YAML: {reason}.") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path} is not valid YAML: it is nested too deeply.") from error
+    except (ValueError, ArithmeticError, LookupError, AttributeError, TypeError) as error:
+        # PyYAML lets pass what its own constructors raise: a date such as 2024-13-45, `!!int x`
+        raise ConfigError(f"{path} is not valid YAML: a value cannot be read ({error}).") from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ConfigError(f"{path} holds no settings: give lines of the form `epochs: 30`.")
     return values

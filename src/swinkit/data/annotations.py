@@ -7,8 +7,6 @@ are counted and left out.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +15,10 @@ from swinkit.data.finding import is_image, is_video, walk_files
 from swinkit.data.lists import part_of
 from swinkit.data.media import CLIPS
 from swinkit.data.samples import Entry, Found
-from swinkit.data.tables import SPLIT_NAMES
+from swinkit.data.tables import SPLIT_NAMES, columns_of, csv_lines
 from swinkit.data.video import with_span
 from swinkit.errors import DataError, some
+from swinkit.text_files import read_head, read_json
 
 _BESIDE = (".", "labels", "annotations")  # where they lie in a folder of data
 _KINETICS = {"label", "youtube_id", "time_start", "time_end"}
@@ -40,10 +39,9 @@ def is_annotation(path: Path) -> bool:
     """Whether a file is one of these, with labels."""
     try:
         if path.suffix.lower() == ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                return set(next(csv.reader(file), [])) >= _KINETICS
+            return set(columns_of(path)) >= _KINETICS
         return path.suffix.lower() == ".json" and _looks_like_something(path)
-    except (OSError, UnicodeDecodeError, csv.Error):
+    except (OSError, DataError):
         return False
 
 
@@ -106,21 +104,22 @@ def _find(video: Told, places: dict[str, str]) -> str | None:
 
 def _kinetics(path: Path) -> Iterator[Told]:
     """Rows of label, youtube_id, time_start, time_end, split; trimmed videos are named ID_START_END."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                start, end = int(row["time_start"]), int(row["time_end"])
-            except (TypeError, ValueError) as error:
-                raise DataError(
-                    f"Line {number} of {path} has no whole seconds as time_start and time_end."
-                ) from error
-            name, word = row["youtube_id"], row.get("split") or part_of(path.name) or "train"
-            part = SPLIT_NAMES.get(word.lower())
-            if not row["label"] or part is None or start >= end:
-                raise DataError(
-                    f"Line {number} of {path} lacks a label, has an unknown split, or ends before it begins."
-                )
-            yield Told(name, row["label"], part, (start, end), f"{name}_{start:06d}_{end:06d}")
+    lines = csv_lines(path)
+    next(lines)  # the names of the columns
+    for number, row in lines:
+        try:
+            start, end = int(row["time_start"]), int(row["time_end"])
+        except ValueError as error:
+            raise DataError(
+                f"Line {number} of {path} has no whole seconds as time_start and time_end."
+            ) from error
+        name, word = row["youtube_id"], row.get("split") or part_of(path.name) or "train"
+        part = SPLIT_NAMES.get(word.lower())
+        if not row["label"] or part is None or start >= end:
+            raise DataError(
+                f"Line {number} of {path} lacks a label, has an unknown split, or ends before it begins."
+            )
+        yield Told(name, row["label"], part, (start, end), f"{name}_{start:06d}_{end:06d}")
 
 
 def _something(path: Path) -> Iterator[Told]:
@@ -146,12 +145,11 @@ def _order(path: Path) -> tuple[str, ...] | None:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON ({error}); take the published file.") from error
 
 
 def _looks_like_something(path: Path) -> bool:
-    with path.open(encoding="utf-8") as file:
-        beginning = file.read(1000)
-    return beginning.lstrip().startswith("[") and '"template"' in beginning
+    beginning = read_head(path, 2000)
+    return beginning.startswith("[") and '"template"' in beginning

@@ -6,14 +6,13 @@ TensorFlow's and other tools give them. Without names of columns: path, x1, y1, 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from swinkit.data.finding import natural_key
 from swinkit.data.object_layouts import FOLDERS, Finder, Layout, number, sides
 from swinkit.data.objects import Object, annotated
-from swinkit.data.tables import SPLIT_NAMES, csv_lines
+from swinkit.data.tables import SPLIT_NAMES, csv_lines, csv_rows
 from swinkit.errors import DataError
 
 KNOWN = {
@@ -34,9 +33,8 @@ BARE = ("path", *EDGES, "label")
 def holds_boxes(table: Path) -> bool:
     """Whether a CSV file has columns of boxes, or rows of six cells that begin with a path and numbers."""
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            first = next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError, csv.Error):
+        first = next(csv_rows(table), (1, []))[1]
+    except DataError:
         return False
     return _is_bare(first) or set(EDGES) <= set(_columns(first))
 
@@ -101,17 +99,14 @@ def read_box_table(table: Path) -> Layout:
 
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Cells under our names, with the number of the line."""
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        first = next(csv.reader(file))
-        if _is_bare(first):
-            file.seek(0)
-            for line, cells in enumerate(csv.reader(file), start=1):
-                if not any(cells):
-                    continue
-                if len(cells) != len(BARE):
-                    raise DataError(f"Line {line} of {table} has {len(cells)} cells, not {len(BARE)}.")
-                yield line, dict(zip(BARE, (cell.strip() for cell in cells), strict=True))
-            return
+    if _is_bare(next(csv_rows(table))[1]):
+        for line, row in csv_rows(table):
+            if not any(row):
+                continue
+            if len(row) != len(BARE):
+                raise DataError(f"Line {line} of {table} has {len(row)} cells, not {len(BARE)}.")
+            yield line, dict(zip(BARE, (cell.strip() for cell in row), strict=True))
+        return
     lines = csv_lines(table)
     columns = _columns(next(lines)[1])
     for line, cells in lines:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swinkit.data.lists import part_of
+from swinkit.data.locating import FileLocator
 from swinkit.data.media import PICTURES, Medium
 from swinkit.data.packed import Packed
 from swinkit.data.samples import ClassData, Sample, Samples, check_apart, held_out, runs_of_archives
@@ -166,6 +167,7 @@ def _shards(data: Path) -> list[Path]:
 def _of_table(table: Path, root: Path, *, exact: bool = False) -> dict[str, list[Caption]]:
     splits: dict[str, list[Caption]] = {}
     seen: set[Caption] = set()
+    locator = FileLocator()
     lines = lines_of(table)
     check_columns(table, next(lines)[1], COLUMN)
     for number, cells in lines:
@@ -173,7 +175,7 @@ def _of_table(table: Path, root: Path, *, exact: bool = False) -> dict[str, list
         path, text = cells["path"] if exact else cells["path"].strip(), " ".join(cells[COLUMN].split())
         if not path or not text:
             raise DataError(f"{where} has no {COLUMN if path else 'path'}; fill it in or remove the line.")
-        pair = Caption(file_in(path, root, where), text)
+        pair = Caption(file_in(path, root, where, locator), text)
         if pair in seen:
             raise DataError(f"{where} says of {pair.path} the same again; list each pair once.")
         seen.add(pair)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter, defaultdict
@@ -27,11 +26,12 @@ from swinkit.data.tables import folder_part
 from swinkit.errors import DataError
 from swinkit.features import Size
 from swinkit.shapes import uncompressed
+from swinkit.text_files import read_head, read_json
 
 OTHERS = ("captions", "keypoints", "panoptic", "stuff", "image_info")  # what other files are called after
 USUAL = ("instances", "lvis", "_annotations")  # beginnings of those that are meant, where there are several
 HEAD = 2**16  # bytes in which the file says what it is
-_LIST = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+_LIST = re.compile(r'"(images|annotations|categories)"\s*:\s*\[')
 Id = int | str
 
 
@@ -66,11 +66,10 @@ def _part(file: Path) -> str | None:
 def _is_coco(file: Path) -> bool:
     """Whether a JSON file begins as COCO's do."""
     try:
-        with file.open("rb") as stream:
-            head = stream.read(HEAD)
+        head = read_head(file, HEAD)
     except OSError:
         return False
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and _LIST.search(head) is not None
+    return head.startswith("{") and _LIST.search(head) is not None
 
 
 def read_coco(files: Sequence[tuple[str, Path]], root: Path) -> Layout:
@@ -97,8 +96,8 @@ def read_coco(files: Sequence[tuple[str, Path]], root: Path) -> Layout:
 
 def _content(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json(file)
+    except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read as JSON ({error}); is it whole?") from error
     lists = {"images", "annotations", "categories"}
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in lists):

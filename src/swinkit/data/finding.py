@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from swinkit.errors import DataError
+from swinkit.text_files import read_text
 
 _PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp"})
 IMAGE_SUFFIXES = _PHOTO_SUFFIXES | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".npy"}
@@ -78,8 +79,8 @@ def natural_key(text: str) -> tuple[list[str | int], str]:
 def read_lines(file: Path) -> list[str]:
     """Lines of a text; DataError where it is none."""
     try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(file).splitlines()
+    except (OSError, UnicodeError) as error:
         raise DataError(f"{file} cannot be read as text in UTF-8: {error}.") from error
 
 

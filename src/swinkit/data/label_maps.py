@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
+from swinkit.data.locating import FileLocator
 from swinkit.data.masks import LabelMap
 from swinkit.data.names import class_names
 from swinkit.errors import ConfigError, DataError, nearest, some
@@ -111,7 +112,14 @@ class Description(Settings):
     def folders(self, root: Path) -> dict[str, tuple[Path, Path]]:
         """The folders of pictures and masks of each part that is named."""
         parts = {"train": self.train, "val": self.val, "test": self.test}
-        return {p: (root / given["images"], root / given["masks"]) for p, given in parts.items() if given}
+        locator = FileLocator()
+        folders: dict[str, tuple[Path, Path]] = {}
+        for part, stated in parts.items():
+            if stated:
+                images, masks = (stated[kind] for kind in ("images", "masks"))
+                located = locator.find(root, images), locator.find(root, masks)
+                folders[part] = (located[0] or root / images, located[1] or root / masks)
+        return folders
 
     def meaning(self, file: Path) -> Meaning | None:
         """Names of the classes and the map of values to them, in its order; None where it has none."""

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 
 from swinkit.data.finding import is_image, naturally, pictures_among, read_lines, walk_files
 from swinkit.data.label_maps import Meaning, in_colours, named_meaning
+from swinkit.data.locating import FileLocator, composed
 from swinkit.data.tables import folder_part
 from swinkit.errors import DataError, some
 from swinkit.labels import Colour
@@ -113,7 +114,7 @@ def match_names(images: Path, masks: Path, notes: list[str]) -> list[Pair]:
 
 
 def _name(path: Path, root: Path) -> str:
-    return path.relative_to(root).with_suffix("").as_posix()
+    return composed(path.relative_to(root).with_suffix("").as_posix())
 
 
 def _cityscapes(root: Path) -> Layout | None:
@@ -152,13 +153,15 @@ def _voc(root: Path) -> Layout | None:
     names = {"train": "train", "val": "val"}
     if more.is_dir() and (lists / "trainaug.txt").is_file():
         masks, names["train"] = more, "trainaug"
-    pictures = {path.stem: path for path in pictures_among(walk_files(home / "JPEGImages"))}
+    pictures = {composed(path.stem): path for path in pictures_among(walk_files(home / "JPEGImages"))}
+    locator = FileLocator()
     layout = Layout({}, named_meaning("voc"), "voc")
     for part, name in names.items():
         if (lists / f"{name}.txt").is_file():
             listed = list(filter(None, map(str.strip, read_lines(lists / f"{name}.txt"))))
-            pairs = [Pair(pictures[one], masks / f"{one}.png") for one in listed if one in pictures]
-            layout.keep(part, [pair for pair in pairs if pair.mask.is_file()], len(listed), home)
+            found = ((pictures.get(composed(stem)), locator.find(masks, f"{stem}.png")) for stem in listed)
+            pairs = [Pair(image, mask) for image, mask in found if image is not None and mask is not None]
+            layout.keep(part, pairs, len(listed), home)
     return layout.told_by(_table(root) or _table(home)) if layout.parts else None
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from swinkit.data.finding import is_image, is_video
-from swinkit.data.media import exists
+from swinkit.data.locating import FileLocator
 from swinkit.data.samples import Entry, Found
 from swinkit.data.synsets import SYNSET
 from swinkit.data.tables import SPLIT_NAMES
 from swinkit.data.video import stretch_of, with_span
-from swinkit.errors import DataError
+from swinkit.errors import ClipError, DataError
+from swinkit.text_files import encoding_of
 
 _PART = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLIT_NAMES)})(?:[^a-z]|$)")
 _LINE = re.compile(r"(.+?)[\t ]+(\S+)\s*")
@@ -75,14 +76,14 @@ def read_lists(lists: list[Path], root: Path) -> Found:
 
 def _looks_like_one(path: Path, root: Path) -> bool:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding=encoding_of(path)) as file:
             line = _parse(file.readline())
-    except (OSError, UnicodeDecodeError):
+        name = None if line is None else stretch_of(line.path).path
+    except (OSError, UnicodeError, ClipError):
         return False
-    if line is None:
+    if line is None or name is None:
         return False
-    name = stretch_of(line.path).path
-    return is_image(name) or is_video(name) or _find_base(line.path, path, root) is not None
+    return is_image(name) or is_video(name) or _find_base(line.path, path, root, FileLocator()) is not None
 
 
 def _parse(text: str) -> Line | None:
@@ -105,8 +106,9 @@ def _read(path: Path, root: Path, numbers: dict[str, str]) -> list[Entry]:
     seen: set[str] = set()
     alone: dict[str, tuple[str]] = {}  # one tuple for a class, not for a file
     base: Path | None = None
+    locator = FileLocator()
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding=encoding_of(path)) as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
@@ -117,32 +119,44 @@ def _read(path: Path, root: Path, numbers: dict[str, str]) -> list[Entry]:
                         "between; mend it."
                     )
                 name, label = words
+                if "\0" in line:
+                    raise UnicodeError(f"line {number} holds a zero byte")
                 if name in seen:
                     raise DataError(f"Line {number} of {path} lists {name} again; list each file once.")
                 seen.add(name)
-                base = base or _base(name, path, root)
-                if label not in numbers and SYNSET.fullmatch(folder := Path(name).parent.name):
+                base = base or _base(name, path, root, locator)
+                place = _place(base, name, locator)
+                if label not in numbers and SYNSET.fullmatch(folder := Path(place).parent.name):
                     numbers[label] = folder
-                place = os.path.join(base, name)  # noqa: PTH118, a Path for each of a million lines is slow
                 entries.append(Entry(place, alone.setdefault(label, (label,))))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise DataError(f"{path} cannot be read as a UTF-8 list ({error}); save it as one.") from error
     if not entries:
         raise DataError(f"{path} lists no files; add lines of path and class.")
     return entries
 
 
-def _base(name: str, path: Path, root: Path) -> Path:
+def _place(base: Path, name: str, locator: FileLocator) -> str:
+    """The path of a file, as it is spelled on disk; as the list has it where there is no such file."""
+    place = os.path.join(base, name)  # noqa: PTH118, a Path for each of a million lines is slow
+    if locator.is_listed(place):
+        return place
+    found = locator.find(base, name)
+    return place if found is None else str(found)
+
+
+def _base(name: str, path: Path, root: Path, locator: FileLocator) -> Path:
     """The folder to which the first path is relative."""
-    base = _find_base(name, path, root)
+    base = _find_base(name, path, root, locator)
     if base is None:
         raise DataError(f"Line 1 of {path} names {name}, which is neither in {root} nor in a folder of it.")
     return base
 
 
-def _find_base(name: str, path: Path, root: Path) -> Path | None:
+def _find_base(name: str, path: Path, root: Path, locator: FileLocator) -> Path | None:
     part = part_of(path.name) or "train"
     folders = [entry for entry in sorted(root.iterdir()) if entry.is_dir()]
     # a part's own folder before the others: val.txt may name what lies in val/
     folders.sort(key=lambda folder: SPLIT_NAMES.get(folder.name.lower()) != part)
-    return next((base for base in (path.parent, root, *folders) if exists(base / name)), None)
+    bases = (path.parent, root, *folders)
+    return next((base for base in bases if locator.find(base, name) is not None), None)

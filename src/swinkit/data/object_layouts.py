@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swinkit.data.finding import is_image
+from swinkit.data.locating import FileLocator, composed
 from swinkit.data.objects import Annotated, Fault
 from swinkit.data.tables import SPLIT_NAMES
 from swinkit.errors import DataError, some
@@ -122,11 +123,13 @@ class Finder:
         self.folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
         self._first: Path | None = None
         self._stems: dict[str, Path] | None = None
+        self._locator = FileLocator()
 
     def __call__(self, name: str) -> Path | None:
         """The picture; None where it is nowhere."""
         plain = name.replace("\\", "/")
-        return self._at(plain) or self._at(plain.rpartition("/")[2]) or self._by_stem(plain)
+        file = plain.rpartition("/")[2]
+        return self._at(plain) or self._at(file) or self._alike(plain, file) or self._by_stem(plain)
 
     def _at(self, name: str) -> Path | None:
         folders = self.folders if self._first is None else [self._first, *self.folders]
@@ -140,6 +143,15 @@ class Finder:
                 return None
         return None
 
+    def _alike(self, *names: str) -> Path | None:
+        """A picture whose name is composed in another way, or whose suffix is in another case."""
+        for name in names:
+            for folder in self.folders:
+                path = self._locator.find(folder, name)
+                if path is not None and path.is_file():
+                    return path
+        return None
+
     def _by_stem(self, name: str) -> Path | None:
         """A picture in one of the folders that is called so but for its suffix, where only one is."""
         if self._stems is None:
@@ -148,8 +160,9 @@ class Finder:
             for folder in self.folders:
                 for path in sorted(folder.iterdir()):
                     if is_image(path):
-                        other = self._stems.setdefault(path.stem, path)
-                        twice |= {path.stem} if other != path else set()
+                        stem = composed(path.stem)
+                        other = self._stems.setdefault(stem, path)
+                        twice |= {stem} if other != path else set()
             for stem in twice:
                 del self._stems[stem]
-        return self._stems.get(name)
+        return self._stems.get(composed(name))

@@ -13,6 +13,7 @@ from swinkit.data.finding import relative
 from swinkit.data.object_layouts import Layout
 from swinkit.data.objects import Annotated, ObjectData, ObjectSamples
 from swinkit.data.samples import check_apart, held_out
+from swinkit.data.tables import check_columns, csv_lines
 from swinkit.data.voc import find_voc, read_voc, voc_home
 from swinkit.data.yolo import describes_yolo, description_in, lies_as_yolo, read_yolo
 from swinkit.errors import DataError, some
@@ -155,8 +156,9 @@ def save_objects(data: ObjectData, path: Path) -> None:
 
 
 def _by_file(parts: dict[str, list[Annotated]], split_file: Path, home: Path) -> dict[str, list[Annotated]]:
-    with split_file.open(encoding="utf-8", newline="") as file:
-        listed = {row["path"]: row["split"] for row in csv.DictReader(file)}
+    lines = csv_lines(split_file)
+    check_columns(split_file, next(lines)[1], "split")
+    listed = {row["path"]: row["split"] for _, row in lines}
     found: dict[str, list[Annotated]] = {}
     for own in parts.values():
         for one in own:

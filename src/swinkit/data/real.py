@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from swinkit.data.samples import Sample, Samples
 from swinkit.errors import DataError
+from swinkit.text_files import read_json
 
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})")
 
@@ -37,7 +37,7 @@ def relabel(samples: Samples, path: Path, *, classes: int) -> Samples:
 
 def _read(path: Path, classes: int) -> list[list[int]]:
     try:
-        lists: Any = json.loads(path.read_text(encoding="utf-8"))
+        lists: Any = read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON ({error}): give real.json.") from error
     if not isinstance(lists, list) or not all(isinstance(some, list) for some in lists):

@@ -16,7 +16,7 @@ import numpy as np
 from braceexpand import braceexpand
 
 from swinkit.data.archives import in_order, open_file, read_inside
-from swinkit.data.finding import is_image, is_video, natural_key
+from swinkit.data.finding import is_image, is_video, natural_key, read_lines
 from swinkit.data.lists import part_of
 from swinkit.data.samples import ClassData, Entry, Found, Sample
 from swinkit.data.threads import in_threads
@@ -61,7 +61,7 @@ def read_shards(shards: list[Path], root: Path) -> Found:
             found.notes.append(f"{others} files in {path} have no label and were left out.")
     names = shards[0].parent / CLASSES
     if names.is_file() and all(name.isdecimal() for name in found.names()):
-        order = names.read_text(encoding="utf-8").splitlines()
+        order = read_lines(names)
         beyond = [name for name in found.names() if int(name) >= len(order)]
         if beyond:
             raise DataError(f"{names} names {len(order)} classes, but {root} has the class {beyond[0]}.")

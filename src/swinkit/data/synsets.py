@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from swinkit.data.names import class_names
+from swinkit.text_files import encoding_of
 
 SYNSET = re.compile(r"n\d{8}")
 _MAPS = ("LOC_synset_mapping.txt", "synset_words.txt", "synsets.txt", "words.txt")  # as they are published
@@ -52,6 +53,6 @@ def imagenet_1k() -> dict[str, str]:
 
 def _read_map(path: Path) -> dict[str, str]:
     """Lines of `n01440764 tench, Tinca tinca`: the first word for each."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = path.read_bytes().decode(encoding_of(path), errors="replace").splitlines()
     pairs = (re.fullmatch(rf"({SYNSET.pattern})\s+([^,]+).*", line) for line in lines)
     return {pair[1]: pair[2].strip() for pair in pairs if pair is not None}

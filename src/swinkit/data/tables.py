@@ -6,13 +6,15 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from swinkit.data.media import exists
+from swinkit.data.locating import FileLocator
 from swinkit.data.video import with_span
 from swinkit.errors import ConfigError, DataError
 from swinkit.files import write_atomically
+from swinkit.text_files import encoding_of
 
 SPLIT_NAMES = {
     "train": "train",
@@ -61,13 +63,14 @@ def read_table(table: Path, base: Path, *, exact: bool = False) -> Table:
     """
     rows: list[Row] = []
     seen: set[Path] = set()
+    locator = FileLocator()
     lines = lines_of(table)
     columns = next(lines)[1]
     check_columns(table, columns, "label", "labels")
     for number, cells in lines:
         if not exact:
             cells = {name: _stripped(cells[name]) for name in columns}
-        row = _parse(cells, base, f"Line {number} of {table}")
+        row = _parse(cells, base, f"Line {number} of {table}", locator)
         if row.path in seen:
             raise DataError(f"Line {number} of {table} lists {row.path} again; list each file once.")
         seen.add(row.path)
@@ -111,23 +114,43 @@ def lines_of(table: Path) -> Iterator[tuple[int, Any]]:
     return _parquet_lines(table) if table.suffix.lower() == ".parquet" else csv_lines(table)
 
 
+def csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each row of a CSV file that has any, with the number of its line.
+
+    A byte-order mark tells the encoding. Cells are separated by commas, semicolons or tabs, whichever divide
+    the first row into the most. Raises DataError for a file that cannot be read.
+    """
+    try:
+        with table.open(encoding=encoding_of(table), newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=_delimiter(first))
+            for cells in reader:
+                if any("\0" in cell for cell in cells):
+                    raise csv.Error(f"line {reader.line_num} holds a zero byte")
+                if cells:
+                    yield reader.line_num, cells
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise DataError(f"{table} cannot be read as a UTF-8 CSV file ({error}); save it as one.") from error
+
+
+def _delimiter(line: str) -> str:
+    cells = {delimiter: len(next(csv.reader([line], delimiter=delimiter), [])) for delimiter in ",;\t"}
+    return max(cells, key=lambda delimiter: cells[delimiter])
+
+
 def csv_lines(table: Path) -> Iterator[tuple[int, Any]]:
     """The names of the columns, then each row by column, with the number of its line."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = [name.strip().lower() for name in reader.fieldnames or []]
-            reader.fieldnames = columns
-            yield 1, columns
-            for cells in reader:
-                if any(cell.strip() for cell in cells.get(None) or ()):
-                    raise DataError(
-                        f"Line {reader.line_num} of {table} has more cells than there are columns: put "
-                        "quotes around what holds a comma."
-                    )
-                yield reader.line_num, {name: cells[name] or "" for name in columns}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} cannot be read as a UTF-8 CSV file ({error}); save it as one.") from error
+    rows = csv_rows(table)
+    columns = [name.strip().lower() for name in next(rows, (1, []))[1]]
+    yield 1, columns
+    for number, cells in rows:
+        if any(cell.strip() for cell in cells[len(columns) :]):
+            raise DataError(
+                f"Line {number} of {table} has more cells than there are columns: put quotes around what "
+                "holds a comma."
+            )
+        yield number, dict(zip_longest(columns, cells[: len(columns)], fillvalue=""))
 
 
 def columns_of(table: Path) -> list[str]:
@@ -184,7 +207,7 @@ def check_columns(table: Path, columns: Sequence[str], *needed: str) -> None:
         )
 
 
-def _parse(cells: dict[str, str], base: Path, where: str) -> Row:
+def _parse(cells: dict[str, str], base: Path, where: str, locator: FileLocator) -> Row:
     path = cells["path"]
     if "labels" in cells:
         labels = tuple(dict.fromkeys(name for name in cells["labels"].split(BETWEEN) if name))
@@ -195,7 +218,7 @@ def _parse(cells: dict[str, str], base: Path, where: str) -> Row:
     split = split_in(cells, where)
     if cells.get("start") or cells.get("end"):
         path = _stretch(path, cells, where)
-    return Row(file_in(path, base, where), labels, split)
+    return Row(file_in(path, base, where, locator), labels, split)
 
 
 def split_in(cells: Mapping[str, str], where: str) -> str | None:
@@ -208,11 +231,11 @@ def split_in(cells: Mapping[str, str], where: str) -> str | None:
     return split
 
 
-def file_in(path: str, base: Path, where: str) -> Path:
+def file_in(path: str, base: Path, where: str, locator: FileLocator) -> Path:
     """The file that a row names; DataError where there is none."""
-    file = base / path
-    if not exists(file):
-        raise DataError(f"{where} names {file}, which does not exist; paths are relative to {base}.")
+    file = locator.find(base, path)
+    if file is None:
+        raise DataError(f"{where} names {base / path}, which does not exist; paths are relative to {base}.")
     return file
 
 

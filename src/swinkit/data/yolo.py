@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from swinkit.data.finding import is_image, naturally, pictures_among, read_lines, relative, walk_files
+from swinkit.data.locating import FileLocator, spellings
 from swinkit.data.object_layouts import Layout, check_names, number, whole
 from swinkit.data.objects import Fault, Object, annotated
 from swinkit.data.reading import header_size
@@ -78,9 +79,10 @@ def read_yolo(data: Path) -> Layout:
     check_names(described.names, file or data)
     layout = Layout(dict(described.names), {})
     home = file.parent if file else data
+    locator = FileLocator()
     times = Counter(picture.stem for pictures in described.parts.values() for picture in pictures)
     for part, pictures in described.parts.items():
-        texts = [_text_of(picture, home) for picture in pictures]
+        texts = [_text_of(picture, home, locator) for picture in pictures]
         pairs = list(zip(pictures, texts, strict=True))
         if described.strict:
             pairs = [pair for pair in pairs if pair[1] is not None]
@@ -126,28 +128,32 @@ def _described(file: Path) -> Described:
 
 def _pictures(entry: str, stated: dict[str, Any], file: Path) -> list[Path]:
     """The pictures of a folder or of a list of paths, which may lie beside or above the description."""
-    base = Path(str(stated.get("path") or "."))
-    bases = [file.parent / base, file.parent, file.parent.parent, file.parent / base.name]
+    locator = FileLocator()
+    roots = [Path(spelling) for spelling in spellings(str(stated.get("path") or "."))]
+    bases = [file.parent / root for root in roots] + [file.parent, file.parent.parent]
+    bases += [file.parent / root.name for root in roots]
     if stated.get("path"):
-        bases.append(
-            base
-        )  # as ultralytics has it, relative to where one stands: last, for it may be anywhere
-    plain = entry.removeprefix("../")
-    places = [place for given in (entry, plain) for place in (one / given for one in bases)]
-    found = next((place for place in places if place.exists()), None)
+        # as ultralytics has it, relative to where one stands: last, for it may be anywhere
+        bases += roots
+    plain = spellings(entry)[-1].removeprefix("../")
+    places = (locator.find(base, name) for name in (entry, plain) for base in bases)
+    found = next(filter(None, places), None)
     if found is None:
         raise DataError(f"{file} names {entry}, which is not there; paths are relative to {file.parent}.")
     if found.is_dir():
         return naturally(pictures_among(walk_files(found)))
     listed = [line.strip() for line in read_lines(found) if line.strip()]
-    every = [
-        next((place for place in (one / line for one in (found.parent, *bases)) if place.is_file()), None)
-        for line in listed
-    ]
-    missing = [line for line, place in zip(listed, every, strict=True) if place is None]
+    pictures, missing = [], []
+    for line in listed:
+        candidates = (locator.find(base, line) for base in (found.parent, *bases))
+        picture = next((path for path in candidates if path is not None and path.is_file()), None)
+        if picture is None:
+            missing.append(line)
+        else:
+            pictures.append(picture)
     if missing:
         raise DataError(f"{found} lists {some(missing, 3)}, which are not there.")
-    return [place for place in every if place is not None]
+    return pictures
 
 
 def _found(root: Path) -> Described:
@@ -193,7 +199,7 @@ def _has_texts(folder: Path) -> bool:
     return any(path.suffix == ".txt" for path in files) and not any(map(is_image, files))
 
 
-def _text_of(picture: Path, home: Path) -> Path | None:
+def _text_of(picture: Path, home: Path, locator: FileLocator) -> Path | None:
     """The text of a picture: in `labels` where it lies in `images`, or beside it."""
     parts = list(picture.parts)
     name = picture.with_suffix(".txt").name
@@ -201,11 +207,10 @@ def _text_of(picture: Path, home: Path) -> Path | None:
         place = len(parts) - 1 - parts[::-1].index("images")
         inner = Path(*parts[place + 1 : -1])
         for folder in (Path(*parts[:place]), home):
-            text = folder / "labels" / inner / name
-            if text.is_file():
+            text = locator.find(folder / "labels" / inner, name)
+            if text is not None:
                 return text
-    beside = picture.with_name(name)
-    return beside if beside.is_file() else None
+    return locator.find(picture.parent, name)
 
 
 class _Text(NamedTuple):

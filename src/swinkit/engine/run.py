@@ -13,6 +13,7 @@ from swinkit.errors import RunError
 from swinkit.files import write_text
 from swinkit.settings import read_yaml, to_yaml
 from swinkit.tasks.base import Task
+from swinkit.text_files import encoding_of
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class RunFolder:
         """Rows of metrics.csv; none where there is no file yet."""
         if not self.history_file.is_file():
             return []
-        with self.history_file.open(encoding="utf-8") as file:
+        with self.history_file.open(encoding=encoding_of(self.history_file)) as file:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 

@@ -22,6 +22,7 @@ from swinkit.heads.owl import normalised
 from swinkit.tasks.base import InputLike
 from swinkit.tasks.open_vocabulary import OpenVocabulary, checked_choice
 from swinkit.tasks.two_towers import TwoTowers
+from swinkit.text_files import read_text
 from swinkit.towers.tokens import tokenizer_of
 from swinkit.vocabulary import Vocabulary
 
@@ -334,7 +335,7 @@ def embed_picture(model: TwoTowers, example: Example, *, by: str | None = None) 
 def names_in(file: Path) -> list[str]:
     """Names of a text file, one a line; ConfigError for one that cannot be read, or holds none."""
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(file).splitlines()
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} cannot be read as names, one a line ({error}).") from error
     found: Iterable[str] = (line.strip() for line in lines)

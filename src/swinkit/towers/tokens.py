@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swinkit.errors import ConfigError, WeightsError
+from swinkit.text_files import read_text
 from swinkit.towers.library import import_transformers
 
 LIMITS = ("<|startoftext|>", "<|endoftext|>")
@@ -34,7 +35,7 @@ def read_tokenizer(folder: Path) -> str:
 
 def _whole(file: Path) -> str:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
     except (OSError, ValueError) as error:
         raise WeightsError(f"{file} cannot be read ({error}): fetch it again.") from error
     Tokenizer(text, str(file))

@@ -6,7 +6,6 @@ an index, and a Hugging Face folder.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from swinkit.errors import WeightsError
+from swinkit.text_files import read_json
 from swinkit.weights.unpickling import LEGACY, Foreign, check_archive, is_zip, unpickle, unreadable
 
 FOLDER_FILES = (
@@ -107,8 +107,8 @@ def _read_settings(path: Path) -> Mapping[str, Any]:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(path)
+    except (OSError, ValueError) as error:
         raise WeightsError(f"{path} is damaged: it cannot be read as JSON ({error}).") from error
 
 

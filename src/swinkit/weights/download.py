@@ -23,6 +23,7 @@ from rich.console import Console
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.files import make_folder, write_text
 from swinkit.progress import progress_bar
+from swinkit.text_files import read_json
 from swinkit.weights.catalog import Published
 from swinkit.weights.containers import check_content, holds_checkpoint
 
@@ -184,10 +185,10 @@ def _verify(file: Path, published: Published) -> None:
 
 def _read_lock(path: Path) -> dict[str, Any]:
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
+        read = read_json(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read ({error}): mend or remove it.") from error
     entries = read.values() if isinstance(read, dict) else [None]
     if not all(
