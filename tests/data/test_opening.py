@@ -230,7 +230,7 @@ def test_csv_without_splits_is_drawn(make_folders) -> None:
     ("text", "message"),
     [
         ("file,label\nx/0.png,a\n", r"no column 'path' \(found: 'file', 'label'\)"),
-        ("path;label\nx/0.png;a\n", r"no column 'path' \(found: 'path;label'\)"),
+        ("path:label\nx/0.png:a\n", r"no column 'path' \(found: 'path:label'\)"),
         ("", r"found: none"),
         ("path,label\n", "lists no files"),
         ("path,label\nx/0.png,\n", r"Line 2 .* has no label"),
