@@ -385,6 +385,81 @@ def test_nothing_found(model: Detector, picture: Image.Image) -> None:
         model.set_test_limits(score_threshold=0.05)
 
 
+def beyond(model: Detector, side: int = 64) -> None:
+    """Let the deltas of proposals and boxes push every box to the right, out of an input of `side` pixels."""
+    with torch.no_grad():
+        for layer in (model.rpn_head.rpn_reg, *(head.fc_reg for head in model.roi_head.box_heads)):
+            layer.weight.zero_()  # type: ignore[union-attr, operator]
+            layer.bias.zero_()  # type: ignore[union-attr, operator]
+        model.rpn_head.rpn_reg.bias[0::4] = side  # type: ignore[index]
+
+
+@pytest.mark.parametrize("head", list(SYSTEMS))
+def test_boxes_pushed_out_of_the_image_are_no_results(head: str, picture: Image.Image) -> None:
+    """Clipped to the border such boxes have no area: nothing is found, and -1 gives them all back."""
+    model = tiny(head).eval()
+    beyond(model)
+    batch = model.preprocess([picture, picture.resize((60, 70))])
+    assert [len(own["boxes"]) for own in model(batch.images, batch.valid[0])] == [0, 0]
+    for flip in (False, True):
+        (result,) = model.answer(model.preprocess([picture]), flip=flip)
+        assert isinstance(result, Detections)
+        assert len(result) == 0
+        assert result.lines() == [("nothing found", "")]
+    every = model.limited(min_box_size=-1)
+    (result,) = every.predict(picture)
+    assert isinstance(result, Detections)
+    assert len(result) == 100
+    assert (result.boxes[:, 0] == result.boxes[:, 2]).all()
+    assert result.draw(picture, 0.0).tobytes() == result.chosen([]).draw(picture, 0.0).tobytes()
+
+
+@pytest.mark.parametrize("head", list(SYSTEMS))
+def test_boxes_of_later_layers_pushed_out_are_no_results(head: str, picture: Image.Image) -> None:
+    """Proposals within the image, boxes beyond it; in one of three stages, or in the only one."""
+    model = tiny(head).eval()
+    with torch.no_grad():
+        model.roi_head.box_heads[0].fc_reg.bias[1::4] = 1e4  # type: ignore[union-attr, index]
+    assert len(only(model, picture)) == 0
+
+
+@pytest.mark.parametrize("head", list(SYSTEMS))
+def test_training_goes_on_without_proposals(head: str) -> None:
+    """Where all proposals lack area, true boxes alone are learnt; finite gradients for every parameter."""
+    model = tiny(head).train()
+    beyond(model)
+    x = torch.randn(2, 3, 64, 64)
+    mask = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    mask[0, 5:40, 5:40] = 1
+    cell = Objects(torch.tensor([[5.0, 5.0, 40.0, 40.0]]), torch.tensor([1]), mask)
+    nothing = Objects(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), torch.zeros(0, 64, 64))
+    drawn: list[int] = []
+    pooled = model.roi_head.box_heads[0].register_forward_pre_hook(
+        lambda _, given: drawn.append(len(given[0]))
+    )
+    for truth, regions in (([nothing, nothing], 0), ([nothing, cell], 1)):
+        losses = model.learn(x, [(64, 64)] * 2, truth)
+        total = torch.stack(list(losses.values())).sum()
+        model.zero_grad()
+        total.backward()
+        assert drawn.pop() == regions
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    pooled.remove()
+
+
+def test_min_box_size(model: Detector, picture: Image.Image) -> None:
+    """Sides are measured in pixels of the input, which is smaller than this picture."""
+    usual = only(model, picture)
+    sides = usual.boxes[:, 2:] - usual.boxes[:, :2]
+    limit = float(np.median(sides.min(1)))
+    large = only(model.limited(min_box_size=limit * 64 / 70), picture)
+    assert 0 < len(large) < len(usual)
+    assert ((large.boxes[:, 2:] - large.boxes[:, :2]).min(1) > limit * 0.99).all()
+    for wrong in ("a", float("nan"), True):
+        with pytest.raises(ConfigError, match=r"min_box_size=.*: give a number of pixels"):
+            model.set_test_limits(min_box_size=wrong)  # type: ignore[arg-type]
+
+
 def test_no_numbers(model: Detector, tmp_path: Path) -> None:
     (own,) = model(torch.full((1, 3, 64, 64), torch.nan))
     assert len(own["boxes"]) == 0

@@ -22,9 +22,9 @@ from swinkit.data.object_opening import open_objects
 from swinkit.engine.callbacks import ModelFiles
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError, InterruptedRunError
-from swinkit.frames import Sightings
+from swinkit.frames import Sightings, make_tracker, tracked
 from swinkit.labels import Labels
-from swinkit.object_tiles import merged
+from swinkit.object_tiles import merged, placed
 from swinkit.results import DetectedVideo, Detections, Failure
 from swinkit.tasks.detect import Detector
 from tests.conftest import QUICK, Swin, save_huge
@@ -420,6 +420,19 @@ def test_parts_are_joined_over_views_alone() -> None:
     assert len(merged([seen(), seen()])) == 0
 
 
+def test_tiles_leave_boxes_without_area() -> None:
+    """Flat boxes of a tile or the whole go, and a sliver whose sides meet by rounding far from the origin."""
+    labels, scores = Labels.of(["car"]), np.array([0.9, 0.8], np.float32)
+    boxes = np.array([[0, 0, 20, 0], [5, 5, 9, 9]], np.float32)
+    found = Detections.of((30, 30), boxes, scores, np.zeros(2, int), labels)
+    joined = merged([found, placed(found, (10, 10), (40, 40))])
+    assert joined.boxes.tolist() == [[5, 5, 9, 9], [15, 15, 19, 19]]
+    sliver = np.array([[0, 0, 1e-4, 20]], np.float32)
+    thin = Detections.of((30, 30), sliver, scores[:1], np.zeros(1, int), labels)
+    assert len(placed(thin, (0, 0), (30, 30))) == 1
+    assert len(placed(thin, (0, 8000), (30, 9000))) == 0
+
+
 def test_tiles_of_many_channels(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = swinkit.create(
@@ -430,6 +443,17 @@ def test_tiles_of_many_channels(tmp_path: Path) -> None:
     (result,) = swinkit.predict(model, tmp_path / "five.npy", out=tmp_path / "out", tile=48, **OPTIONS)
     assert isinstance(result, Detections)
     assert result.size == (70, 90)
+
+
+def test_boxes_without_area_are_not_followed() -> None:
+    pytest.importorskip("trackers")
+    labels, tracker = Labels.of(["cat"]), make_tracker(25.0)
+    boxes = np.array([[50, 0, 50, 40], [10, 10, 40, 40], [0, 60, 100, 60]], np.float32)
+    found = Detections.of((100, 200), boxes, np.full(3, 0.95, np.float32), np.zeros(3, int), labels)
+    for _ in range(5):
+        result = tracked(found, tracker)
+    assert result.tracks is not None
+    assert (result.tracks >= 0).tolist() == [False, True, False]
 
 
 def test_objects_keep_their_number() -> None:

@@ -415,6 +415,25 @@ def test_boxes_end_where_the_picture_does(model: OpenVocabulary, picture: Path) 
     assert (found.boxes[:, 2:] > found.boxes[:, :2]).all()
 
 
+def test_min_box_size(model: OpenVocabulary, picture: Path) -> None:
+    """In pixels of the input, whose long side is 64 of the picture's 80; -1 keeps boxes without area."""
+    asked = queries.find_queries(model, ["ball"])
+    every = model.limited(asked=asked, score_threshold=0.0, min_box_size=-1)
+    usual = only(every.limited(min_box_size=0).predict(picture))
+    flat = only(every.predict(picture))
+    assert len(usual) < len(flat) == 16
+    assert ((flat.boxes[:, 2:] > flat.boxes[:, :2]).all(1).sum()) == len(usual)
+    sides = (usual.boxes[:, 2:] - usual.boxes[:, :2]).min(1)
+    limit = float(np.sort(sides)[len(sides) // 2 : len(sides) // 2 + 2].mean())
+    large = every.limited(min_box_size=limit * 64 / 80)
+    assert len(only(large.predict(picture))) == (sides > limit).sum()
+    with torch.inference_mode():
+        raw = large(large.preprocess([picture]).images)
+    assert len(large.found(raw, [(50, 80)])[0]["boxes"]) >= (sides > limit).sum()
+    with pytest.raises(ConfigError, match="min_box_size='a': give a number of pixels"):
+        model.limited(min_box_size="a")
+
+
 def test_squares_are_filled_with_grey(model: OpenVocabulary, picture: Path) -> None:
     """As OWLv2 was trained; transformers did so too until its processors were rewritten."""
     pre = model.preprocessing

@@ -182,10 +182,12 @@ def make_tracker(rate: float) -> Any:
 def tracked(found: Detections, tracker: Any) -> Detections:
     """The objects of the next frame with their numbers; those that are not followed have -1."""
     supervision = import_supervision()
+    # a box without area has no aspect ratio, which the tracker's filter divides by
+    rows = np.flatnonzero((found.boxes[:, 2:] > found.boxes[:, :2]).all(1))
     given = supervision.Detections(
-        xyxy=found.boxes.reshape(-1, 4), confidence=found.scores, class_id=found.labels
+        xyxy=found.boxes[rows], confidence=found.scores[rows], class_id=found.labels[rows]
     )
-    given.data["place"] = np.arange(len(found))
+    given.data["place"] = rows
     answer = tracker.update(given)
     tracks = np.full(len(found), -1, np.int64)
     if len(answer):

@@ -84,19 +84,23 @@ def _tiles(
 
 
 def placed(found: Detections, corner: tuple[int, int], size: tuple[int, int]) -> Detections:
-    """What was found in a part that begins at (row, column) of a picture of (height, width), for that."""
+    """What was found in a part that begins at (row, column) of a picture of (height, width), for that.
+
+    Boxes that lose their area by rounding so far from the origin are dropped.
+    """
     rles = None
     if found.rles is not None:
         rles = tuple(rle_of_part(mask_of(rle), corner, size) for rle in found.rles)
     boxes = found.boxes + np.array([corner[1], corner[0]] * 2, np.float32)
-    return replace(found, size=size, boxes=boxes, rles=rles)
+    return replace(found, size=size, boxes=boxes, rles=rles).with_area()
 
 
 def merged(found: Sequence[Detections]) -> Detections:
     """Several views of one picture as one answer, the surest first; parts of an object are joined.
 
-    What the same view tells apart from the surest of them stays apart.
+    What the same view tells apart from the surest of them stays apart. Boxes without area are dropped.
     """
+    found = [own.with_area() for own in found]
     every = joined(found)
     views = np.repeat(np.arange(len(found)), [len(own) for own in found])
     order = np.argsort(-every.scores, kind="stable")

@@ -14,7 +14,8 @@ from pycocotools.coco import COCO
 from swinkit.api import check_data, convert_data
 from swinkit.data.dataset import open_data, save_splits
 from swinkit.data.object_opening import open_objects
-from swinkit.data.objects import ObjectData
+from swinkit.data.object_writing import convert_objects
+from swinkit.data.objects import ObjectData, ObjectSamples
 from swinkit.errors import ConfigError, DataError
 from swinkit.shapes import as_rle, mask_of
 
@@ -639,6 +640,27 @@ def test_groups_need_no_shape(tmp_path: Path) -> None:
         if row["iscrowd"]:
             row["segmentation"] = []
     assert open_objects(write_coco(tmp_path, content), val_fraction=0).has_shapes
+
+
+@pytest.mark.parametrize("to", ["coco", "yolo", "voc", "csv"])
+def test_convert_leaves_boxes_without_area(to: Any, tmp_path: Path) -> None:
+    """A data set made in Python may hold what no reader lets through."""
+    data = open_objects(write_coco(tmp_path / "in"), val_fraction=0)
+    train = []
+    for sample in data.splits["train"]:
+        boxes = sample.boxes.copy()
+        boxes[:1, 3] = boxes[:1, 1]
+        train.append(sample._replace(boxes=boxes))
+    flat = sum(len(sample.boxes) > 0 for sample in train)
+    notes = convert_objects(data.with_splits({"train": ObjectSamples(train)}, ()), tmp_path / "out", to)
+    assert f"{flat} objects were left out: their boxes have no area." in notes
+    again = open_objects(tmp_path / "out", val_fraction=0)
+    assert again.faults == ()
+    crowds = sum(int(sample.crowd[1:].sum()) for sample in train)
+    written = sum(len(sample.boxes) for sample in train) - flat
+    assert sum(map(len, (one.boxes for one in again.splits["train"]))) == written - (
+        crowds if to in ("yolo", "csv") else 0
+    )
 
 
 def test_convert_tells_what_is_lost(tmp_path: Path) -> None:

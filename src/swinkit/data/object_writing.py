@@ -72,7 +72,7 @@ def _place(data: ObjectData, notes: list[str]) -> list[Placed]:
     """Each picture with a name that no other has, for forms that keep all in one folder."""
     taken: set[str] = set()
     times: Counter[str] = Counter()
-    placed, unreadable = [], []
+    placed, unreadable, flat = [], [], 0
     for part, samples in data.splits.items():
         for sample in samples:
             try:
@@ -86,9 +86,13 @@ def _place(data: ObjectData, notes: list[str]) -> list[Placed]:
                 times[sample.image.stem] += 1
                 stem = f"{sample.image.stem}-{times[sample.image.stem] + 1}"
             taken.add(stem)
-            placed.append(Placed(part, f"{stem}{sample.image.suffix}", sample, size))
+            rows = np.flatnonzero((sample.boxes[:, 2:] > sample.boxes[:, :2]).all(1)).tolist()
+            flat += len(sample.boxes) - len(rows)
+            placed.append(Placed(part, f"{stem}{sample.image.suffix}", sample.chosen(rows), size))
     if unreadable:
         notes.append(f"{len(unreadable)} pictures were left out: {unreadable[0]}")
+    if flat:
+        notes.append(f"{flat} objects were left out: their boxes have no area.")
     return placed
 
 

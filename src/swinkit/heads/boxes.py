@@ -74,6 +74,14 @@ def clip(boxes: Tensor, size: tuple[int, int] | None) -> Tensor:
     return torch.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], -1)
 
 
+def has_area(boxes: Tensor, min_size: float = 0.0) -> Tensor:
+    """Return which boxes (..., 4) have both sides longer than `min_size`; a negative one keeps every box.
+
+    mmdet `dense_heads/rpn_head.py`, `min_bbox_size`.
+    """
+    return (boxes[..., 2:] - boxes[..., :2] > min_size).all(-1)
+
+
 def _parts(boxes: Tensor) -> tuple[Tensor, Tensor]:
     """Centres and sides, (…, 2) each."""
     low, high = boxes[..., :2], boxes[..., 2:]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms  # type: ignore[import-untyped, unused-ignore]
 
-from swinkit.heads.boxes import decode, single
+from swinkit.heads.boxes import decode, has_area, single
 from swinkit.heads.dense import ConvNorm
 from swinkit.heads.fpn import Conv
 
@@ -105,16 +105,17 @@ def with_numbers(boxes: Sequence[Tensor]) -> Tensor:
 
 
 def select(
-    boxes: Tensor, scores: Tensor, *, threshold: float, overlap: float, keep: int
+    boxes: Tensor, scores: Tensor, *, threshold: float, overlap: float, keep: int, min_size: float = 0.0
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The surest boxes (N, 4) of all classes, their probabilities and classes, best first.
 
     `boxes` (M, classes · 4) and `scores` (M, classes + 1), the background last, which is left out. Scores
-    above `threshold` count; of boxes of a class that overlap more than `overlap` the best. mmdet
-    `post_processing/bbox_nms.py`.
+    above `threshold` count; of boxes of a class that overlap more than `overlap` the best. Boxes with a
+    side of at most `min_size` pixels are dropped. mmdet `post_processing/bbox_nms.py`.
     """
     chances = scores[:, :-1].masked_fill(boxes.isfinite().all(1, keepdim=True).logical_not(), 0.0)
-    rows, labels = (chances > threshold).nonzero(as_tuple=True)
+    valid = has_area(boxes.unflatten(1, (-1, 4)), min_size)
+    rows, labels = ((chances > threshold) & valid).nonzero(as_tuple=True)
     found, sure = boxes.unflatten(1, (-1, 4))[rows, labels], chances[rows, labels]
     kept = batched_nms(found, sure, labels, overlap)[:keep]
     return found[kept], sure[kept], labels[kept]

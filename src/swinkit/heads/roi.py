@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from swinkit.features import FeatureSpec
 from swinkit.heads.assign import CASCADE, OF_REGIONS, Sampling
-from swinkit.heads.boxes import decode, pool
+from swinkit.heads.boxes import decode, has_area, pool
 from swinkit.heads.rcnn import MASK_SIDE, SIDE, BoxHead, MaskHead, likeliest, refine, within
 from swinkit.heads.rcnn_losses import Drawn, box_losses, draw_regions, mask_loss
 
@@ -128,8 +128,13 @@ class RoIHead(nn.Module):
         labels: Sequence[Tensor],
         masks: Sequence[Tensor] | None,
         sizes: Sequence[tuple[int, int]],
+        *,
+        min_size: float = 0.0,
     ) -> dict[str, Tensor]:
-        """Losses of each stage; later ones learn from the boxes of the one before, true ones left out."""
+        """Losses of each stage; later ones learn from the boxes of the one before, true ones left out.
+
+        Boxes of a stage with a side of at most `min_size` are dropped.
+        """
         losses: dict[str, Tensor] = {}
         stages = self.system.stages
         for number, (stage, head) in enumerate(zip(stages, self.box_heads, strict=True)):
@@ -142,7 +147,8 @@ class RoIHead(nn.Module):
             prefix = f"{number}_" if len(stages) > 1 else ""
             losses |= {f"{prefix}{name}": stage.weight * value for name, value in own.items()}
             if number + 1 < len(stages):
-                proposals = _next(drawn, scores, changes, stage, sizes)
+                moved = _next(drawn, scores, changes, stage, sizes)
+                proposals = [own[has_area(own, min_size)] for own in moved]
         return losses
 
     def _mask_loss(

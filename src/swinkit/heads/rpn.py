@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms  # type: ignore[import-untyped, unused-ignore]
 
 from swinkit.features import FeatureSpec
-from swinkit.heads.boxes import anchors, decode, single
+from swinkit.heads.boxes import anchors, decode, has_area, single
 
 STDS = (1.0, 1.0, 1.0, 1.0)
 RATIOS = (0.5, 1.0, 2.0)
@@ -51,12 +51,20 @@ class RPNHead(nn.Module):
         return anchors(sizes, self.strides, ratios=RATIOS, device=first.device)
 
     def proposals(
-        self, raw: Raw, sizes: Sequence[tuple[int, int]], *, before: int, keep: int, overlap: float = OVERLAP
+        self,
+        raw: Raw,
+        sizes: Sequence[tuple[int, int]],
+        *,
+        before: int,
+        keep: int,
+        overlap: float = OVERLAP,
+        min_size: float = 0.0,
     ) -> list[Tensor]:
         """The likeliest boxes (N, 5) of each picture, the last number their probability, best first.
 
         Of each map the `before` best are taken; of those that overlap more the best; then the `keep` best of
-        all maps. `sizes` are the pictures' own (height, width) within the batch.
+        all maps. `sizes` are the pictures' own (height, width) within the batch. Boxes with a side of at most
+        `min_size` pixels after clipping are dropped.
         """
         places = self.anchors(raw)
         scores, boxes, kinds = [], [], []
@@ -72,6 +80,7 @@ class RPNHead(nn.Module):
         found = []
         for i, size in enumerate(sizes):
             own = decode(base[i], deltas[i], STDS, size)
-            kept = batched_nms(own, chance[i], kind[i], overlap)[:keep]
+            valid = has_area(own, min_size).nonzero()[:, 0]
+            kept = valid[batched_nms(own[valid], chance[i][valid], kind[i][valid], overlap)[:keep]]
             found.append(torch.cat([own[kept], chance[i][kept][:, None]], 1))
         return found

@@ -95,6 +95,10 @@ class Detections(Result):
             tracks=None if self.tracks is None else self.tracks[index],
         )
 
+    def with_area(self) -> Detections:
+        """The objects whose box has an area."""
+        return self.chosen(np.flatnonzero((self.boxes[:, 2:] > self.boxes[:, :2]).all(1)))
+
     def to_dict(self) -> dict[str, Any]:
         """`path`, `size` and the objects with id, name, score, box (x1, y1, x2, y2), and shape as `rle`."""
         objects = class_rows(self.labels.tolist(), self.names, self.scores.tolist())
@@ -148,9 +152,11 @@ class Detections(Result):
     def draw(self, image: Image.Image | None = None, score: float | None = None) -> Image.Image:
         """The picture, by default that of `path`, with boxes, names and shapes of the objects so sure.
 
-        By default those of 0.3: of a model's least sure answers there are too many to see the others.
+        By default those of 0.3: of a model's least sure answers there are too many to see the others. Boxes
+        without area are not drawn.
         """
-        sure = self.chosen(self.scores >= (SURE if score is None else score))
+        sure = self.with_area()
+        sure = sure.chosen(sure.scores >= (SURE if score is None else score))
         count = len(sure)
         numbers = [-1] * count if sure.tracks is None else sure.tracks.tolist()
         rles: Sequence[RLE | None] = [None] * count if sure.rles is None else sure.rles

@@ -19,6 +19,7 @@ from swinkit.data.object_transforms import ObjectTransform
 from swinkit.data.objects import ObjectSamples
 from swinkit.errors import ConfigError, nearest
 from swinkit.features import Size
+from swinkit.heads.boxes import has_area
 from swinkit.heads.fpn import FPN
 from swinkit.heads.rcnn import select, with_numbers
 from swinkit.heads.rcnn_losses import rpn_losses
@@ -28,7 +29,15 @@ from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result
 from swinkit.tasks.base import InputLike, Metric, Task
-from swinkit.tasks.found import Found, View, check_limits, detections, mirrored, whole_masks
+from swinkit.tasks.found import (
+    Found,
+    View,
+    check_limits,
+    check_min_box_size,
+    detections,
+    mirrored,
+    whole_masks,
+)
 
 
 class Detector(Task):
@@ -75,6 +84,7 @@ class Detector(Task):
         self.wanted: tuple[int, ...] = ()  # classes that are given; none: all
         self.nms_pre, self.proposals = 1000, 1000
         self.score_threshold, self.nms_threshold, self.detections = 0.05, 0.5, 100
+        self.min_box_size = 0.0  # pixels of the input; a box with a side of at most this is dropped
         self.backbone = SwinBackbone(config, norms="each")
         self.neck = FPN(self.backbone.features, channels)
         self.rpn_head = RPNHead(self.neck.features)
@@ -119,7 +129,9 @@ class Detector(Task):
 
     def _propose(self, maps: list[Tensor], sizes: Sequence[Size]) -> list[Tensor]:
         raw = self.rpn_head(maps)
-        return self.rpn_head.proposals(raw, sizes, before=self.nms_pre, keep=self.proposals)
+        return self.rpn_head.proposals(
+            raw, sizes, before=self.nms_pre, keep=self.proposals, min_size=self.min_box_size
+        )
 
     def _select(self, boxes: Tensor, chances: Tensor) -> Found:
         if self.wanted:
@@ -131,6 +143,7 @@ class Detector(Task):
             threshold=self.score_threshold,
             overlap=self.nms_threshold,
             keep=self.detections,
+            min_size=self.min_box_size,
         )
         return dict(zip(("boxes", "scores", "labels"), found, strict=True))
 
@@ -167,6 +180,7 @@ class Detector(Task):
                 for view, own in zip(views, proposed, strict=True)
             ]
         )
+        every = every[has_area(every[:, :4], self.min_box_size)]
         kept = every[nms(every[:, :4], every[:, 4], OVERLAP)[: self.proposals], :4]
         answers = []
         for view in views:
@@ -230,9 +244,12 @@ class Detector(Task):
         )
         with torch.no_grad():
             kept = self.system.kept
-            proposals = [own[:, :4] for own in self.rpn_head.proposals(raw, sizes, before=2000, keep=kept)]
+            regions = self.rpn_head.proposals(raw, sizes, before=2000, keep=kept, min_size=self.min_box_size)
+        proposals = [own[:, :4] for own in regions]
         masks = [own.masks for own in truth if own.masks is not None]
-        losses = self.roi_head.losses(maps[:-1], proposals, boxes, labels, masks or None, sizes)
+        losses = self.roi_head.losses(
+            maps[:-1], proposals, boxes, labels, masks or None, sizes, min_size=self.min_box_size
+        )
         return {"proposal": score, "proposal_box": change, **losses}
 
     def weigh_classes(self, counts: Sequence[int]) -> None:
@@ -279,6 +296,7 @@ class Detector(Task):
         score_threshold: float | None = None,
         nms_threshold: float | None = None,
         detections: int | None = None,
+        min_box_size: float | None = None,
         classes: Sequence[str] | None = None,
         scales: Sequence[float] | None = None,
     ) -> None:
@@ -287,12 +305,14 @@ class Detector(Task):
         `nms_pre` anchors of each map, then `proposals` of them are looked at. Of boxes surer than
         `score_threshold`, and of a class none that overlap more than `nms_threshold`, so many `detections`
         are given; of certain `classes` only, all where none is named. Pictures are answered at `scales` times
-        the usual size.
+        the usual size. Proposals, in training too, and detections with a side of at most `min_box_size`
+        pixels of the input are dropped: 0 drops boxes without area, -1 keeps every box.
         """
         counts = {"nms_pre": nms_pre, "proposals": proposals, "detections": detections}
         shares = {"score_threshold": score_threshold, "nms_threshold": nms_threshold}
         check_limits(counts, shares)
-        for name, value in (counts | shares).items():
+        check_min_box_size(min_box_size)
+        for name, value in (counts | shares | {"min_box_size": min_box_size}).items():
             if value is not None:
                 setattr(self, name, value)
         for name in classes or ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from swinkit.errors import ConfigError
 from swinkit.features import Size
-from swinkit.heads.boxes import paste_near
+from swinkit.heads.boxes import has_area, paste_near
 from swinkit.labels import Labels
 from swinkit.results import Detections
 from swinkit.shapes import RLE, rle_of_part
@@ -27,6 +28,13 @@ def check_limits(counts: Mapping[str, int | None], shares: Mapping[str, float | 
     for name, share in shares.items():
         if share is not None and not (isinstance(share, int | float) and 0 <= share <= 1):
             raise ConfigError(f"{name}={share!r}: give a number from 0 to 1.")
+
+
+def check_min_box_size(value: float | None) -> None:
+    """Raise ConfigError unless the smallest side of a box is a finite number; None is allowed."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if value is not None and not number:
+        raise ConfigError(f"min_box_size={value!r}: give a number of pixels; -1 keeps boxes without area.")
 
 
 class View:
@@ -64,11 +72,14 @@ def detections(found: Found, size: Size, labels: Labels) -> Detections:
     own = {name: tensor.detach().cpu() for name, tensor in found.items()}
     height, width = own["size"].tolist()
     boxes = own["boxes"].float() * torch.tensor([size[1] / width, size[0] / height] * 2)
+    # a sliver can lose its area by rounding; a box that had none was asked for by min_box_size=-1
+    rows = (has_area(boxes) | ~has_area(own["boxes"])).nonzero()[:, 0]
+    boxes = boxes[rows]
     rles = None
     if "roi_masks" in own:
-        masks = own["roi_masks"].float()
+        masks = own["roi_masks"][rows].float()
         rles = [mask_rle(mask, box, size) for mask, box in zip(masks, boxes, strict=True)]
-    scores, numbers = own["scores"].float().numpy(), own["labels"].numpy()
+    scores, numbers = own["scores"][rows].float().numpy(), own["labels"][rows].numpy()
     return Detections.of(size, boxes.numpy(), scores, numbers, labels, rles)
 
 

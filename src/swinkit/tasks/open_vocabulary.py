@@ -22,7 +22,7 @@ from swinkit.labels import Labels
 from swinkit.results import Result
 from swinkit.tasks.base import InputLike, Metric
 from swinkit.tasks.examples import box_in_shares, fitting_boxes
-from swinkit.tasks.found import Found, check_limits, detections
+from swinkit.tasks.found import Found, check_limits, check_min_box_size, detections
 from swinkit.tasks.owl_losses import detection_losses, in_shares, known_of
 from swinkit.tasks.sought import Sought
 from swinkit.tasks.two_towers import BOXES, TwoTowers
@@ -91,6 +91,7 @@ class OpenVocabulary(TwoTowers):
         self.prompts = tuple(prompts)  # of which training draws one
         self.score_threshold, self.detections, self.several = 0.1, 300, False
         self.nms_threshold: float | None = None
+        self.min_box_size = 0.0  # pixels of the input; a box with a side of at most this is dropped
 
     @classmethod
     def other_heads(cls, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
@@ -232,15 +233,18 @@ class OpenVocabulary(TwoTowers):
             own, seen = looked.of(i), x.new_tensor(valid)
             parts = (own.compare(some)[0] for some in queries)
             inside = boxes[i].clamp(min=0).minimum((seen / size).flip(0).repeat(2))
-            found.append(self._found(parts, inside, size) | {"size": torch.tensor(valid)})
+            found.append(self._found(parts, inside, size, self.min_box_size) | {"size": torch.tensor(valid)})
         return found
 
     def measure(self, batch: Batch, *, flip: bool = False) -> list[Found]:
         """As `respond`, for figures: every pair of box and query may count, however unsure."""
         return self.limited(score_threshold=0.0, several=True).respond(batch, flip=flip)
 
-    def _found(self, parts: Iterable[Tensor], boxes: Tensor, size: Tensor) -> Found:
-        """The surest of boxes (N, 4) in shares of an image of `size`, by logits (N, some) of the queries."""
+    def _found(self, parts: Iterable[Tensor], boxes: Tensor, size: Tensor, min_size: float) -> Found:
+        """The surest of boxes (N, 4) in shares of an image of `size`, by logits (N, some) of the queries.
+
+        `min_size` is in the unit of `size`.
+        """
         sought = Sought(
             score=self.score_threshold,
             keep=self.detections,
@@ -248,6 +252,7 @@ class OpenVocabulary(TwoTowers):
             several=self.several,
             thresholds=None if self.asked is None else self.asked.thresholds,
             negatives=0 if self.asked is None else self.asked.negatives,
+            min_size=min_size,
         )
         return sought.select(parts, boxes * size.flip(0).repeat(2))
 
@@ -265,8 +270,9 @@ class OpenVocabulary(TwoTowers):
         if not isinstance(raw, Mapping):
             return raw
         content = [self._content(size).to(raw["logits"].device) for size in sizes]
+        min_share = self.min_box_size / self.preprocessing.size
         return [
-            self._found([logits], corners(boxes), torch.ones_like(size)) | {"size": size}
+            self._found([logits], corners(boxes), torch.ones_like(size), min_share) | {"size": size}
             for logits, boxes, size in zip(raw["logits"], raw["pred_boxes"], content, strict=True)
         ]
 
@@ -432,6 +438,7 @@ class OpenVocabulary(TwoTowers):
         nms_threshold: float | None = None,
         detections: int | None = None,
         several: bool | None = None,
+        min_box_size: float | None = None,
         asked: Vocabulary | None = None,
         apart: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
@@ -439,10 +446,13 @@ class OpenVocabulary(TwoTowers):
 
         Boxes surer than `score_threshold`, in place of what `asked` says, so many `detections` at most;
         of a query none that overlap more than `nms_threshold` (1: all). With `several` a box may be
-        several of the queries. `asked` are the queries, `apart` groups of names whose figures stand apart.
+        several of the queries. Boxes with a side of at most `min_box_size` pixels of the input are dropped:
+        0 drops boxes without area, -1 keeps every box. `asked` are the queries, `apart` groups of names whose
+        figures stand apart.
         """
         shares = {"score_threshold": score_threshold, "nms_threshold": nms_threshold}
         check_limits({"detections": detections}, shares)
+        check_min_box_size(min_box_size)
         if asked is not None:
             self.check_vocabulary(asked)
         self.score_threshold = self.score_threshold if score_threshold is None else score_threshold
@@ -450,6 +460,7 @@ class OpenVocabulary(TwoTowers):
             self.nms_threshold = None if nms_threshold == 1 else nms_threshold
         self.detections = self.detections if detections is None else detections
         self.several = self.several if several is None else several
+        self.min_box_size = self.min_box_size if min_box_size is None else min_box_size
         self.asked = self.asked if asked is None else asked
         if self.asked is not None and score_threshold is not None:
             self.asked = self.asked.unbound()

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms  # type: ignore[import-untyped, unused-ignore]
 
+from swinkit.heads.boxes import has_area
 from swinkit.tasks.found import Found
 
 
 @dataclass(frozen=True)
 class Sought:
-    """How sure a box must be, and how many are given. One without area is none.
+    """How sure a box must be, and how many are given. One with a side of at most `min_size` is dropped.
 
     With `several` a box may be all queries that are sure enough, else it is its likeliest. `thresholds` (Q,)
     are the queries' own scores. Of boxes of a query that overlap more than `overlap` the surest stays; None:
@@ -27,12 +28,12 @@ class Sought:
     several: bool = False
     thresholds: Tensor | None = None
     negatives: int = 0
+    min_size: float = 0.0
 
     def select(self, parts: Iterable[Tensor], boxes: Tensor) -> Found:
         """Of boxes (N, 4) the surest first, by logits (N, some) of the queries, which come part by part."""
         scores, labels, places, count = (self._pairs if self.several else self._best)(parts)
-        sides = boxes[places, 2:] - boxes[places, :2]
-        wanted = (labels < count - self.negatives) & (sides > 0).all(1)
+        wanted = (labels < count - self.negatives) & has_area(boxes[places], self.min_size)
         scores, labels, places = scores[wanted], labels[wanted], places[wanted]
         chosen = boxes[places]
         if self.overlap is None:
