@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from torch import Tensor
 
-from swinkit.config import BenchmarkConfig, EvaluateConfig, Masks, PredictConfig, TrainConfig
+from swinkit.config import BenchmarkConfig, EmbedConfig, EvaluateConfig, Masks, PredictConfig, TrainConfig
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.folding import fold, refuse_folded
 from swinkit.data.captions import CaptionData, Captions
@@ -25,7 +25,7 @@ from swinkit.data.samples import Samples
 from swinkit.deploy.runtimes import in_runtime
 from swinkit.errors import ConfigError, DataError, RunError
 from swinkit.explain.annotate import Names, without_ours
-from swinkit.files import check_target, check_writable
+from swinkit.files import MADE_BY, check_target, check_targets, check_writable, write_text
 from swinkit.hardware import pick_device
 from swinkit.inputs import Clips
 from swinkit.models import backbone, create, load
@@ -65,13 +65,17 @@ __all__ = [
 ModelLike = Task | str | Path
 
 
-def save(model: Task, path: str | Path) -> Path:
-    """Write a model as one self-describing safetensors file; RunError where it cannot be written."""
+def save(model: Task, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write a model as one self-describing safetensors file.
+
+    Raises ConfigError if a file is there that swinkit has not written, unless `overwrite`, and RunError if
+    the file cannot be written.
+    """
     if not isinstance(model, Task):
         raise ConfigError(
             f"A {type(model).__name__} is no whole model: swinkit.to_dialect gives its tensors."
         )
-    model.save(check_target(Path(path), ".safetensors"))
+    model.save(check_target(Path(path), ".safetensors", overwrite=overwrite))
     return Path(path)
 
 
@@ -263,7 +267,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     print_notes(opened.notes)
     if split == "train" and config.split is None:
         remark(console(), f"{opened.root} has no part val or test: all of train is measured.")
-    out = _place(config.out, run.path if run and not isinstance(model, Task) else None)
+    out = _place(config, run.path if run and not isinstance(model, Task) else None)
     source = {
         "data": str(data),
         "split": split,
@@ -282,13 +286,15 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     return evaluate_split(limited, samples, config, out=out, source=source, console=console(), labels=labels)
 
 
-def _place(wanted: str | None, usual: Path | None) -> Path | None:
-    """Where figures are saved; RunError where that is wanted and cannot be."""
-    if wanted is not None:
-        return check_writable(Path(wanted))
+def _place(config: EvaluateConfig, usual: Path | None) -> Path | None:
+    """Where figures are saved; RunError or ConfigError where that is wanted and cannot be."""
+    from swinkit.engine.evaluate import check_evaluation
+
+    if config.out is not None:
+        return check_evaluation(Path(config.out), overwrite=config.overwrite)
     try:
-        return None if usual is None else check_writable(usual)
-    except RunError as error:  # a colleague's run folder, say
+        return None if usual is None else check_evaluation(usual, overwrite=config.overwrite)
+    except (ConfigError, RunError) as error:  # a colleague's run folder, say
         remark(console(), f"The figures are shown, but not saved. {error}")
         return None
 
@@ -325,20 +331,21 @@ def benchmark(model: ModelLike, **options: Any) -> dict[str, Any]:
     bytes. With `out` also as benchmark.json, with a picture.
     """
     from swinkit.bench.model import benchmark_model, draw, turns
-    from swinkit.files import write_text
 
     config = BenchmarkConfig.checked(options)
     fresh = isinstance(model, str) and model in VARIANTS and model not in CATALOG
     task = model if isinstance(model, Task) else create(str(model)) if fresh else _load(model)
     task = task.to(pick_device(config.device))
     out = None if config.out is None else check_writable(Path(config.out))
+    if out is not None:
+        check_targets(out, ("benchmark.json", "benchmark.png"), overwrite=config.overwrite)
     with progress_bar(console(), enabled=config.progress) as bar:
         step = bar.add_task("benchmark", total=turns(task, config), speed="")
         found = benchmark_model(task, config, advance=partial(bar.advance, step))
     name = task.name if isinstance(model, Task) else str(model)
     report = {"model": name, **found}
     if out is not None:
-        write_text(out / "benchmark.json", json.dumps(report, indent=2) + "\n")
+        write_text(out / "benchmark.json", json.dumps({"creator": MADE_BY, **report}, indent=2) + "\n")
         draw(report, out / "benchmark.png")
     return report
 
@@ -349,20 +356,24 @@ def embed_queries(
     examples: Any = None,
     *,
     out: str | Path | None = None,
-    prompts: Sequence[str] | None = None,
-    negatives: Sequence[str] = (),
-    by: str | None = None,
-    device: str = "auto",
+    **options: Any,
 ) -> Vocabulary:
-    """Names and examples with their embeddings, as `find` takes them; with `out` also a file."""
+    """Names and examples with their embeddings, as `find` takes them; with `out` also a file.
+
+    Options as in `EmbedConfig`.
+    """
     from swinkit.querying import queried
     from swinkit.tasks.queries import find_queries
 
-    loaded = model if isinstance(model, Task) else _load(model)
-    task = queried(loaded, TwoTowers, device)  # type: ignore[type-abstract]  # of either kind
-    made = find_queries(task, names, examples, prompts=prompts, negatives=negatives, by=by)
+    config = EmbedConfig.checked(options)
     if out is not None:
-        made.save(out)
+        check_target(Path(out), ".safetensors", overwrite=config.overwrite)
+    loaded = model if isinstance(model, Task) else _load(model)
+    task = queried(loaded, TwoTowers, config.device)  # type: ignore[type-abstract]  # of either kind
+    chosen: dict[str, Any] = config.model_dump(include={"prompts", "negatives", "by"})
+    made = find_queries(task, names, examples, **chosen)
+    if out is not None:
+        made.save(out, overwrite=config.overwrite)
     return made
 
 
@@ -384,6 +395,8 @@ def calibrate_queries(
     from swinkit.querying import calibrate, queried
 
     config = EvaluateConfig.checked(options)
+    if out is not None:
+        check_target(Path(out), ".safetensors", overwrite=config.overwrite)
     task = queried(model if isinstance(model, Task) else _load(model), OpenVocabulary, config.device)
     known = task.own_vocabulary() if vocabulary is None else Vocabulary.load(vocabulary)
     opened = open_data(data, task=task.name, val_fraction=0)
@@ -391,7 +404,7 @@ def calibrate_queries(
     part = _pick_split(opened, split or ("train" if opened.splits.get("train") else None))
     made, told = calibrate(task, known, opened, part, config)
     if out is not None:
-        made.save(out)
+        made.save(out, overwrite=config.overwrite)
     return made, told
 
 

@@ -12,7 +12,7 @@ from swinkit.config import BenchmarkConfig
 from swinkit.errors import ConfigError
 from swinkit.files import check_target, write_text
 from swinkit.hardware import pick_device
-from swinkit.printing import messages, say, screen, table
+from swinkit.printing import Overwrite, messages, say, screen, table
 from swinkit.progress import progress_bar
 
 Rows = Annotated[list[str] | None, Parameter(help="Rows to compare; by default all.")]
@@ -47,9 +47,11 @@ def compare_classification(
     batch_size: Batch = 1,
     device: Device = "auto",
     json: Json = None,
+    overwrite: Overwrite = False,
 ) -> None:
     from swinkit.bench import classification
 
+    _check_json(json, overwrite=overwrite)
     _compare(classification, "ImageNet-1K", "top1", rows, rounds, batch_size, device, json)
 
 
@@ -61,10 +63,17 @@ def compare_segmentation(
     batch_size: Batch = 1,
     device: Device = "auto",
     json: Json = None,
+    overwrite: Overwrite = False,
 ) -> None:
     from swinkit.bench import segmentation
 
+    _check_json(json, overwrite=overwrite)
     _compare(segmentation, "ADE20K, 512²", "miou", rows, rounds, batch_size, device, json)
+
+
+def _check_json(json: Path | None, *, overwrite: bool) -> None:
+    if json is not None:
+        check_target(json, ".json", overwrite=overwrite)
 
 
 def _compare(
@@ -81,8 +90,6 @@ def _compare(
     from swinkit.bench.rows import chosen, count, figures, measure
 
     place = pick_device(device)
-    if json is not None:
-        check_target(json, ".json")
     found = [count(name, row) for name, row in chosen(rows or (), published.ROWS).items()]
     with progress_bar(messages) as bar:
         step = bar.add_task("compare", total=rounds * len(found), speed="")
@@ -105,14 +112,16 @@ def compare_scaling(
     device: Device = "auto",
     out: Annotated[Path | None, Parameter(help="File for the picture, .png.")] = None,
     json: Json = None,
+    overwrite: Overwrite = False,
 ) -> None:
     from swinkit.bench import scaling
 
     place = pick_device(device)
     if out is not None and out.suffix.lower() != ".png":
         raise ConfigError(f"{out} is the name of no picture: give one that ends in .png.")
-    if json is not None:
-        check_target(json, ".json")
+    if out is not None:
+        check_target(out, ".png", overwrite=overwrite)
+    _check_json(json, overwrite=overwrite)
     wanted = sizes or scaling.SIZES
     with progress_bar(messages) as bar:
         step = bar.add_task("compare", total=2 * (rounds + 1) * len(wanted), speed="")

@@ -90,6 +90,9 @@ class PredictConfig(Views, Runtimes):
     """Options of predict."""
 
     topk: int = Field(default=5, ge=1, description="Classes shown for an input.")
+    overwrite: bool = Field(
+        default=False, description="Replace files that are there, even if swinkit has not written them."
+    )
     clips: int | None = Field(
         default=None,
         ge=1,
@@ -175,6 +178,27 @@ class PredictConfig(Views, Runtimes):
         return self
 
 
+class EmbedConfig(Settings):
+    """Options of embed."""
+
+    prompts: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Templates, {} stands for a name; mean of all; by default the model's.",
+    )
+    negatives: tuple[str, ...] = Field(
+        default=(), description="Names of what is not to be taken for one of these."
+    )
+    by: Literal["dissimilar", "objectness"] | None = Field(
+        default=None,
+        description="Which of the boxes near that of an example is meant; by default as the model can.",
+    )
+    device: str = Field(default="auto", description="cpu, cuda, cuda:N, mps, or auto.")
+    overwrite: bool = Field(
+        default=False, description="Replace files that are there, even if swinkit has not written them."
+    )
+
+
 class BenchmarkConfig(Settings):
     """Options of benchmark."""
 
@@ -201,6 +225,9 @@ class BenchmarkConfig(Settings):
     rounds: int = Field(default=10, ge=1, description="Times that each is timed, in turns.")
     out: str | None = Field(
         default=None, description="Folder for benchmark.json and benchmark.png; by default none."
+    )
+    overwrite: bool = Field(
+        default=False, description="Replace files that are there, even if swinkit has not written them."
     )
     progress: bool = Field(default=True, description="Show progress on screen (stderr).")
 
@@ -267,6 +294,9 @@ class EvaluateConfig(Views, Masks, Runtimes):
     out: str | None = Field(
         default=None,
         description="Folder for evaluation.json and pictures; by default the model's run folder.",
+    )
+    overwrite: bool = Field(
+        default=False, description="Replace files that are there, even if swinkit has not written them."
     )
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from swinkit.assembly import backbone_of, model_of
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, nearest
-from swinkit.files import check_target
+from swinkit.files import check_target, check_targets
 from swinkit.sources import open_named
 from swinkit.tasks.base import Task
 from swinkit.tasks.segment import Segmenter
@@ -24,15 +24,15 @@ OURS = "safetensors"
 WRITTEN = (".safetensors", ".pth", ".pt", ".bin", "")  # the last is a folder's
 
 
-def convert_file(source: str | Path, out: Path, *, to: str) -> LoadReport:
+def convert_file(source: str | Path, out: Path, *, to: str, overwrite: bool = False) -> LoadReport:
     """Write a weights file in another dialect, or as ours (`safetensors`); the report of its reading.
 
-    Raises ConfigError for an unknown dialect or a model that the other code cannot build, WeightsError for
-    a file that does not load whole.
+    Raises ConfigError for an unknown dialect, a model that the other code cannot build, or a file that is
+    there and not ours, unless `overwrite`; WeightsError for a file that does not load whole.
     """
     if to != OURS and to not in TARGETS:
         raise ConfigError(f"There is no dialect {to!r}: {nearest(to, (OURS, *TARGETS))}")
-    check_target(out, *WRITTEN)
+    _check_out(source, out, to, overwrite=overwrite)
     opened = open_named(source)
     model: Task | SwinBackbone
     if opened.labels is None:
@@ -46,7 +46,7 @@ def convert_file(source: str | Path, out: Path, *, to: str) -> LoadReport:
                 f"{opened.source} holds a backbone alone, and our own file a whole model: say --to microsoft "
                 "with a name that ends in .safetensors."
             )
-        api.save(model, out)
+        api.save(model, out, overwrite=overwrite)
     else:
         tensors = api.to_dialect(model, to)  # first, for it refuses what cannot be written
         labels = model.labels if isinstance(model, Task) else None
@@ -58,6 +58,16 @@ def convert_file(source: str | Path, out: Path, *, to: str) -> LoadReport:
     report = model.load_report
     assert isinstance(report, LoadReport)
     return report
+
+
+def _check_out(source: str | Path, out: Path, to: str, *, overwrite: bool) -> None:
+    """Refuse to write over the source, or over what swinkit has not written."""
+    if out.exists() and Path(source).exists() and out.resolve() == Path(source).resolve():
+        raise ConfigError(f"{out} is the file to convert: give another name for the new one.")
+    if to == "huggingface" and out.is_dir():
+        check_targets(out, ("config.json", "model.safetensors"), overwrite=overwrite)
+    else:
+        check_target(out, *WRITTEN, overwrite=overwrite)
 
 
 def describe_file(source: str | Path) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from swinkit.config import Masks
 from swinkit.inputs import Clips
-from swinkit.printing import say, screen, table
+from swinkit.printing import Overwrite, say, screen, table
 
 if TYPE_CHECKING:
     from swinkit.data.check_masks import MaskReport
@@ -36,6 +36,7 @@ def data_check(
     in_chans: Annotated[int, Parameter(help="Channels that the model will take.")] = 3,
     clip: Annotated[Clips, Options] = Clips(),  # noqa: B008, frozen
     masks: Annotated[Masks, Options] = Masks(),  # noqa: B008, frozen
+    overwrite: Overwrite = False,
 ) -> int:
     """Read every picture, mask or clip; 1 where something must be mended before training."""
     from swinkit.api import check_data
@@ -44,11 +45,14 @@ def data_check(
     from swinkit.explain.datasheet import draw_data
     from swinkit.explain.masksheet import draw_masks
     from swinkit.explain.objects import draw_objects
-    from swinkit.files import check_target, write_text
+    from swinkit.files import check_target, is_ours, write_text
 
-    check_target(out, ".png")
+    check_target(out, ".png", overwrite=overwrite)
+    listed = out.with_name(f"{out.stem}-problems.txt")
+    if not is_ours(out):  # lines of text have no place for a mark: beside our sheet the list is ours too
+        check_target(listed, overwrite=overwrite)
     if fix_list is not None:
-        check_target(fix_list, ".txt", ".lst", "")
+        check_target(fix_list, ".txt", ".lst", "", overwrite=overwrite)
     report = check_data(source, task=task, in_chans=in_chans, clip=clip, masks=masks)
     noun = report.data.medium.noun
     splits = list(report.counts)
@@ -75,7 +79,6 @@ def data_check(
         first = {problem.kind: problem for problem in reversed(report.problems)}
         found = [(kind, n, first[kind].line()) for kind, n in kinds.items()]
         screen.print(table(("problem", "files", "the first"), found, title="Problems"))
-        listed = out.with_name(f"{out.stem}-problems.txt")
         write_text(listed, "".join(f"{problem.kind}: {problem.line()}\n" for problem in report.problems))
         say(f"All of them: {listed}")
     if isinstance(report, ObjectReport):

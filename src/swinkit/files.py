@@ -1,18 +1,35 @@
-"""Write files whole or not at all."""
+"""Write files whole or not at all, and never over what swinkit has not written."""
 
 from __future__ import annotations
 
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
-from swinkit.errors import ConfigError, RunError
+from swinkit.errors import ConfigError, DataError, RunError
 
+MADE_BY = "made by swinkit"  # in what swinkit writes, so that it may be replaced
+_STRING = rb'"(?:[^"\\]|\\.)*"'
+# how files begin that have no place for a mark
+_BEGINNINGS = [
+    re.compile(pattern)
+    for pattern in (
+        rb"path,rank,name,score,",  # predict --csv
+        rb"start,end,rank,name,score\r?\n",  # the table of a streamed video
+        rb"frame,time,track,name,category_id,score,",  # the table of a video's objects
+        rb'\[\s*\{\s*"path": ' + _STRING + rb',\s*"(?:size|error)": ',  # predict --json
+        rb'\{"path": ' + _STRING + rb', "(?:size|error)": ',  # the same as JSON Lines
+        rb'\[\s*\{\s*"model": ' + _STRING + rb',\s*"size": ',  # compare --json
+        rb'\{\s*"data": ' + _STRING + rb',\s*"split": ' + _STRING + rb',\s*"model": ',  # evaluation.json
+        rb'\{\s*"model": ' + _STRING + rb',\s*"task": ' + _STRING + rb',\s*"parameters": ',  # benchmark.json
+    )
+]
 # as `unfinished` names them: .last.ckpt.ab12cd34
 UNFINISHED = re.compile(r"\..+\.(ckpt|safetensors|png|csv|json|yaml|txt|pt)\.[a-z0-9_]{8}")
 
@@ -84,11 +101,84 @@ def remove_unfinished(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def check_target(path: Path, *suffixes: str) -> Path:
-    """Give a file back that may be written; ConfigError where one of another kind stands there."""
-    if path.exists() and path.suffix.lower() not in suffixes:
+def check_target(path: Path, *suffixes: str, overwrite: bool = False) -> Path:
+    """Return the path of an output file, once it is certain that nothing of the user's is lost there.
+
+    A file may be replaced if swinkit wrote it, if it is empty, or with `overwrite`; with `suffixes` it must
+    end in one of them too. Every command calls this for every file that the user names, before it computes.
+
+    Raises:
+        ConfigError: If something else is there.
+
+    """
+    if not os.path.lexists(path):
+        return path
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: give the name of a file.")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is no regular file: give another name.")
+    if suffixes and path.suffix.lower() not in suffixes:
         raise ConfigError(f"{path} is there already, and is no {' or '.join(suffixes)}: give another name.")
+    if not (overwrite or is_replaceable(path)):
+        raise ConfigError(
+            f"{path} is there already, and swinkit has not written it: give another name, or set overwrite "
+            "to replace it."
+        )
     return path
+
+
+def check_targets(folder: Path, names: Iterable[str], *, overwrite: bool = False) -> None:
+    """Check, as `check_target`, the files of these names that are to be written into a folder."""
+    for name in names:
+        check_target(folder / name, overwrite=overwrite)
+
+
+def check_new_folder(folder: Path) -> None:
+    """Refuse a folder for a new data set that holds anything: files of two sets must not be mixed."""
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} is there already: give a folder that is new or empty.")
+
+
+def is_replaceable(path: Path) -> bool:
+    """Return whether nothing of the user's is lost with a file: swinkit wrote it, or it is empty."""
+    try:
+        return path.is_file() and (path.stat().st_size == 0 or is_ours(path))
+    except OSError:  # it cannot be read, so nobody can tell
+        return False
+
+
+def is_ours(path: Path) -> bool:
+    """Return whether swinkit wrote a file, by the mark in its content.
+
+    Images, films, JSON and foreign weights name their creator, our own weights have a header of ours; tables
+    and lists of results are known by how they begin.
+    """
+    if not path.is_file():
+        return False
+    mark = MADE_BY.encode()
+    with path.open("rb") as file:
+        beginning = file.read(4096)
+        file.seek(max(0, path.stat().st_size - len(mark)))
+        end = file.read()
+    if mark in beginning or end == mark or any(known.match(beginning) for known in _BEGINNINGS):
+        return True
+    return path.suffix == ".safetensors" and _names_us(path)
+
+
+def _names_us(path: Path) -> bool:
+    """Return whether the metadata of a safetensors file has an entry of ours."""
+    try:
+        with safe_open(path, framework="np") as opened:
+            metadata = opened.metadata() or {}
+    except (OSError, SafetensorError):
+        return False
+    return metadata.get("creator") == MADE_BY or any(key.startswith("swinkit") for key in metadata)
+
+
+def mark_archive(path: Path) -> None:
+    """Mark a file of `torch.save` as written by swinkit, in the comment of its zip archive."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = MADE_BY.encode()
 
 
 def write_text(path: Path, text: str) -> None:

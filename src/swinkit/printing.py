@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+Overwrite = Annotated[
+    bool, Parameter(help="Replace files that are there, even if swinkit has not written them.", negative="")
+]
 
 # in a file or a pipe a row stays on its line
 screen = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)

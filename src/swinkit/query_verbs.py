@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from swinkit.config import EmbedConfig
 from swinkit.errors import ConfigError
-from swinkit.printing import say, screen, table
+from swinkit.printing import Overwrite, say, screen, table
 
 ModelName = Annotated[str, Parameter(help="Run folder or weights file.")]
 Out = Annotated[Path, Parameter(help="File to write, .safetensors.")]
@@ -26,17 +27,7 @@ def embed(
     like: Annotated[
         list[str] | None, Parameter(help="Examples: FILE or FILE:x1,y1,x2,y2, NAME= before it.")
     ] = None,
-    prompts: Annotated[
-        list[str] | None,
-        Parameter(help="Templates, {} stands for a name; mean of all; by default the model's."),
-    ] = None,
-    negatives: Annotated[
-        list[str] | None, Parameter(help="Names of what is not to be taken for one of these.")
-    ] = None,
-    by: Annotated[
-        Literal["dissimilar", "objectness"] | None,
-        Parameter(help="Which of the boxes near that of an example is meant; by default as the model can."),
-    ] = None,
+    options: Annotated[EmbedConfig, Parameter(name="*")] = EmbedConfig(),  # noqa: B008, frozen
 ) -> None:
     """Write names with their embeddings as a vocabulary."""
     from swinkit.api import embed_queries
@@ -46,7 +37,7 @@ def embed(
     if not listed and not like:
         raise ConfigError("Say what to embed: names, --file or --like.")
     named = parse_names(listed) or None
-    made = embed_queries(model, named, like, out=out, prompts=prompts, negatives=negatives or (), by=by)
+    made = embed_queries(model, named, like, out=out, **options.model_dump(exclude_unset=True))
     say(f"Vocabulary of {len(made)} names: {out}  (`swin predict … --vocabulary {out}` looks for them)")
 
 
@@ -60,11 +51,14 @@ def calibrate(
         str | None, Parameter(help="File of names and embeddings; by default the model's own classes.")
     ] = None,
     split: Annotated[str | None, Parameter(help="Part of the data; by default train, else all.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Pick the score from which each name counts, and write a vocabulary that holds it."""
     from swinkit.api import calibrate_queries
 
-    made, known = calibrate_queries(model, data, out=out, vocabulary=vocabulary, split=split)
+    made, known = calibrate_queries(
+        model, data, out=out, vocabulary=vocabulary, split=split, overwrite=overwrite
+    )
     assert made.thresholds is not None
     rows = [
         (name, f"{threshold:.3f}" if name in known else f"{threshold:.3f} (not in the data, or never found)")

@@ -20,8 +20,7 @@ from swinkit.data.planes import Planes
 from swinkit.data.reading import Picture
 from swinkit.data.regions import Regions, open_regions
 from swinkit.explain.annotate import Names, write_map
-from swinkit.explain.canvas import MADE_BY
-from swinkit.files import not_writable, unfinished
+from swinkit.files import MADE_BY, not_writable, unfinished
 from swinkit.progress import Advance
 from swinkit.results import SegmentationMap
 from swinkit.tasks.segment import Segmenter

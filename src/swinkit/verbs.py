@@ -14,7 +14,7 @@ from rich.text import Text
 from swinkit.config import EvaluateConfig, PredictConfig, TrainOptions
 from swinkit.errors import ConfigError
 from swinkit.files import check_target
-from swinkit.printing import messages, say, screen, table
+from swinkit.printing import Overwrite, messages, say, screen, table
 from swinkit.settings import merged, read_yaml
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def predict(
 
     for target, suffix in ((json, ".json"), (csv, ".csv")):
         if target is not None:
-            check_target(target, suffix)
+            check_target(target, suffix, overwrite=options.overwrite)
     results: list[Kept] = []
     answers = swinkit.predict(model, paths, out, **options.model_dump(exclude_unset=True))
     try:
@@ -167,11 +167,12 @@ def convert(
     /,
     *,
     to: Annotated[str, Parameter(help="microsoft, openmmlab, timm, torchvision, huggingface, safetensors.")],
+    overwrite: Overwrite = False,
 ) -> None:
     from swinkit.conversion import convert_file
     from swinkit.progress import show_report
 
-    report = convert_file(source, out, to=to)
+    report = convert_file(source, out, to=to, overwrite=overwrite)
     show_report(screen, report)
     say(f"Written: {out}")
 

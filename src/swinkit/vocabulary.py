@@ -109,9 +109,9 @@ class Vocabulary:
         names, embeddings = self.names + other.names, torch.cat([self.embeddings, other.embeddings])
         return Vocabulary(names, embeddings, kept)
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write as safetensors: `embeddings`, perhaps `thresholds`, and the names in its metadata."""
-        place = check_target(Path(path), ".safetensors")
+        place = check_target(Path(path), ".safetensors", overwrite=overwrite)
         tensors = {"embeddings": self.embeddings.detach().float().cpu().contiguous()}
         if self.thresholds is not None:
             tensors["thresholds"] = self.thresholds.detach().float().cpu().contiguous()

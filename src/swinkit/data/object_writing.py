@@ -17,9 +17,9 @@ import yaml
 
 from swinkit.data.objects import Annotated, ObjectData, Shape
 from swinkit.data.reading import header_size
-from swinkit.errors import DataError, ImageError, some
+from swinkit.errors import ImageError, some
 from swinkit.features import Size
-from swinkit.files import make_folder, not_writable, write_text
+from swinkit.files import check_new_folder, make_folder, not_writable, write_text
 from swinkit.shapes import mask_of, polygons
 
 Form = Literal["coco", "yolo", "voc", "csv"]
@@ -50,8 +50,7 @@ def convert_objects(
     Pictures are copied, or linked to. Raises DataError for a folder that is not empty, RunError where it
     cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} is there already: give a folder that is new or empty.")
+    check_new_folder(out)
     notes: list[str] = []
     placed = _place(data, notes)
     folders = {part: out / _folder(form, part) for part in data.splits}

@@ -22,7 +22,7 @@ from swinkit.data.samples import ClassData, Entry, Found, Sample
 from swinkit.data.threads import in_threads
 from swinkit.data.video import stretch_of
 from swinkit.errors import DataError, RunError
-from swinkit.files import make_folder, write_atomically, write_text
+from swinkit.files import check_new_folder, make_folder, write_atomically, write_text
 
 CLASSES = "classes.txt"  # beside the shards: the names of the numbered classes, one a line
 
@@ -84,9 +84,10 @@ def write_shards(
                 f"{sample.path} is a folder or a stretch of a video, and shards hold whole files: "
                 "make files of such clips first."
             )
-    make_folder(out)
-    if any(out.glob("*.tar")):
+    if out.is_dir() and any(out.glob("*.tar")):
         raise RunError(f"{out} already holds tar files: choose another folder.")
+    check_new_folder(out)
+    make_folder(out)
     written: list[Path] = []
     for split, samples in data.splits.items():
         order = np.random.default_rng(seed).permutation(len(samples)).tolist()

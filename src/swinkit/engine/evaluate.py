@@ -14,11 +14,23 @@ from rich.console import Console
 from swinkit.config import EvaluateConfig
 from swinkit.data.batching import in_order
 from swinkit.errors import DataError
-from swinkit.files import write_text
+from swinkit.files import MADE_BY, check_targets, check_writable, is_ours, write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.labels import Labels
 from swinkit.progress import progress_bar, remark
 from swinkit.tasks.base import Metric, Task
+
+WRITTEN = ("evaluation.json", "confusion.png", "predictions.png")
+
+
+def check_evaluation(folder: Path, *, overwrite: bool = False) -> Path:
+    """Return a folder in which figures can be saved; RunError if not writable, ConfigError as `check_target`.
+
+    A results.json beside our own evaluation.json is ours too: COCO's format has no place for a mark.
+    """
+    beside = () if is_ours(folder / "evaluation.json") else ("results.json",)
+    check_targets(folder, (*WRITTEN, *beside), overwrite=overwrite)
+    return check_writable(folder)
 
 
 def evaluate_split(
@@ -41,7 +53,7 @@ def evaluate_split(
     if unreadable:
         remark(console, f"{len(unreadable)} files could not be read and do not count: {unreadable[0]}")
     if out is not None:
-        text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps({"creator": MADE_BY, **report}, indent=2, ensure_ascii=False) + "\n"
         write_text(out / "evaluation.json", text)
         metric.draw(out)
     return report

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from swinkit.config import TrainConfig
 from swinkit.errors import RunError
-from swinkit.files import write_text
+from swinkit.files import check_targets, write_text
 from swinkit.settings import read_yaml, to_yaml
 from swinkit.tasks.base import Task
 from swinkit.text_files import encoding_of
+
+# beside the model and the state of training
+WRITTEN = (
+    *("notes.txt", "unreadable.txt", "curves.png"),
+    *("evaluation.json", "confusion.png", "predictions.png", "results.json"),
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ class RunFolder:
                 f"{folder.path} already holds a run: continue it with `swin train --resume {folder.path}`, "
                 "or choose another --out."
             )
+        folder.check_new()
         # absolute, so that the run can be repeated from anywhere
         absolute = {"data": str(Path(config.data).resolve()), "out": str(folder.path)}
         files = {key: getattr(config, key) for key in ("model", "label_map", "heads", "text")}
@@ -85,6 +93,17 @@ class RunFolder:
             absolute["vocabulary"] = str(Path(config.vocabulary).absolute())
         write_text(folder.config_file, to_yaml(config.model_copy(update=absolute)))
         return folder
+
+    def check_new(self) -> None:
+        """Refuse a folder that holds files which a new run would replace.
+
+        Raises RunError for a model or a state of training, ConfigError as `check_target` for the rest.
+        """
+        kept = (self.checkpoint, self.previous_checkpoint, self.last, self.best)
+        for path in (*kept, self.split_file, self.history_file):
+            if os.path.lexists(path):
+                raise RunError(f"{path} is there already, and a run would replace it: choose another --out.")
+        check_targets(self.path, WRITTEN)
 
     @classmethod
     def open(cls, path: str | Path) -> tuple[RunFolder, TrainConfig]:

@@ -15,14 +15,12 @@ from swinkit.config import PredictConfig
 from swinkit.data.media import Medium
 from swinkit.data.video import stretch_of
 from swinkit.errors import DataError
-from swinkit.explain.canvas import MADE_BY, save_image
-from swinkit.explain.timeline import COLUMNS
-from swinkit.files import make_folder, write_text
+from swinkit.explain.canvas import save_image
+from swinkit.files import MADE_BY, is_ours, is_replaceable, make_folder, write_text
 from swinkit.results import Classes, Detections, Result, SegmentationMap
 
 SUFFIXES = {"overlay": ".png", "colour": "_colour.png", "index": "_index.png", "geojson": ".geojson"}
 OBJECT_COLUMNS = ("frame", "time", "track", "name", "category_id", "score", "x1", "y1", "x2", "y2")
-_MARKS = (MADE_BY.encode(), ",".join(COLUMNS).encode(), ",".join(OBJECT_COLUMNS).encode())
 
 
 class Names:
@@ -49,7 +47,7 @@ class Names:
 
     def _is_free(self, place: Path) -> bool:
         there = place.exists() or place.is_symlink()  # a link to nothing is the user's too
-        return place.resolve() not in self._taken and (not there or _is_ours(place))
+        return place.resolve() not in self._taken and (not there or is_replaceable(place))
 
 
 def without_ours(files: list[Path], given: str | Path | Iterable[str | Path], out: Path) -> list[Path]:
@@ -59,19 +57,10 @@ def without_ours(files: list[Path], given: str | Path | Iterable[str | Path], ou
     """
     named = {Path(path) for path in ([given] if isinstance(given, str | Path) else given)}
     place = out.resolve()
-    left = [f for f in files if f in named or f.parent.resolve() != place or not _is_ours(f)]
+    left = [f for f in files if f in named or f.parent.resolve() != place or not is_ours(f)]
     if not left:
         raise DataError(f"{out} holds nothing but what swinkit has written into it.")
     return left
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a picture, film or table begins as ours do."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        beginning = file.read(4096)
-    return any(mark in beginning for mark in _MARKS)
 
 
 def annotate(result: Result, names: Names, medium: Medium, config: PredictConfig) -> None:

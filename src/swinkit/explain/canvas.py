@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from swinkit.files import write_atomically
+from swinkit.files import MADE_BY, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, PAPER = (24, 24, 27), (255, 255, 255)
 KNOWN = "…·×–"  # beyond ASCII, in Pillow's own font
-MADE_BY = "made by swinkit"  # in what is drawn, that it may be drawn anew
 SMALLEST_SIDE = 224  # smaller pictures are enlarged before text is put to them
 
 

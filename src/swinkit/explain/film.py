@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image, ImageDraw
 
-from swinkit.explain.canvas import MADE_BY, font_for
-from swinkit.files import not_writable
+from swinkit.explain.canvas import font_for
+from swinkit.files import MADE_BY, not_writable
 
 if TYPE_CHECKING:
     from swinkit.results import Moment

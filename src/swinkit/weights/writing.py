@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from swinkit.core.config import Axes, SwinConfig
 from swinkit.core.windows import relative_index
 from swinkit.errors import ConfigError, nearest
-from swinkit.files import make_folder, write_atomically, write_text
+from swinkit.files import MADE_BY, make_folder, mark_archive, write_atomically, write_text
 from swinkit.labels import Labels
 from swinkit.weights.convert import INDEX
 from swinkit.weights.dense_heads import check_head, huggingface_heads, infer_heads, split_heads, their_names
@@ -151,11 +152,14 @@ def write_dialect(
     Microsoft's and OpenMMLab's (then under "state_dict") lie beside these and their colours.
     """
     contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
-    metadata = {"format": "pt"}
+    metadata = {"format": "pt", "creator": MADE_BY}
     if name == "huggingface":
         make_folder(path)
         write_atomically(path / "model.safetensors", lambda p: save_file(contiguous, p, metadata))
-        write_text(path / "config.json", json.dumps(extra, indent=2, ensure_ascii=False) + "\n")
+        write_text(
+            path / "config.json",
+            json.dumps({"creator": MADE_BY, **extra}, indent=2, ensure_ascii=False) + "\n",
+        )
     elif path.suffix == ".safetensors":
         write_atomically(path, lambda p: save_file(contiguous, p, metadata))
     else:
@@ -164,7 +168,12 @@ def write_dialect(
             colours = [list(colour) for colour in labels.colours]
             meta = {"CLASSES": list(labels.names), "PALETTE": colours}
             content = {"model" if name == "microsoft" else "state_dict": contiguous, "meta": meta}
-        write_atomically(path, lambda p: torch.save(content, p))
+        write_atomically(path, partial(_save_marked, content))
+
+
+def _save_marked(content: dict[str, Any], path: Path) -> None:
+    torch.save(content, path)
+    mark_archive(path)
 
 
 def huggingface_config(
