@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from swinkit.settings import Settings
 
+Interpolation = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
 _IMAGENET = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0.226,))}
 
 
@@ -49,7 +50,14 @@ class Dense(Settings):
 class Preprocessing(Settings):
     """How an image or a video becomes the input of a model; it travels with the weights.
 
-    The short side is resized to round(size / crop) pixels, then the central square of `size` is cut out.
+    An image is resized to `resized` pixels, then the central square of `size` is cut out. `resize` names the
+    side that becomes so long: the short one; both ("stretch"); the long one, with a border of the mean where
+    the other is too short ("border"). With "none" the square is cut from the image as it is, and "exact"
+    takes images of that size alone. `resize_to` is `resized` where that is not size / crop, rounded; below
+    `size` black lies around.
+    `longest` limits the long side of "short". `rounding` is whose rule holds for sizes and margins of half a
+    pixel. Without `antialias` pixels are skipped where an image shrinks, as in torchvision's videos.
+
     `mean` and `std` hold for pixels in 0..1, one number a channel; ImageNet's, or their mean for grey. `clip`
     is for videos. With `dense` nothing is cut, and `size` is that of the crops of training; with `square` a
     picture then fills a square of `size`, stretched, or padded with grey to the right and below.
@@ -57,13 +65,23 @@ class Preprocessing(Settings):
 
     size: int = Field(ge=1)
     channels: int = Field(default=3, ge=1)
-    crop: float = Field(default_factory=lambda known: _crop(known.get("size", 0)), gt=0, le=1)
+    crop: float = Field(default_factory=lambda known: usual_crop(known.get("size", 0)), gt=0, le=1)
     mean: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[0])
     std: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[1])
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    interpolation: Interpolation = "bicubic"
+    resize: Literal["short", "stretch", "border", "none", "exact"] = "short"
+    resize_to: int | None = Field(default=None, ge=1)
+    longest: int | None = Field(default=None, ge=1)
+    rounding: Literal["torchvision", "transformers"] = "torchvision"
+    antialias: bool = True
     clip: Clips | None = None
     dense: Dense | None = None
     square: Literal["stretch", "pad"] | None = None
+
+    @property
+    def resized(self) -> int:
+        """Side in pixels before the crop."""
+        return self.resize_to or round(self.size / self.crop)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -80,6 +98,8 @@ class Preprocessing(Settings):
             )
         if min(self.std) <= 0:
             raise ValueError(f"std is {self.std}; give numbers above 0")
+        if not self.antialias and self.interpolation not in ("nearest", "bilinear", "bicubic"):
+            raise ValueError(f"interpolation {self.interpolation!r} is always antialiased")
         return self
 
 
@@ -174,7 +194,7 @@ class Augmentation(Settings):
         return (0.35, 1.0) if size >= 96 else (0.6, 1.0)
 
 
-def _crop(size: int) -> float:
+def usual_crop(size: int) -> float:
     """Small pictures have no margin to lose; 384² and more is published without crop."""
     return 0.875 if 96 <= size < 384 else 1.0
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError
-from swinkit.inputs import Clips, Dense, Preprocessing
+from swinkit.inputs import Clips, Dense, Preprocessing, usual_crop
 from swinkit.towers.vit import ViTConfig
 from swinkit.weights.opening import Opened
 from swinkit.weights.owl import owl_preprocessing
@@ -92,7 +92,18 @@ def preprocessing_of(
         dense = usual.dense if stored.dense.short is not None else stored.dense
         return stored.model_copy(update={"size": usual.size, "dense": dense})
     if usual.clip is None or stored.clip is None:
-        return Preprocessing.checked({**stored.model_dump(exclude={"crop"}), "size": usual.size})
+        return _at_size(stored, usual.size)
     frames = stored.clip.frames if isinstance(img_size, int) else usual.clip.frames
     clip = stored.clip.model_copy(update={"frames": frames})
-    return stored.model_copy(update={"size": usual.size, "clip": clip})
+    return stored.model_copy(update={"size": usual.size, "clip": clip, "resize_to": None})
+
+
+def _at_size(stored: Preprocessing, size: int) -> Preprocessing:
+    """The same preprocessing at another size: an unusual crop is kept, the usual one is that of the size."""
+    if size == stored.size:
+        return stored
+    kept = stored.model_dump(exclude={"crop", "resize_to"})
+    usual = stored.resize == "short" and stored.crop == usual_crop(stored.size)
+    if stored.resize_to is not None and stored.resize_to < stored.size:
+        kept["resize_to"] = max(1, round(stored.resize_to * size / stored.size))
+    return Preprocessing.checked(kept | {"size": size} | ({} if usual else {"crop": stored.crop}))

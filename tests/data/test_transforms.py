@@ -45,7 +45,9 @@ def test_defaults_follow_size_and_channels() -> None:
         {"size": 8, "crop": 1.1},
         {"size": 8, "channels": 1, "mean": (0.5, 0.5, 0.5)},
         {"size": 8, "std": (0.5, 0.0, 0.5)},
-        {"size": 8, "interpolation": "nearest"},
+        {"size": 8, "interpolation": "random"},
+        {"size": 8, "resize": "squash"},
+        {"size": 8, "interpolation": "lanczos", "antialias": False},
         {"size": 8, "colour": True},
     ],
 )

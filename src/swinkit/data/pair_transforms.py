@@ -12,6 +12,7 @@ from torch import Tensor
 
 from swinkit.data.planes import Planes
 from swinkit.data.reading import Picture
+from swinkit.data.resizing import resize_image, shorter_side_to
 from swinkit.features import IGNORED
 from swinkit.inputs import Augmentation, Preprocessing
 
@@ -34,12 +35,12 @@ def whole_picture(image: Picture, pre: Preprocessing, scale: float = 1.0) -> Ten
     assert pre.dense is not None
     limits = pre.dense.limits((image.height, image.width))
     height, width = fitted((image.height, image.width), (scale * limits[0], scale * limits[1]))
+    if pre.rounding == "transformers" and pre.dense.short is not None:
+        longest = None if pre.dense.long is None else round(scale * pre.dense.long)
+        width, height = shorter_side_to(image.size, round(scale * pre.dense.short), longest)
     if pre.square == "stretch":
         height = width = round(scale * pre.size)
-    method = Image.Resampling.BICUBIC if pre.interpolation == "bicubic" else Image.Resampling.BILINEAR
-    if (width, height) != image.size:
-        image = image.resize((width, height), method)
-    return normalised(image, pre.mean, pre.std)
+    return normalised(resize_image(image, (width, height), pre), pre.mean, pre.std)
 
 
 def training_pairs(pre: Preprocessing, augmentation: Augmentation) -> PairTransform:

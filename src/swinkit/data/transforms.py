@@ -15,17 +15,16 @@ from torch.nn import functional as F
 from swinkit.data.planes import Planes
 from swinkit.data.randaugment import Canvas, RandAugment
 from swinkit.data.reading import Picture
+from swinkit.data.resizing import FILTERS, central_square
 from swinkit.errors import ConfigError
 from swinkit.inputs import Augmentation, Preprocessing
-
-_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 ImageTransform = Callable[[Picture], Tensor]
 BatchMix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def evaluation_transform(preprocessing: Preprocessing, crops: int = 1) -> ImageTransform:
-    """Give the transform of evaluation: resize of the short side, centre crop, normalise.
+    """Give the transform of evaluation: resize as `Preprocessing` says, centre crop, normalise.
 
     picture of `preprocessing.channels` -> (C, size, size), float32. With three crops (3, C, size, size): both
     ends and the middle of the long side. With five (5, C, size, size): corners and centre of the whole
@@ -34,9 +33,10 @@ def evaluation_transform(preprocessing: Preprocessing, crops: int = 1) -> ImageT
     Same arithmetic as torchvision's `Resize` and `CenterCrop` on PIL images. Where the long side would become
     more than 4 · size, only the pixels of the crop are computed: the same up to rounding, in little memory.
     """
-    if crops == 5 and preprocessing.crop == 1:
+    cropped = preprocessing.resized > preprocessing.size and preprocessing.resize not in ("none", "exact")
+    if (crops == 5 and not cropped) or (crops == 3 and not cropped and preprocessing.resize != "short"):
         raise ConfigError(
-            f"crops=5 needs a margin, but the model takes whole pictures of {preprocessing.size}²."
+            f"crops={crops} needs a margin, but the model takes whole pictures of {preprocessing.size}²."
         )
     return _EvaluationTransform(preprocessing, crops)
 
@@ -102,12 +102,12 @@ class _EvaluationTransform:
     def __call__(self, image: Picture) -> Tensor:
         pre = self.preprocessing
         if self.crops == 1:
-            return _normalise(_square(image, pre), pre)
+            return _normalise(central_square(image, pre), pre)
         if self.crops == 3:
-            squares = [_square(image, pre, place) for place in (0.0, 0.5, 1.0)]
+            squares = [central_square(image, pre, place) for place in (0.0, 0.5, 1.0)]
         else:
-            whole = pre.model_copy(update={"size": round(pre.size / pre.crop), "crop": 1.0})
-            square, rest = _square(image, whole), whole.size - pre.size
+            whole = pre.model_copy(update={"size": pre.resized, "crop": 1.0})
+            square, rest = central_square(image, whole), whole.size - pre.size
             corners = [(0, 0), (rest, 0), (0, rest), (rest, rest), (rest // 2, rest // 2)]
             squares = [square.crop((x, y, x + pre.size, y + pre.size)) for x, y in corners]
         return torch.stack([_normalise(square, pre) for square in squares])
@@ -125,9 +125,9 @@ class _TrainingTransform:
         pre, aug = self.preprocessing, self.augmentation
         reach = aug.shift_for(pre.size)
         if reach:
-            image = _shift(_square(image, pre), reach)
+            image = _shift(central_square(image, pre), reach)
         else:
-            image = image.resize((pre.size, pre.size), _FILTERS[pre.interpolation], self._draw_box(image))
+            image = image.resize((pre.size, pre.size), FILTERS[pre.interpolation], self._draw_box(image))
         flip, erase = torch.rand(2).tolist()
         if flip < aug.hflip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -156,24 +156,7 @@ class _TrainingTransform:
 def _canvas(pre: Preprocessing) -> Canvas:
     """What RandAugment fills with: the mean, as timm has it."""
     mean = tuple(min(255, round(255 * value)) for value in pre.mean)
-    return Canvas(mean if len(mean) > 1 else mean[0], _FILTERS[pre.interpolation])
-
-
-def _square(image: Picture, pre: Preprocessing, place: float = 0.5) -> Picture:
-    """Resize the short side and cut `pre.size` pixels square: at a place along the long side, from 0 to 1."""
-    short, interpolation = round(pre.size / pre.crop), _FILTERS[pre.interpolation]
-    # Whole pixels, cut and rounded like torchvision's.
-    width, height = (int(short * side / min(image.size)) for side in image.size)
-    places = (place, 0.5) if width >= height else (0.5, place)
-    left, top = (round((side - pre.size) * at) for side, at in zip((width, height), places, strict=True))
-    if max(width, height) <= 4 * pre.size:
-        square = image.resize((width, height), interpolation)
-        return square.crop((left, top, left + pre.size, top + pre.size))
-    # A line of 30000×1 would become one of 30000·size × size: compute the crop alone.
-    across, down = image.width / width, image.height / height
-    right = min(image.width, (left + pre.size) * across)
-    bottom = min(image.height, (top + pre.size) * down)
-    return image.resize((pre.size, pre.size), interpolation, (left * across, top * down, right, bottom))
+    return Canvas(mean if len(mean) > 1 else mean[0], FILTERS[pre.interpolation])
 
 
 def _shift(image: Picture, reach: int) -> Picture:

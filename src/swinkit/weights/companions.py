@@ -11,6 +11,9 @@ from swinkit.errors import ConfigError, WeightsError
 from swinkit.inputs import Preprocessing
 from swinkit.labels import Colour
 from swinkit.weights.containers import Checkpoint
+from swinkit.weights.image_processors import read_processor
+from swinkit.weights.presets import preset
+from swinkit.weights.timm_config import pretrained_cfg, read_timm, timm_labels
 
 
 def check_settings(checkpoint: Checkpoint, config: SwinConfig) -> None:
@@ -45,7 +48,7 @@ def check_settings(checkpoint: Checkpoint, config: SwinConfig) -> None:
 
 def class_labels(config: Mapping[str, Any], classes: int | None) -> list[str] | None:
     """Class names of config.json, where it has one for each class; those that stand twice get their id."""
-    names = config.get("label_names")  # timm's
+    names = timm_labels(config)
     found = config.get("id2label")
     if isinstance(found, dict):
         names = [found.get(str(i)) for i in range(len(found))]
@@ -72,8 +75,8 @@ def class_colours(config: Mapping[str, Any], classes: int) -> tuple[Colour, ...]
 
 def trained_size(config: Mapping[str, Any]) -> tuple[int, int] | None:
     """Height and width that config.json names, if it does."""
-    timm = config.get("pretrained_cfg")
-    said = timm.get("input_size") if isinstance(timm, dict) else config.get("image_size")
+    timm = pretrained_cfg(config)
+    said = config.get("image_size") if timm is None else timm.get("input_size")
     sizes = [said, said] if isinstance(said, int) else said
     if not isinstance(sizes, list) or len(sizes) < 2:
         return None
@@ -82,28 +85,23 @@ def trained_size(config: Mapping[str, Any]) -> tuple[int, int] | None:
     return (height, width) if plain else None
 
 
-def preprocessing(checkpoint: Checkpoint, config: SwinConfig) -> Preprocessing | None:
-    """Mean, standard deviation, and timm's crop, where the folder names them for the model's channels."""
-    timm, theirs = checkpoint.config.get("pretrained_cfg"), checkpoint.processor
-    if isinstance(timm, dict):
-        said = {
-            "mean": timm.get("mean"),
-            "std": timm.get("std"),
-            "crop": timm.get("crop_pct"),
-            "interpolation": timm.get("interpolation"),
-        }
-    elif theirs.get("do_normalize", True):
-        said = {"mean": theirs.get("image_mean"), "std": theirs.get("image_std")}
-    else:
-        said = {"mean": [0.0] * config.in_chans, "std": [1.0] * config.in_chans}
-    given = {key: value for key, value in said.items() if value is not None}
-    mean = given.get("mean")
-    if isinstance(mean, list) and len(mean) == 3 != config.in_chans:
-        return None  # the library's default for pictures, which these are not
-    if not given or config.input_size is None:
-        return None
-    size = min(config.input_size[-2:])
+def preprocessing(
+    checkpoint: Checkpoint, config: SwinConfig, dialect: str, task: str
+) -> Preprocessing | None:
+    """Preprocessing that the folder states; else that of the dialect's published classifiers, if any."""
+    timm, theirs = pretrained_cfg(checkpoint.config), checkpoint.processor
+    side = min((config.input_size or (224,))[-2:])
     try:
-        return Preprocessing.checked({"size": size, "channels": config.in_chans, **given})
+        if theirs and config.rank == 2:
+            return read_processor(
+                theirs,
+                model_type=str(checkpoint.config.get("model_type")),
+                channels=config.in_chans,
+                trained=side,
+                dense=task == "segment",
+            )
+        if timm is not None and task == "classify":
+            return read_timm(timm, channels=config.in_chans, side=side)
     except ConfigError as error:
         raise WeightsError(f"The preprocessing in {checkpoint.source} is not understood: {error}") from error
+    return preset(dialect, config) if task in ("classify", "video") else None

@@ -58,15 +58,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
             return _read_folder(path)
         if not path.is_file():
             raise WeightsError(f"There is no weights file {path}: check the path.")
-        if path.name.endswith(".index.json"):
-            return _read_shards(path)
-        if path.stat().st_size == 0:
-            raise WeightsError(f"{path} is empty: fetch it again.")
-        if path.suffix == ".safetensors" or _looks_like_safetensors(path):
-            return _read_safetensors(path)
-        return _peel(unpickle(path), str(path))
+        if path.name in FOLDER_FILES and (path.parent / "config.json").is_file():
+            return _with_settings(_read_file(path), path.parent)
+        return _read_file(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
+
+
+def _read_file(path: Path) -> Checkpoint:
+    """Read a file that is there, without what lies beside it."""
+    if path.name.endswith(".index.json"):
+        return _read_shards(path)
+    if path.stat().st_size == 0:
+        raise WeightsError(f"{path} is empty: fetch it again.")
+    if path.suffix == ".safetensors" or _looks_like_safetensors(path):
+        return _read_safetensors(path)
+    return _peel(unpickle(path), str(path))
 
 
 def check_content(path: Path) -> None:
@@ -87,13 +94,21 @@ def holds_checkpoint(folder: Path) -> bool:
 def _read_folder(folder: Path) -> Checkpoint:
     for name in FOLDER_FILES:
         if (folder / name).is_file():
-            return replace(
-                read_checkpoint(folder / name),
-                source=str(folder),
-                config=_read_settings(folder / "config.json"),
-                processor=_read_settings(folder / "preprocessor_config.json"),
-            )
+            return replace(_with_settings(_read_file(folder / name), folder), source=str(folder))
     raise WeightsError(f"{folder} holds no weights: none of {', '.join(FOLDER_FILES)} is there.")
+
+
+def _with_settings(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
+    """A checkpoint with the settings that lie beside it."""
+    settings = _read_settings(folder / "config.json")
+    return replace(checkpoint, config=settings, processor=_read_processor(folder))
+
+
+def _read_processor(folder: Path) -> Mapping[str, Any]:
+    """Settings of the image processor, which stand alone or among those of a model with text."""
+    alone = _read_settings(folder / "preprocessor_config.json")
+    inner = _read_settings(folder / "processor_config.json").get("image_processor")
+    return alone or (inner if isinstance(inner, dict) else {})
 
 
 def _read_settings(path: Path) -> Mapping[str, Any]:

@@ -174,7 +174,7 @@ def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
         others=others if found else given.others,
         other_head=None if found else given.other_head(),
         settings=settings,
-        preprocessing=preprocessing(checkpoint, config),
+        preprocessing=preprocessing(checkpoint, config, given.dialect.name, task),
         lineage=(lineage,),
         converted=given.converted,
         dropped=given.dropped,

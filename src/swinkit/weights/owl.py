@@ -16,8 +16,8 @@ from swinkit.towers.text import TextConfig
 from swinkit.towers.tokens import read_tokenizer
 from swinkit.towers.vit import ViTConfig
 from swinkit.weights.containers import Checkpoint, read_checkpoint
+from swinkit.weights.image_processors import CLIP_MEAN, CLIP_STD, read_processor
 
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's
 OWL_HEADS = ("class_head.", "box_head.", "objectness_head.", "text.", "vocabulary", "neck.", "logit_")
 _NAMES = (
     (r"^owl(vit|v2)\.vision_model\.", "vit."),
@@ -90,11 +90,10 @@ def owl_preprocessing(
 ) -> Preprocessing:
     """As published: the first kind stretches a picture to a square, the second pads it to one.
 
-    `told` are settings of preprocessor_config.json.
+    `told` are settings of preprocessor_config.json. Raises ConfigError for those that are not supported.
     """
-    said = {ours: (told or {}).get(theirs) for ours, theirs in (("mean", "image_mean"), ("std", "image_std"))}
-    clip = {"mean": MEAN, "std": STD} if config.in_chans == len(MEAN) else {}
-    return Preprocessing.checked(
+    clip = {"mean": CLIP_MEAN, "std": CLIP_STD} if config.in_chans == len(CLIP_MEAN) else {}
+    usual = Preprocessing.checked(
         {
             "size": config.img_size,
             "channels": config.in_chans,
@@ -103,9 +102,22 @@ def owl_preprocessing(
             "dense": Dense(short=config.img_size, long=config.img_size).model_dump(),
             "square": "pad" if second else "stretch",
             **clip,
-            **{name: own for name, own in said.items() if own is not None},
         }
     )
+    if not told:
+        return usual
+    model_type = "owlv2" if second else "owlvit"
+    read = read_processor(
+        told, model_type=model_type, channels=config.in_chans, trained=config.img_size, dense=True
+    )
+    if read.square is None:
+        raise ConfigError("OWL detectors take squares: give size as height and width, and do_resize true.")
+    changed: dict[str, Any] = {"size": read.size, "dense": read.dense, "mean": read.mean, "std": read.std}
+    if not second:  # the second kind resizes by its own code, whatever resample says
+        changed["interpolation"] = read.interpolation
+    elif told.get("do_pad", True) is False:
+        changed["square"] = "stretch"
+    return usual.model_copy(update=changed)
 
 
 class TextFile(NamedTuple):
