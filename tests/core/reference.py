@@ -24,34 +24,66 @@ class Axis(NamedTuple):
     window: int
     shift: int
     windows: int  # how many it takes to cover the axis
+    rolls_first: bool = False  # timm's order: padding stays behind what the roll brought
+
+    def rolled(self, p: int) -> int:
+        """Where a token stands after the roll, in timm's order."""
+        return (p - self.shift) % self.size if p < self.size else p
+
+    def cell(self, p: int) -> int:
+        """The cell of the shifted lattice; in timm's order the pieces that its mask parts."""
+        if not self.rolls_first:
+            return (p - self.shift) // self.window
+        if not self.shift:
+            return self.rolled(p) // self.window
+        end = self.windows * self.window
+        pieces = [end - self.window, end - self.shift]
+        return sum(self.rolled(p) >= start for start in pieces) + 3 * (self.rolled(p) // self.window)
+
+    def window_of(self, p: int) -> int:
+        """The window that computes a token: cell -1 goes with the last one."""
+        return self.rolled(p) // self.window if self.rolls_first else self.cell(p) % self.windows
+
+    def inside(self, p: int) -> int:
+        """Where in its window a token stands."""
+        return self.rolled(p) % self.window if self.rolls_first else (p - self.shift) % self.window
 
 
 def lay_axis(size: int, window: int, shifted: bool, fit: str) -> Axis:
-    if size <= window and fit == "clamp":
+    if size <= window and fit in ("clamp", "roll_pad"):
         return Axis(size, size, 0, 1)
     shift = window // 2 if shifted else 0
     if size <= window and fit == "pad":
         shift = 0
-    return Axis(size, window, shift, math.ceil(size / window))
+    return Axis(size, window, shift, math.ceil(size / window), fit.startswith("roll_pad"))
 
 
 def lay_axes(grid: Place, window: Place, shifted: bool, fit: str) -> list[Axis]:
+    if fit == "square":
+        short = min(grid[-2], grid[-1])
+        if short > min(window[-2], window[-1]):
+            space = [
+                lay_axis(g, w, shifted, "pad_shift") for g, w in zip(grid[-2:], window[-2:], strict=True)
+            ]
+        else:
+            space = [Axis(g, short, 0, math.ceil(g / short)) for g in grid[-2:]]
+        return [lay_axis(g, w, shifted, "clamp") for g, w in zip(grid[:-2], window[:-2], strict=True)] + space
     return [lay_axis(size, side, shifted, fit) for size, side in zip(grid, window, strict=True)]
 
 
 def cell(place: Place, axes: list[Axis]) -> Place:
-    """The cell of the shifted lattice: tokens of one cell are neighbours in the picture."""
-    return tuple((p - a.shift) // a.window for p, a in zip(place, axes, strict=True))
+    """The cell of each axis: tokens of one cell are neighbours in the picture."""
+    return tuple(a.cell(p) for p, a in zip(place, axes, strict=True))
 
 
 def window_of(place: Place, axes: list[Axis]) -> Place:
-    """The window that computes a token: cell -1 goes with the last one."""
-    return tuple(c % a.windows for c, a in zip(cell(place, axes), axes, strict=True))
+    """The window that computes a token."""
+    return tuple(a.window_of(p) for p, a in zip(place, axes, strict=True))
 
 
 def inside(place: Place, axes: list[Axis]) -> Place:
-    """Where in its cell a token stands."""
-    return tuple((p - a.shift) % a.window for p, a in zip(place, axes, strict=True))
+    """Where in its window a token stands."""
+    return tuple(a.inside(p) for p, a in zip(place, axes, strict=True))
 
 
 def places(grid: Place) -> list[Place]:

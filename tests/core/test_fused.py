@@ -86,6 +86,9 @@ def cases(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...], bool, str]
 @example(((5, 4, 2), (2, 3, 3), True, "pad"))
 @example(((1, 4, 3), (2, 3, 3), True, "pad_shift"))
 @example(((1, 4, 2), (2, 3, 3), True, "clamp"))
+@example(((7, 5), (3, 3), True, "roll_pad"))
+@example(((2, 7), (4, 3), True, "roll_pad_shift"))
+@example(((3, 7), (3, 3), True, "square"))
 def test_equals_the_oracle(case) -> None:
     grid, window, shifted, fit = case
     assert_equal_to_eager(make_attention(window, 1), random(2, *grid, 16), shifted=shifted, fit=fit)

@@ -59,14 +59,47 @@ RULES = [
     ((4, 7, 10), (8, 7, 7), "clamp", (4, 7, 7), (0, 0, 3), (4, 7, 14)),
     ((4, 7, 10), (8, 7, 7), "pad", (8, 7, 7), (0, 0, 3), (8, 7, 14)),
     ((4, 7, 10), (8, 7, 7), "pad_shift", (8, 7, 7), (4, 3, 3), (8, 7, 14)),
+    # Microsoft's rectangles: the short side is the window, and nothing shifts, also along the long side
+    ((7, 14), (7, 7), "square", (7, 7), (0, 0), (7, 14)),
+    ((4, 8), (7, 7), "square", (4, 4), (0, 0), (4, 8)),
+    ((8, 4), (7, 7), "square", (4, 4), (0, 0), (8, 4)),
+    ((9, 5), (7, 7), "square", (5, 5), (0, 0), (10, 5)),
+    ((8, 15), (7, 7), "square", (7, 7), (3, 3), (14, 21)),
+    ((4, 7, 14), (8, 7, 7), "square", (4, 7, 7), (0, 0, 0), (4, 7, 14)),
+    ((16, 8, 14), (8, 7, 7), "square", (8, 7, 7), (4, 3, 3), (16, 14, 14)),
+    # timm: each side by itself
+    ((5, 14), (7, 7), "roll_pad", (5, 7), (0, 3), (5, 14)),
+    ((7, 7), (7, 7), "roll_pad", (7, 7), (0, 0), (7, 7)),
+    ((5, 14), (7, 7), "roll_pad_shift", (7, 7), (3, 3), (7, 14)),
 ]
 
 
 @pytest.mark.parametrize(("grid", "window", "fit", "fitted", "shift", "padded"), RULES)
 def test_rules(grid, window, fit, fitted, shift, padded) -> None:
-    assert plan_windows(grid, window, shifted=True, fit=fit) == WindowPlan(grid, fitted, shift, padded)
+    rolls_first = fit == "roll_pad_shift" and grid == (5, 14)
+    expected = WindowPlan(grid, fitted, shift, padded, rolls_first)
+    assert plan_windows(grid, window, shifted=True, fit=fit) == expected
     resting = WindowPlan(grid, fitted, (0,) * len(grid), padded)
     assert plan_windows(grid, window, shifted=False, fit=fit) == resting
+
+
+@pytest.mark.parametrize(
+    ("grid", "trained", "window", "shift", "padded", "rolls_first"),
+    [
+        ((8, 9), (7, 14), (7, 7), (0, 3), (14, 14), True),  # of a larger input: no shift where there was none
+        ((4, 4), (14, 14), (7, 7), (3, 3), (7, 7), True),  # of a smaller one: shifted all the same
+        ((8, 8), (5, 14), (5, 7), (0, 3), (10, 14), True),
+        ((9, 14), (7, 14), (7, 7), (0, 3), (14, 14), False),  # padded down and shifted across
+        ((15, 15), None, (7, 7), (3, 3), (21, 21), True),
+    ],
+)
+def test_windows_of_timm_are_those_of_the_size_it_was_built_for(
+    grid, trained, window, shift, padded, rolls_first
+) -> None:
+    plan = plan_windows(grid, (7, 7), shifted=True, fit="roll_pad", trained=trained)
+    assert plan == WindowPlan(grid, window, shift, padded, rolls_first)
+    other = plan_windows(grid, (7, 7), shifted=True, fit="pad", trained=trained)
+    assert other == plan_windows(grid, (7, 7), shifted=True, fit="pad")
 
 
 def test_plan_properties() -> None:
@@ -86,7 +119,7 @@ def plans(draw: st.DrawFn, largest: int = 7) -> WindowPlan:
 
 def axes_of(plan: WindowPlan) -> list[reference.Axis]:
     numbers = zip(plan.grid, plan.window, plan.shift, plan.counts, strict=True)
-    return [reference.Axis(*row) for row in numbers]
+    return [reference.Axis(*row, rolls_first=plan.rolls_first) for row in numbers]
 
 
 @given(plans(), st.integers(1, 3))
@@ -99,7 +132,8 @@ def test_pad_and_roll_is_undone(plan: WindowPlan, channels: int) -> None:
     # each token stands `shift` earlier, cyclically; the rest is zero
     expected = torch.zeros_like(rolled)
     for place in reference.places(plan.grid):
-        to = [(p - s) % n for p, s, n in zip(place, plan.shift, plan.padded, strict=True)]
+        around = plan.grid if plan.rolls_first else plan.padded
+        to = [(p - s) % n for p, s, n in zip(place, plan.shift, around, strict=True)]
         expected[(slice(None), *to)] = x[(slice(None), *place)]
     assert torch.equal(rolled, expected)
 

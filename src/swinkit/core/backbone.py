@@ -61,7 +61,7 @@ class SwinStage(nn.Module):
 
     def __init__(self, config: SwinConfig, stage: int) -> None:
         super().__init__()
-        self.window, self.fit = config.windows[stage], config.fit
+        self.window, self.fit, self.trained = config.windows[stage], config.fit, config.grid(stage)
         rates = config.drop_path_rates()[stage]
         self.blocks = nn.ModuleList(SwinBlock(config, stage, rate) for rate in rates)
         last = stage == config.stages - 1
@@ -81,7 +81,8 @@ class SwinStage(nn.Module):
         return x
 
     def _layout(self, x: Tensor, *, shifted: bool) -> WindowLayout:
-        plan = plan_windows(tuple(x.shape[1:-1]), self.window, shifted=shifted, fit=self.fit)
+        grid = tuple(x.shape[1:-1])
+        plan = plan_windows(grid, self.window, shifted=shifted, fit=self.fit, trained=self.trained)
         return WindowLayout(plan, x.device, x.dtype)
 
 
@@ -106,7 +107,11 @@ class SwinBackbone(nn.Module):
         self.norms = norms
         self.features = tuple(_feature_spec(config, stage) for stage in self.out_indices)
         self.patch_embed = PatchEmbed(
-            config.patch_size, config.in_chans, config.embed_dim, norm=config.patch_norm
+            config.patch_size,
+            config.in_chans,
+            config.embed_dim,
+            norm=config.patch_norm,
+            drop_remainder=config.patch_remainder == "drop",
         )
         self.absolute_pos_embed = _position_table(config)
         self.pos_drop = nn.Dropout(config.drop)
@@ -186,6 +191,12 @@ class SwinBackbone(nn.Module):
             axes = "(B, C, T, H, W)" if rank == 3 else "(B, C, H, W)"
             raise ConfigError(
                 f"The backbone takes {axes} with {channels} channels, not a tensor of shape {tuple(x.shape)}."
+            )
+        sides = zip(x.shape[2:], self.config.patch_size, strict=True)
+        if self.config.patch_remainder == "drop" and any(side < patch for side, patch in sides):
+            raise ConfigError(
+                f"An input of {tuple(x.shape[2:])} holds no whole patch of {self.config.patch_size}, and the "
+                "model ignores what fills none: give a larger one."
             )
 
     def set_attention(self, backend: Backend) -> None:

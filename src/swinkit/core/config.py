@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from swinkit.core.windows import FITS, Fit
+from swinkit.core.windows import FITS, REMAINDERS, Fit, Remainder, WindowPlan, plan_windows
 from swinkit.errors import ConfigError, nearest
 
 Axes = tuple[int, ...]
@@ -20,9 +20,11 @@ class SwinConfig:
 
     Ints are expanded on construction: `patch` to one number an axis, `window` to one tuple a stage. A flat
     sequence as `window` means the axes of every stage where its length is the rank, else one side a stage.
-    With `fit="pad"` and an `img_size`, an int window is cut to the shorter side of a stage's grid, as
-    Microsoft's classifiers do. The rank (2 image, 3 video) is the length of `patch`. `prefix_index` copies
-    a fault of the video reference, for parity with it. `init_std` is that of random linear weights; None
+    With an `img_size` an int window is cut to the shorter side of a stage's grid by the fits "pad" and
+    "square", as Microsoft's classifiers do, and to each side by "roll_pad", as timm does. The rank (2 image,
+    3 video) is the length of `patch`. `patch_remainder="drop"` ignores pixels beyond whole patches, as
+    torchvision's images and timm do, where "pad" fills the last patch with zeros. `prefix_index` copies a
+    fault of the video references, for parity with them. `init_std` is that of random linear weights; None
     takes 1/√inputs, with which narrow models learn faster.
     """
 
@@ -43,6 +45,7 @@ class SwinConfig:
     patch_norm: bool = True
     absolute_position: bool = False
     prefix_index: bool = False
+    patch_remainder: Remainder = "pad"
     init_std: float | None = 0.02
 
     def __post_init__(self) -> None:
@@ -97,10 +100,17 @@ class SwinConfig:
         """Grid of a stage at `img_size`; None without one."""
         if self.input_size is None:
             return None
-        grid = tuple(-(-s // p) for s, p in zip(self.input_size, self.patch_size, strict=True))
+        rest = 0 if self.patch_remainder == "drop" else 1
+        patches = zip(self.input_size, self.patch_size, strict=True)
+        grid = tuple((size + rest * (patch - 1)) // patch for size, patch in patches)
         for _ in range(stage):
             grid = (*grid[:-2], *(-(-g // 2) for g in grid[-2:]))
         return grid
+
+    def plan(self, stage: int, grid: Axes, *, shifted: bool) -> WindowPlan:
+        """Lay the windows of a stage over a grid."""
+        trained = self.grid(stage)
+        return plan_windows(grid, self.windows[stage], shifted=shifted, fit=self.fit, trained=trained)
 
     def drop_path_rates(self) -> list[list[float]]:
         """Rates of each stage's blocks: from 0, linear over all blocks."""
@@ -124,15 +134,24 @@ class SwinConfig:
     def _expand_window(self) -> tuple[Axes, ...]:
         window = self.window
         if isinstance(window, int):
-            grids = [self.grid(stage) for stage in range(self.stages)]
-            cut = [min(window, *g[-2:]) if g and self.fit == "pad" else window for g in grids]
-            return tuple((side,) * self.rank for side in cut)
+            return tuple(self._cut((window,) * self.rank, stage) for stage in range(self.stages))
         flat = [side for side in window if isinstance(side, int)]
         if len(flat) < len(window):
             return tuple(tuple(sides) for sides in window if not isinstance(sides, int))
         if len(flat) == self.rank:
             return (tuple(flat),) * self.stages
         return tuple((side,) * self.rank for side in flat)
+
+    def _cut(self, window: Axes, stage: int) -> Axes:
+        """A window of equal sides as the fit's own code cuts it at `img_size`."""
+        grid = self.grid(stage)
+        if grid is None:
+            return window
+        if self.fit in ("pad", "square"):
+            return (min(*window, *grid[-2:]),) * self.rank
+        if self.fit == "roll_pad":
+            return tuple(map(min, window, grid))
+        return window
 
     def _check_types(self) -> None:
         """Whole numbers, numbers and truths where they belong; ConfigError names what is none."""
@@ -158,6 +177,9 @@ class SwinConfig:
             )
         if self.fit not in FITS:
             raise ConfigError(f"fit={self.fit!r} is no rule: {nearest(str(self.fit), FITS)}")
+        if self.patch_remainder not in REMAINDERS:
+            hint = nearest(str(self.patch_remainder), REMAINDERS)
+            raise ConfigError(f"patch_remainder={self.patch_remainder!r} is no rule: {hint}")
         if self.input_size is not None and len(self.input_size) != self.rank:
             axes = "(frames, height, width)" if self.rank == 3 else "one side or (height, width)"
             raise ConfigError(f"img_size={self.img_size} does not fit patch={self.patch}: give {axes}.")
@@ -177,6 +199,8 @@ class SwinConfig:
                 raise ConfigError(
                     f"Stage {stage} has {self.dim(stage)} channels, which {heads} heads do not divide."
                 )
+        if not all(self.grid(0) or (1,)):
+            raise ConfigError(f"img_size={self.img_size} holds no whole patch of {self.patch}: give more.")
         if self.absolute_position and self.grid(0) is None:
             raise ConfigError("absolute_position needs img_size: the size its table is made for.")
 

@@ -43,12 +43,12 @@ class _Call(NamedTuple):
         """Of `window_attention`'s arguments."""
         axes = qkv.ndim - 2
         window, shift, sides = (geometry[i * axes : (i + 1) * axes] for i in range(3))
-        prefix = geometry[-1]
+        prefix, rolls_first = (*geometry[3 * axes :], 0)[:2]
         grid, own, made = (_three(each, 1) for each in (qkv.shape[1:-1], window, sides))
         padded = tuple(-(-size // side) * side for size, side in zip(grid, own, strict=True))
         plan = (
             *(own, _three(shift, 0), made if prefix else own, made, padded != grid, _precision(qkv.dtype)),
-            *(math.prod(own), math.prod(2 * side - 1 for side in made)),
+            *(math.prod(own), math.prod(2 * side - 1 for side in made), bool(rolls_first)),
         )
         heads = table.shape[1]
         windows = math.prod(padded) // math.prod(own)
@@ -92,8 +92,9 @@ def window_attention(
     """Attention in windows: (B, *grid, 3C) -> (B, *grid, C), and norms (B, *grid, heads) for the backward.
 
     `pad` (3C,) is what padding is projected to, the bias of `qkv`; `table` (rows, heads) the position bias.
-    `geometry` are the sides of the window, the shifts, the sides that the table was made for, and whether
-    tokens of smaller windows count as in Video Swin's code (`prefix` of `windows._build_relative_index`).
+    `geometry` are the sides of the window, the shifts, the sides that the table was made for, whether tokens
+    of smaller windows count as in Video Swin's code (`prefix` of `windows._build_relative_index`), and
+    whether the grid is rolled before it is padded (0 where it is left out).
     """
     call, qkv = _Call.of(qkv, table, geometry), qkv.contiguous()
     out, norms = _empty(qkv, call.heads)
@@ -142,7 +143,7 @@ def window_attention_backward(
         qkv_grad, pad_grad, bias_grad,
         call.grid, call.padded, call.windows, len(qkv), call.heads, scale, call.plan, call.width, call.tile,
     )  # fmt: skip
-    index = relative_index(window, call.plan[3], qkv.device, bool(geometry[-1])).flatten()
+    index = relative_index(window, call.plan[3], qkv.device, bool(geometry[3 * (qkv.ndim - 2)])).flatten()
     table_grad = norms.new_zeros(table.shape).index_add_(0, index, bias_grad.flatten(1).T)
     return qkv_grad, pad_grad if pad is None else pad_grad.to(pad.dtype), table_grad.to(table.dtype)
 
@@ -186,7 +187,7 @@ window_attention.register_autograd(_differentiate, setup_context=_keep)
 
 def attend(qkv: Tensor, attention: WindowAttention, plan: WindowPlan) -> Tensor:
     """(B, *grid, 3C) -> (B, *grid, C): all of window attention between its two projections."""
-    geometry = [*plan.window, *plan.shift, *attention.window, attention.prefix_index]
+    geometry = [*plan.window, *plan.shift, *attention.window, attention.prefix_index, plan.rolls_first]
     table = attention.relative_position_bias_table
     out: Tensor = window_attention(qkv, attention.padding(), table, geometry, attention.scale)[0]
     return out

@@ -13,21 +13,29 @@ from torch import Tensor, nn
 class PatchEmbed(nn.Module):
     """Cut the input into patches and embed each: one convolution with kernel = stride = patch.
 
-    (B, in_chans, *size) -> (B, *grid, C). Sizes that are no multiple of the patch are padded with zeros
-    at the end. Microsoft's `PatchEmbed`.
+    (B, in_chans, *size) -> (B, *grid, C). Of sizes that are no multiple of the patch the end is padded with
+    zeros (the `PatchEmbed` of Microsoft's dense codes), or with `drop_remainder` ignored (torchvision's).
     """
 
-    def __init__(self, patch: tuple[int, ...], in_chans: int, dim: int, *, norm: bool = True) -> None:
+    def __init__(
+        self,
+        patch: tuple[int, ...],
+        in_chans: int,
+        dim: int,
+        *,
+        norm: bool = True,
+        drop_remainder: bool = False,
+    ) -> None:
         super().__init__()
         convolution = {2: nn.Conv2d, 3: nn.Conv3d}[len(patch)]
-        self.patch = patch
+        self.patch, self.drop_remainder = patch, drop_remainder
         self.proj = convolution(in_chans, dim, kernel_size=patch, stride=patch)  # type: ignore[arg-type]
         self.norm = nn.LayerNorm(dim) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed patches, channels last."""
         ends = [-size % p for size, p in zip(x.shape[2:], self.patch, strict=True)]
-        if any(ends):
+        if any(ends) and not self.drop_remainder:
             x = F.pad(x, [n for end in reversed(ends) for n in (0, end)])
         return self.norm(self.proj(x).movedim(1, -1))  # type: ignore[no-any-return]
 

@@ -15,18 +15,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Fit = Literal["pad", "pad_shift", "clamp"]
+Fit = Literal["pad", "pad_shift", "clamp", "square", "roll_pad", "roll_pad_shift"]
 FITS: tuple[Fit, ...] = get_args(Fit)
+ROLL_PADS: tuple[Fit, ...] = ("roll_pad", "roll_pad_shift")
+Remainder = Literal["pad", "drop"]
+REMAINDERS: tuple[Remainder, ...] = get_args(Remainder)
 MASKED = -100.0  # the published weights were trained with this, not with -inf
 
 
 class WindowPlan(NamedTuple):
-    """How the windows of one layer lie on one grid; one number an axis."""
+    """How the windows of one layer lie on one grid; one number an axis.
+
+    `rolls_first` says that the grid is rolled before it is padded, as timm does.
+    """
 
     grid: tuple[int, ...]
     window: tuple[int, ...]
     shift: tuple[int, ...]
     padded: tuple[int, ...]
+    rolls_first: bool = False
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -44,34 +51,73 @@ class WindowPlan(NamedTuple):
         return any(self.shift)
 
 
-def plan_windows(grid: tuple[int, ...], window: tuple[int, ...], *, shifted: bool, fit: Fit) -> WindowPlan:
+def plan_windows(
+    grid: tuple[int, ...],
+    window: tuple[int, ...],
+    *,
+    shifted: bool,
+    fit: Fit,
+    trained: tuple[int, ...] | None = None,
+) -> WindowPlan:
     """Lay windows of size `window` over `grid` by one of the published rules.
 
-    `pad` pads to a multiple and does not shift an axis that one window covers (Microsoft's classifiers,
-    torchvision 2-D); `pad_shift` shifts there too (Microsoft's detection and segmentation backbones);
-    `clamp` shrinks the window to the grid there (Video Swin, torchvision 3-D).
+    - `pad` pads to a multiple and does not shift an axis that one window covers (Microsoft's classifiers at
+      square sizes, torchvision 2-D).
+    - `pad_shift` shifts there too (Microsoft's detection and segmentation backbones, transformers').
+    - `clamp` shrinks the window to the grid there (Video Swin, torchvision 3-D).
+    - `square` is that of Microsoft's classifiers at any shape: where the shorter side of the grid is not
+      larger than the window, the window is a square of that side and no axis is shifted. Time is clamped.
+    - `roll_pad` is timm's: rolled before it is padded; window and shift follow from the grid that the model
+      was built for, `trained` (default: `grid`), as by `clamp`.
+    - `roll_pad_shift` is timm's with `always_partition=True`: the whole window, shifted everywhere.
     """
-    covered = [g <= w for g, w in zip(grid, window, strict=True)]
-    if fit == "clamp":
-        window = tuple(min(g, w) for g, w in zip(grid, window, strict=True))
-    shift = tuple(
-        w // 2 if shifted and (fit == "pad_shift" or not c) else 0
-        for w, c in zip(window, covered, strict=True)
-    )
+    judged = trained if trained is not None and fit in ROLL_PADS else grid
+    window, resting = _fitted(judged, window, fit)
+    sides = zip(window, resting, strict=True)
+    shift = tuple(0 if rests or not shifted else side // 2 for side, rests in sides)
     padded = tuple(-(-g // w) * w for g, w in zip(grid, window, strict=True))
-    return WindowPlan(grid, window, shift, padded)
+    # where no axis is both shifted and padded, the order of the two changes nothing
+    crossed = any(s and p > g for s, p, g in zip(shift, padded, grid, strict=True))
+    return WindowPlan(grid, window, shift, padded, crossed and fit in ROLL_PADS)
+
+
+def _fitted(grid: tuple[int, ...], window: tuple[int, ...], fit: Fit) -> tuple[tuple[int, ...], list[bool]]:
+    """Return the window on a grid, and which axes are never shifted."""
+    covered = [g <= w for g, w in zip(grid, window, strict=True)]
+    clamped = tuple(map(min, grid, window))
+    if fit in ("pad_shift", "roll_pad_shift"):
+        return window, [False] * len(grid)
+    if fit in ("clamp", "roll_pad"):
+        return clamped, covered
+    if fit == "square":
+        side = min(grid[-2:])
+        if side > min(window[-2:]):
+            return (*clamped[:-2], *window[-2:]), [*covered[:-2], False, False]
+        return (*clamped[:-2], side, side), [*covered[:-2], True, True]
+    return window, covered
 
 
 def pad_and_roll(x: Tensor, plan: WindowPlan, fill: Tensor | None = None) -> Tensor:
     """Pad with zeros, or with `fill` (C,), at the end of each axis, then roll by minus the shift.
 
-    (B, *grid, C) -> (B, *padded, C). The order is the one that the published weights were trained with.
+    (B, *grid, C) -> (B, *padded, C). The order is the one that the weights were trained with: timm's are
+    rolled first.
     """
-    if plan.padded != plan.grid:
-        x = _padded(x, plan) if fill is None else _filled(x, plan, fill)
-    if plan.is_shifted:
-        x = torch.roll(x, [-s for s in plan.shift], list(range(1, x.ndim - 1)))
-    return x
+    if plan.rolls_first:
+        return _pad(_roll(x, plan, -1), plan, fill)
+    return _roll(_pad(x, plan, fill), plan, -1)
+
+
+def _roll(x: Tensor, plan: WindowPlan, sign: int) -> Tensor:
+    if not plan.is_shifted:
+        return x
+    return torch.roll(x, [sign * shift for shift in plan.shift], list(range(1, x.ndim - 1)))
+
+
+def _pad(x: Tensor, plan: WindowPlan, fill: Tensor | None) -> Tensor:
+    if plan.padded == plan.grid:
+        return x
+    return _padded(x, plan) if fill is None else _filled(x, plan, fill)
 
 
 def _padded(x: Tensor, plan: WindowPlan) -> Tensor:
@@ -89,8 +135,12 @@ def _filled(x: Tensor, plan: WindowPlan, fill: Tensor) -> Tensor:
 
 def unroll_and_crop(x: Tensor, plan: WindowPlan) -> Tensor:
     """Undo `pad_and_roll`: (B, *padded, C) -> (B, *grid, C)."""
-    if plan.is_shifted:
-        x = torch.roll(x, list(plan.shift), list(range(1, x.ndim - 1)))
+    if plan.rolls_first:
+        return _roll(_cropped(x, plan), plan, 1)
+    return _cropped(_roll(x, plan, 1), plan)
+
+
+def _cropped(x: Tensor, plan: WindowPlan) -> Tensor:
     if plan.padded != plan.grid:
         for axis, size in enumerate(plan.grid, start=1):
             x = x.narrow(axis, 0, size)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from swinkit.core.config import SwinConfig
 from swinkit.core.layers import PatchEmbed, PatchMerging
-from swinkit.core.windows import FITS, plan_windows, relative_index
+from swinkit.core.windows import Fit, plan_windows, relative_index
 from swinkit.explain.canvas import save_figure
 from swinkit.explain.windows import TokenPicture, by, cut_tokens, draw_legend, draw_picture
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 QUARTERS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7")  # Okabe and Ito's: told apart by every eye
 ACCENT = "#d55e00"
+MAIN_FITS: tuple[Fit, ...] = ("pad", "pad_shift", "clamp")
 
 
 def attention_macs(grid: Sequence[int], channels: int, window: Sequence[int] | None = None) -> int:
@@ -203,7 +204,7 @@ def draw_pyramid(image: Image.Image, config: SwinConfig, path: Path) -> None:
     for stage, axes in enumerate(np.atleast_1d(panels)):
         picture = cut_tokens(image, config, stage)
         mean = picture.tokens.unflatten(-1, (-1, 3)).mean(-2)  # one colour a token
-        plan = plan_windows(picture.grid, config.windows[stage], shifted=False, fit=config.fit)
+        plan = config.plan(stage, picture.grid, shifted=False)
         title = f"Stage {stage + 1}\n{by(picture.grid)} tokens × {config.dim(stage)} channels"
         draw_picture(axes, TokenPicture(mean, (1, 1)), plan, title=title)
         facts = (
@@ -216,13 +217,13 @@ def draw_pyramid(image: Image.Image, config: SwinConfig, path: Path) -> None:
 
 
 def draw_fits(image: Image.Image, path: Path, window: int = 4) -> None:
-    """Draw the shifted windows of one small grid under each `fit` rule, tokens in their place."""
+    """Draw the shifted windows of one small grid under the three main `fit` rules, tokens in their place."""
     from matplotlib.figure import Figure
 
     config = SwinConfig(depths=(2,), num_heads=(3,), window=window, patch=4, img_size=(12, 28))
     picture = cut_tokens(image, config)
     figure = Figure(figsize=(12, 3.2), layout="constrained")
-    for axes, fit in zip(figure.subplots(1, len(FITS)), FITS, strict=True):
+    for axes, fit in zip(figure.subplots(1, 3), MAIN_FITS, strict=True):
         plan = plan_windows(picture.grid, (window, window), shifted=True, fit=fit)
         title = (
             f'fit="{fit}"\nwindow {by(plan.window)}, padded to {by(plan.padded)}, '

@@ -21,7 +21,7 @@ from swinkit.core.windows import (
     WindowPlan,
     merge,
     pad_and_roll,
-    plan_windows,
+    partition,
     shift_mask,
     shift_regions,
     token_positions,
@@ -75,9 +75,8 @@ def draw_windows(image: Image.Image, config: SwinConfig, path: Path, stage: int 
     from matplotlib.figure import Figure
 
     picture = cut_tokens(image, config, stage)
-    window = config.windows[stage]
-    regular = plan_windows(picture.grid, window, shifted=False, fit=config.fit)
-    shifted = plan_windows(picture.grid, window, shifted=True, fit=config.fit)
+    regular = config.plan(stage, picture.grid, shifted=False)
+    shifted = config.plan(stage, picture.grid, shifted=True)
 
     tall = regular.padded[0] * picture.cell[0] / (regular.padded[1] * picture.cell[1])
     figure = Figure(
@@ -123,7 +122,8 @@ def cut_tokens(image: Image.Image, config: SwinConfig, stage: int = 0) -> TokenP
     assert grid is not None
     page = np.empty((grid[0] * cell[0], grid[1] * cell[1], 3), np.float32)
     page[:] = PADDING
-    page[: image.height, : image.width] = np.asarray(image, np.float32) / 255
+    pixels = np.asarray(image, np.float32)[: page.shape[0], : page.shape[1]] / 255
+    page[: pixels.shape[0], : pixels.shape[1]] = pixels
     blocks = torch.from_numpy(page).unflatten(1, (grid[1], cell[1])).unflatten(0, (grid[0], cell[0]))
     return TokenPicture(blocks.transpose(1, 2).flatten(2)[None], cell)
 
@@ -187,15 +187,24 @@ def window_numbers(plan: WindowPlan) -> Tensor:
 
 
 def origin_of(plan: WindowPlan) -> Tensor:
-    """Key of ORIGINS for each token, from the regions of the shift: (windows, N)."""
-    rows, columns = (shift_regions(plan, CPU) == 2).long().unbind()  # piece 2 is what the roll brought
-    return 2 * rows + columns
+    """Key of ORIGINS for each token, by what the roll brought to the other side: (windows, N)."""
+    rolled = plan.grid if plan.rolls_first else plan.padded
+    brought = []
+    for size, shift, padded in zip(rolled, plan.shift, plan.padded, strict=True):
+        place = torch.arange(padded)
+        brought.append(((place >= size - shift) & (place < size)).long())
+    rows, columns = brought
+    laid = 2 * rows[:, None] + columns
+    return partition(laid[None, ..., None], plan)[0, ..., 0]
 
 
 def token_map(values: Tensor, plan: WindowPlan, *, unrolled: bool) -> NDArray[np.int64]:
     """Lay one value a token, (windows, N), out on the padded grid: rolled, or each token in its place."""
     laid = merge(values[None, ..., None], plan)
-    if unrolled:
+    if unrolled and plan.rolls_first:
+        height, width = plan.grid
+        laid[:, :height, :width] = unroll_and_crop(laid, plan)
+    elif unrolled:
         laid = unroll_and_crop(laid, plan._replace(grid=plan.padded))  # padding stays
     return np.asarray(laid[0, ..., 0].numpy())
 
