@@ -46,9 +46,10 @@ class _Call(NamedTuple):
         prefix, rolls_first = (*geometry[3 * axes :], 0)[:2]
         grid, own, made = (_three(each, 1) for each in (qkv.shape[1:-1], window, sides))
         padded = tuple(-(-size // side) * side for size, side in zip(grid, own, strict=True))
+        pads = 2 if rolls_first else padded != grid
         plan = (
-            *(own, _three(shift, 0), made if prefix else own, made, padded != grid, _precision(qkv.dtype)),
-            *(math.prod(own), math.prod(2 * side - 1 for side in made), bool(rolls_first)),
+            *(own, _three(shift, 0), made if prefix else own, made, pads, _precision(qkv.dtype)),
+            *(math.prod(own), math.prod(2 * side - 1 for side in made)),
         )
         heads = table.shape[1]
         windows = math.prod(padded) // math.prod(own)

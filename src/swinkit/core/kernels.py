@@ -8,8 +8,8 @@ projection, and so the bias of `qkv` after it. Softmax goes over the keys once (
 
 Letters: B batch, C channels, N tokens in a window, D head width. Every grid has three axes here, (T, H, W):
 an image is a video of one frame. PLAN is what is known when a kernel is compiled: sides of the window, shift,
-sides by which tokens count for the table, sides that the table was made for, whether anything is padded, the
-precision of products, tokens of a window, rows of the table, whether the grid is rolled before it is padded.
+sides by which tokens count for the table, sides that the table was made for, whether anything is padded (2:
+after the roll, else before it), the precision of products, tokens of a window, rows of the table.
 """
 
 import triton
@@ -49,7 +49,7 @@ def _locate(token, window, grid, padded, PLAN: tl.constexpr):
     region += _piece(h, SIDES[1], SHIFT[1], padded[1]) * 3
     region += _piece(w, SIDES[2], SHIFT[2], padded[2])
     inside = (t < grid[0]) & (h < grid[1]) & (w < grid[2])
-    if PLAN[8]:
+    if PLAN[4] == 2:
         t, h, w = (t + SHIFT[0]) % grid[0], (h + SHIFT[1]) % grid[1], (w + SHIFT[2]) % grid[2]
     else:
         t, h, w = t + SHIFT[0], h + SHIFT[1], w + SHIFT[2]
