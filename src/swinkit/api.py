@@ -28,6 +28,7 @@ from swinkit.explain.annotate import Names, without_ours
 from swinkit.files import MADE_BY, check_target, check_targets, check_writable, write_text
 from swinkit.hardware import pick_device
 from swinkit.inputs import Clips
+from swinkit.mirroring import without_flip
 from swinkit.models import backbone, create, load
 from swinkit.options import check_owners
 from swinkit.progress import console, print_notes, progress_bar, remark, show_changes
@@ -242,6 +243,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     config = EvaluateConfig.checked(options)
     task = model if isinstance(model, Task) else _load(model)
     check_owners(config, task.name)
+    config, unflipped = without_flip(config, task.result_names)
     run = None if task.load_report is None else RunFolder.around(task.load_report.source)
     split_file, masks = None, config.masks
     if run and run.trained_on(data):
@@ -264,7 +266,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     if config.real is not None:
         assert isinstance(samples, Samples)
         samples = relabel(samples, Path(config.real), classes=len(task.classes))
-    print_notes(opened.notes)
+    print_notes([*opened.notes, *([unflipped] if unflipped else [])])
     if split == "train" and config.split is None:
         remark(console(), f"{opened.root} has no part val or test: all of train is measured.")
     out = _place(config, run.path if run and not isinstance(model, Task) else None)
@@ -315,6 +317,8 @@ def predict(
     device = pick_device(config.device)
     task = model if isinstance(model, Task) else _load(model)
     task = set_up(task.to(device), config)
+    config, unflipped = without_flip(config, task.result_names)
+    print_notes([unflipped] if unflipped else [])
     files = find_inputs(paths, inputs_of(task))
     check_inputs(files, config)
     if out is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from swinkit.engine.train import Plan, devices_of, fit, prepare
 from swinkit.errors import ConfigError, DataError
 from swinkit.files import remove_unfinished, write_text
 from swinkit.hardware import pick_device
+from swinkit.mirroring import why_not_mirrored
 from swinkit.models import load
 from swinkit.options import check_owners
 from swinkit.progress import console, print_notes, remark, show_changes
@@ -139,7 +141,8 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
         raise DataError(f"No picture of train in {opened.root} has an object: where are they?")
     if isinstance(opened, MaskData) and len(opened.classes) < 2:
         raise DataError(f"{opened.root} has only the class {opened.classes[0]!r}, but 2 are needed.")
-    data = _readable(opened)
+    config, mirroring = _unmirrored(config, opened)
+    data = _readable(opened, mirroring)
     if isinstance(data, ObjectData) and config.shots is not None:
         few = few_of(data.splits["train"], len(data.classes), config.shots, config.seed)
         data = data.with_splits({**data.splits, "train": few}, data.notes)
@@ -151,6 +154,20 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
             "Captions are learnt by comparing pairs: give batch_size 2 at least, better hundreds."
         )
     return _Ready(config, opened, data, model, plan)
+
+
+def _unmirrored(config: TrainConfig, data: Data) -> tuple[TrainConfig, list[str]]:
+    """Switch mirroring off where it exchanges classes, unless the options ask for it; with a note."""
+    sided = isinstance(data, ClassData) and data.sided
+    reason = why_not_mirrored(data.classes, sided=sided)
+    augmentation = config.augmentation
+    if reason is None or not augmentation.hflip:
+        return config, []
+    if "hflip" in augmentation.model_fields_set:
+        return config, [f"Images are mirrored as hflip={augmentation.hflip:g} says, but {reason}: give 0."]
+    augmentation = augmentation.model_copy(update={"hflip": 0.0})
+    note = f"Images are not mirrored in training (hflip=0): {reason}."
+    return config.model_copy(update={"augmentation": augmentation}), [note]
 
 
 def _open_folder(ready: _Ready, resumed: RunFolder | None) -> RunFolder:
@@ -190,8 +207,8 @@ def _final_figures(best: Task, data: Data, config: TrainConfig, folder: RunFolde
     return figures
 
 
-def _readable(data: Data) -> Data:
-    """The data without files whose header cannot be read; these become notes.
+def _readable(data: Data, notes: Sequence[str]) -> Data:
+    """The data without files whose header cannot be read; these become notes, beside those given.
 
     Raises DataError where none stays, or more are broken than a run may leave out. Of large data sets the
     headers are not read beforehand.
@@ -203,7 +220,7 @@ def _readable(data: Data) -> Data:
         add = "pairs whose split is train" if data.task == "contrastive" else add
         raise DataError(f"{data.root} has no part train, only {have}: add {add}.")
     splits: dict[str, Any] = {}
-    notes = list(data.notes)
+    notes = [*data.notes, *notes]
     for split, samples in data.splits.items():
         if len(samples) > HEADERS_READ:
             splits[split] = samples

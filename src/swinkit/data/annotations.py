@@ -57,6 +57,7 @@ def read_annotations(files: Iterable[Path], root: Path) -> Found:
     found = Found(root, medium=CLIPS)
     places = _places(root)
     for path in files:
+        found.sided = found.sided or path.suffix.lower() == ".json"  # Something-Something
         told = list(_kinetics(path) if path.suffix.lower() == ".csv" else _something(path))
         missing = []
         for video in told:

@@ -127,7 +127,8 @@ class ClassData:
     """A class data set: its class names in the order of the labels, and the samples of each split.
 
     `splits` has those of "train", "val" and "test" that exist. `notes` are warnings for the user. `multi`
-    tells whether a sample may have several classes, or none.
+    tells whether a sample may have several classes, or none; `sided` whether the data set is known to tell
+    left from right, so that no sample may be mirrored.
     """
 
     root: Path
@@ -136,6 +137,7 @@ class ClassData:
     splits: dict[str, Samples]
     notes: tuple[str, ...]
     multi: bool = False
+    sided: bool = False
 
     @property
     def task(self) -> str:
@@ -160,7 +162,10 @@ class Entry(NamedTuple):
 
 @dataclass
 class Found:
-    """What lies on disk, before classes are numbered; `order` is theirs where the source has one."""
+    """What lies on disk, before classes are numbered; `order` is theirs where the source has one.
+
+    `sided` is as in `ClassData`.
+    """
 
     root: Path
     splits: dict[str, list[Entry]] = field(default_factory=dict)
@@ -168,6 +173,7 @@ class Found:
     multi: bool = False
     order: tuple[str, ...] | None = None
     medium: Medium = PICTURES
+    sided: bool = False
 
     def names(self, split: str | None = None) -> set[str]:
         """Names of the classes that have a sample, in all or in one split."""

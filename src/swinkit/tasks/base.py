@@ -107,6 +107,11 @@ class Task(nn.Module, ABC):
         return self.labels.names
 
     @property
+    def result_names(self) -> tuple[str, ...]:
+        """Names that a result may hold: the classes, or what is asked for instead."""
+        return self.classes
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device

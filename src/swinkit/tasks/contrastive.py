@@ -170,6 +170,11 @@ class Contrastive(TwoTowers):
             for size, ids, values in zip(sizes, labels.tolist(), scores.tolist(), strict=True)
         ]
 
+    @property
+    def result_names(self) -> tuple[str, ...]:
+        """As `Task`."""
+        return self.classes if self.asked is None else self.asked.names
+
     def weigh_classes(self, counts: Sequence[int]) -> None:
         """ConfigError: there are no classes."""
         raise ConfigError("class_weights is for data with classes, and captions have none.")
