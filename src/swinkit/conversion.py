@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from swinkit import api
@@ -13,12 +14,15 @@ from swinkit.errors import ConfigError, nearest
 from swinkit.files import check_target, check_targets
 from swinkit.sources import open_named
 from swinkit.tasks.base import Task
+from swinkit.tasks.classify import Classifier
 from swinkit.tasks.segment import Segmenter
 from swinkit.towers.vit import ViTConfig
 from swinkit.variants import VARIANTS
+from swinkit.weights.beside import Beside
 from swinkit.weights.opening import Opened
+from swinkit.weights.saving import is_folder, write_dialect, written_names
 from swinkit.weights.store import LoadReport
-from swinkit.weights.writing import TARGETS, huggingface_config, write_dialect
+from swinkit.weights.writing import TARGETS, huggingface_config
 
 OURS = "safetensors"
 WRITTEN = (".safetensors", ".pth", ".pt", ".bin", "")  # the last is a folder's
@@ -34,6 +38,7 @@ def convert_file(source: str | Path, out: Path, *, to: str, overwrite: bool = Fa
         raise ConfigError(f"There is no dialect {to!r}: {nearest(to, (OURS, *TARGETS))}")
     _check_out(source, out, to, overwrite=overwrite)
     opened = open_named(source)
+    notes: tuple[str, ...] = ()
     model: Task | SwinBackbone
     if opened.labels is None:
         final: Norms = "final" if "norm.weight" in opened.tensors else "none"
@@ -54,18 +59,27 @@ def convert_file(source: str | Path, out: Path, *, to: str, overwrite: bool = Fa
         maps = net.out_indices if net.norms == "each" else None
         heads = model.settings() if isinstance(model, Segmenter) else None
         extra = huggingface_config(net.config, labels, maps, heads)
-        write_dialect(out, tensors, to, extra, labels)
+        if isinstance(model, Classifier) and model.multi_label:
+            extra["problem_type"] = "multi_label_classification"
+        notes = write_dialect(out, tensors, to, extra, net.config, _beside(model, opened))
     report = model.load_report
     assert isinstance(report, LoadReport)
-    return report
+    return replace(report, notes=(*report.notes, *notes))
+
+
+def _beside(model: Task | SwinBackbone, opened: Opened) -> Beside:
+    """What a file of another dialect tells swinkit: all but the tensors."""
+    if isinstance(model, SwinBackbone):
+        return Beside(None, opened.preprocessing, {}, opened.licence, opened.lineage)
+    return Beside(model.labels, model.preprocessing, model.settings(), model.licence, tuple(model.lineage))
 
 
 def _check_out(source: str | Path, out: Path, to: str, *, overwrite: bool) -> None:
     """Refuse to write over the source, or over what swinkit has not written."""
     if out.exists() and Path(source).exists() and out.resolve() == Path(source).resolve():
         raise ConfigError(f"{out} is the file to convert: give another name for the new one.")
-    if to == "huggingface" and out.is_dir():
-        check_targets(out, ("config.json", "model.safetensors"), overwrite=overwrite)
+    if is_folder(out, to) and out.is_dir():
+        check_targets(out, written_names(out, to), overwrite=overwrite)
     else:
         check_target(out, *WRITTEN, overwrite=overwrite)
 

@@ -80,7 +80,7 @@ def print_notes(notes: Sequence[str], limit: int = 20) -> None:
 
 def show_changes(report: LoadReport | None) -> None:
     """Print what became of weights, unless all of them were taken as they are."""
-    if report is not None and len(report.rows()) > 1:
+    if report is not None and (len(report.rows()) > 1 or report.notes):
         show_report(console(), report)
 
 
@@ -90,3 +90,5 @@ def show_report(console: Console, report: LoadReport) -> None:
     for what, count, names in report.rows():
         table.add_row(what, str(count), Text(names))
     console.print(table)
+    for note in report.notes:
+        remark(console, f"Note: {note}")

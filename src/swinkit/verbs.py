@@ -163,7 +163,7 @@ def models(
 
 def convert(
     source: Annotated[str, Parameter(help="Weights file or folder of any dialect, or a published name.")],
-    out: Annotated[Path, Parameter(help="File to write; for huggingface a folder.")],
+    out: Annotated[Path, Parameter(help="File to write; for huggingface, and best for timm, a folder.")],
     /,
     *,
     to: Annotated[str, Parameter(help="microsoft, openmmlab, timm, torchvision, huggingface, safetensors.")],

@@ -10,10 +10,11 @@ from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.inputs import Preprocessing
 from swinkit.labels import Colour
+from swinkit.weights.beside import Beside
 from swinkit.weights.containers import Checkpoint
-from swinkit.weights.image_processors import read_processor
+from swinkit.weights.image_processors import read_processor, write_processor
 from swinkit.weights.presets import preset
-from swinkit.weights.timm_config import pretrained_cfg, read_timm, timm_labels
+from swinkit.weights.timm_config import pretrained_cfg, read_timm, timm_images, timm_labels
 
 
 def check_settings(checkpoint: Checkpoint, config: SwinConfig) -> None:
@@ -86,9 +87,14 @@ def trained_size(config: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def preprocessing(
-    checkpoint: Checkpoint, config: SwinConfig, dialect: str, task: str
+    checkpoint: Checkpoint, config: SwinConfig, dialect: str, task: str, beside: Beside | None
 ) -> Preprocessing | None:
-    """Preprocessing that the folder states; else that of the dialect's published classifiers, if any."""
+    """Preprocessing that the folder states; else that of the dialect's published classifiers, if any.
+
+    What swinkit itself wrote `beside` the tensors holds as long as the folder says the same.
+    """
+    if beside is not None and beside.preprocessing is not None and _agrees(beside.preprocessing, checkpoint):
+        return beside.preprocessing
     timm, theirs = pretrained_cfg(checkpoint.config), checkpoint.processor
     side = min((config.input_size or (224,))[-2:])
     try:
@@ -105,3 +111,12 @@ def preprocessing(
     except ConfigError as error:
         raise WeightsError(f"The preprocessing in {checkpoint.source} is not understood: {error}") from error
     return preset(dialect, config) if task in ("classify", "video") else None
+
+
+def _agrees(pre: Preprocessing, checkpoint: Checkpoint) -> bool:
+    """Whether a folder still states the preprocessing with which it was written."""
+    timm, theirs = pretrained_cfg(checkpoint.config), checkpoint.processor
+    written = {} if timm is None else timm_images(pre)
+    stated = {key: value for key, value in theirs.items() if key != "creator"}
+    same = not stated or stated == write_processor(pre)
+    return same and all((timm or {}).get(key) == value for key, value in written.items())

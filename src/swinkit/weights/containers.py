@@ -18,8 +18,10 @@ from torch import Tensor
 
 from swinkit.errors import WeightsError
 from swinkit.text_files import read_json
+from swinkit.weights.beside import BESIDE
 from swinkit.weights.unpickling import LEGACY, Foreign, check_archive, is_zip, unpickle, unreadable
 
+FILE_KEY = "swinkit_file"  # in a config.json of ours: the name of the weights that it belongs to
 FOLDER_FILES = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -58,7 +60,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             return _read_folder(path)
         if not path.is_file():
             raise WeightsError(f"There is no weights file {path}: check the path.")
-        if path.name in FOLDER_FILES and (path.parent / "config.json").is_file():
+        if _has_settings(path):
             return _with_settings(_read_file(path), path.parent)
         return _read_file(path)
     except OSError as error:
@@ -96,6 +98,20 @@ def _read_folder(folder: Path) -> Checkpoint:
         if (folder / name).is_file():
             return replace(_with_settings(_read_file(folder / name), folder), source=str(folder))
     raise WeightsError(f"{folder} holds no weights: none of {', '.join(FOLDER_FILES)} is there.")
+
+
+def _has_settings(path: Path) -> bool:
+    """Whether the config.json beside a file is that of the file: by the usual names, or as ours says."""
+    config = path.parent / "config.json"
+    if not config.is_file():
+        return False
+    if path.name in FOLDER_FILES:
+        return True
+    try:
+        stated = _read_json(config)
+    except WeightsError:  # of something else
+        return False
+    return isinstance(stated, dict) and stated.get(FILE_KEY) == path.name
 
 
 def _with_settings(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
@@ -196,7 +212,15 @@ def _peel(content: Any, source: str) -> Checkpoint:
     tensors = {name: value.detach() for name, value in mapping.items() if isinstance(value, Tensor)}
     others = [f"{'.'.join(other)}.* ({_count(m)} tensors)" for other, m in whole if other != keys]
     dropped = (*others, *_foreign(content, ()))
-    return Checkpoint(source, _separate(tensors), ".".join(keys), dropped, config=_classes(content))
+    return Checkpoint(
+        source, _separate(tensors), ".".join(keys), dropped, _text_beside(content), _classes(content)
+    )
+
+
+def _text_beside(content: Mapping[str, Any]) -> dict[str, str]:
+    """What swinkit wrote beside tensors of another dialect, if it did."""
+    text = content.get(BESIDE)
+    return {BESIDE: text} if isinstance(text, str) else {}
 
 
 def _classes(content: Mapping[str, Any]) -> dict[str, Any]:

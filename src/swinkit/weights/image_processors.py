@@ -63,7 +63,7 @@ def read_processor(
     name = _class_name(settings, model_type)
     kind = _PROCESSORS[name]
     _refuse_other_steps(settings)
-    values: dict[str, Any] = {"channels": channels, "rounding": settings.get("rounding", "transformers")}
+    values: dict[str, Any] = {"channels": channels, "rounding": "transformers"}
     values["interpolation"] = _interpolation(settings.get("resample"), kind)
     values |= _statistics(settings, kind, channels)
     size = _sizes(settings, kind, trained)
@@ -93,7 +93,6 @@ def write_processor(pre: Preprocessing) -> dict[str, Any] | None:
         "do_normalize": True,
         "image_mean": list(pre.mean),
         "image_std": list(pre.std),
-        "rounding": pre.rounding,
     }
     side = {"height": pre.size, "width": pre.size}
     if pre.dense is not None:

@@ -17,6 +17,7 @@ from swinkit.errors import ConfigError, WeightsError
 from swinkit.inputs import Preprocessing
 from swinkit.labels import Labels
 from swinkit.towers.vit import ViTConfig
+from swinkit.weights.beside import read_beside
 from swinkit.weights.companions import (
     check_settings,
     class_colours,
@@ -30,6 +31,7 @@ from swinkit.weights.dense_heads import HEADS, infer_heads, our_names, split_hea
 from swinkit.weights.infer import infer_config
 from swinkit.weights.owl import OWL_HEADS, is_owl, owl_config, owl_names, owl_preprocessing
 from swinkit.weights.store import FORMAT, HEADER, HEADER_KEY
+from swinkit.weights.timm_config import pretrained_cfg
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,12 @@ def _open_owl(checkpoint: Checkpoint) -> Opened:
     )
 
 
+def _options(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Options of a classifier that config.json states: whether an image may have several classes."""
+    several = checkpoint.config.get("problem_type") == "multi_label_classification"
+    return {"multi_label": True} if several else {}
+
+
 def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
     if is_owl(checkpoint.tensors):
         return _open_owl(checkpoint)
@@ -155,12 +163,19 @@ def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
     if found is not None:
         check_numbers(heads, checkpoint.source)
     task = found.task if found else "video" if config.rank == 3 else "classify"
-    settings, classes = (found.settings, found.classes) if found else ({}, given.classes)
+    beside = read_beside(checkpoint.metadata, checkpoint.source)
+    settings, classes = (found.settings, found.classes) if found else (_options(checkpoint), given.classes)
+    settings |= beside.settings if beside and not found else {}
     names = class_labels(checkpoint.config, classes)
     labels = None if classes is None else labels_named(names or list(map(str, range(classes))))
     if labels is not None and names is not None:
         labels = replace(labels, colours=class_colours(checkpoint.config, len(names)) or labels.colours)
+    if beside and beside.labels and (names is None or tuple(names) == beside.labels.names):
+        same = labels is not None and len(labels) == len(beside.labels)
+        labels, names = (beside.labels, list(beside.labels.names)) if same else (labels, names)
+    numbered = names is None or (labels is not None and labels.numbered)
     lineage = {"file": checkpoint.source, "dialect": given.dialect.name}
+    timm_licence = (pretrained_cfg(checkpoint.config) or {}).get("license", "")
     return Opened(
         checkpoint.source,
         given.dialect.name,
@@ -168,14 +183,15 @@ def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
         config,
         given.tensors,
         labels,
-        numbered=names is None,
+        numbered=numbered,
         normed=given.normed,
         dense=heads if found else {},
         others=others if found else given.others,
         other_head=None if found else given.other_head(),
         settings=settings,
-        preprocessing=preprocessing(checkpoint, config, given.dialect.name, task),
-        lineage=(lineage,),
+        preprocessing=preprocessing(checkpoint, config, given.dialect.name, task, beside),
+        lineage=(*(beside.lineage if beside else ()), lineage),
+        licence=beside.licence if beside else str(timm_licence),
         converted=given.converted,
         dropped=given.dropped,
     )

@@ -28,7 +28,7 @@ class LoadReport:
     """What became of every tensor of a file and of a model, by name.
 
     `initialised` are new on purpose (a head for other classes); `missing` and `unexpected` are not, and
-    raise WeightsError unless `strict=False`.
+    raise WeightsError unless `strict=False`. `notes` are sentences for the user.
     """
 
     source: str
@@ -39,10 +39,11 @@ class LoadReport:
     initialised: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def rows(self) -> list[tuple[str, int, str]]:
         """For a table: what happened, to how many tensors, the first of them."""
-        groups = {key: names for key, names in asdict(self).items() if key != "source"}
+        groups = {key: names for key, names in asdict(self).items() if key not in ("source", "notes")}
         groups = {key: names for key, names in groups.items() if names or key == "loaded"}
         return [(key, len(names), ", ".join(names[:3])) for key, names in groups.items()]
 

@@ -65,7 +65,9 @@ def timm_labels(config: Mapping[str, Any]) -> Any:
     return next((found for found in names if found), None)
 
 
-def timm_config(config: SwinConfig, labels: Labels | None, pre: Preprocessing | None) -> dict[str, Any]:
+def timm_config(
+    config: SwinConfig, labels: Labels | None, pre: Preprocessing | None, licence: str
+) -> dict[str, Any]:
     """config.json with which timm builds the model, from a folder too (`local-dir:`), and prepares images."""
     size = list(config.input_size or (224, 224))
     classes = 0 if labels is None else len(labels)
@@ -78,7 +80,9 @@ def timm_config(config: SwinConfig, labels: Labels | None, pre: Preprocessing | 
         "classifier": "head.fc",
     }
     if pre is not None:
-        cfg |= _images(pre)
+        cfg |= timm_images(pre)
+    if licence:
+        cfg["license"] = licence
     window = config.windows[0]
     arguments = {
         "img_size": size,
@@ -113,8 +117,8 @@ def not_timm(pre: Preprocessing) -> list[str]:
     return [fault for fault, present in faults.items() if present]
 
 
-def _images(pre: Preprocessing) -> dict[str, Any]:
-    """What a pretrained_cfg says about images."""
+def timm_images(pre: Preprocessing) -> dict[str, Any]:
+    """Describe images as a pretrained_cfg does."""
     modes = {ours: theirs for theirs, ours in _MODES.items()}
     return {
         "input_size": [pre.channels, pre.size, pre.size],

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from swinkit.core.config import Axes, SwinConfig
 from swinkit.core.windows import relative_index
 from swinkit.errors import ConfigError, nearest
-from swinkit.files import MADE_BY, make_folder, mark_archive, write_atomically, write_text
 from swinkit.labels import Labels
 from swinkit.weights.convert import INDEX
 from swinkit.weights.dense_heads import check_head, huggingface_heads, infer_heads, split_heads, their_names
@@ -136,44 +131,6 @@ def find_target(name: str) -> Target:
     if name not in TARGETS:
         raise ConfigError(f"There is no dialect {name!r} to write: {nearest(str(name), TARGETS)}")
     return TARGETS[name]
-
-
-def write_dialect(
-    path: Path,
-    tensors: dict[str, Tensor],
-    name: str,
-    extra: dict[str, Any],
-    labels: Labels | None = None,
-) -> None:
-    """Write a state dict as its ecosystem reads it.
-
-    huggingface: a folder with model.safetensors and config.json (`extra`). Else one file: safetensors by
-    that suffix, or torch's own, in which Microsoft's lies under "model". With `labels` that are names,
-    Microsoft's and OpenMMLab's (then under "state_dict") lie beside these and their colours.
-    """
-    contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
-    metadata = {"format": "pt", "creator": MADE_BY}
-    if name == "huggingface":
-        make_folder(path)
-        write_atomically(path / "model.safetensors", lambda p: save_file(contiguous, p, metadata))
-        write_text(
-            path / "config.json",
-            json.dumps({"creator": MADE_BY, **extra}, indent=2, ensure_ascii=False) + "\n",
-        )
-    elif path.suffix == ".safetensors":
-        write_atomically(path, lambda p: save_file(contiguous, p, metadata))
-    else:
-        content: dict[str, Any] = {"model": contiguous} if name == "microsoft" else contiguous
-        if name in ("microsoft", "openmmlab") and labels is not None and not labels.numbered:
-            colours = [list(colour) for colour in labels.colours]
-            meta = {"CLASSES": list(labels.names), "PALETTE": colours}
-            content = {"model" if name == "microsoft" else "state_dict": contiguous, "meta": meta}
-        write_atomically(path, partial(_save_marked, content))
-
-
-def _save_marked(content: dict[str, Any], path: Path) -> None:
-    torch.save(content, path)
-    mark_archive(path)
 
 
 def huggingface_config(

@@ -1,0 +1,160 @@
+"""Write a model as its ecosystem reads it, with images and classes where it has a place for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from swinkit.core.config import SwinConfig
+from swinkit.files import MADE_BY, is_replaceable, make_folder, mark_archive, write_atomically, write_text
+from swinkit.labels import Labels
+from swinkit.weights.beside import BESIDE, Beside
+from swinkit.weights.containers import FILE_KEY
+from swinkit.weights.image_processors import write_processor
+from swinkit.weights.timm_config import not_timm, timm_config
+from swinkit.weights.writing import find_target
+
+PROCESSOR, CONFIG, TENSORS = "preprocessor_config.json", "config.json", "model.safetensors"
+
+
+def is_folder(path: Path, name: str) -> bool:
+    """Whether a dialect is written as a folder: transformers' always, timm's for a name without a suffix."""
+    return name == "huggingface" or (name == "timm" and (path.suffix == "" or path.is_dir()))
+
+
+def written_names(path: Path, name: str) -> tuple[str, ...]:
+    """Names of the files that `write_dialect` writes into a folder."""
+    if name == "huggingface":
+        return (TENSORS, CONFIG, PROCESSOR)
+    return (TENSORS, CONFIG) if is_folder(path, name) else ()
+
+
+def write_dialect(
+    path: Path,
+    tensors: dict[str, Tensor],
+    name: str,
+    extra: dict[str, Any],
+    config: SwinConfig,
+    beside: Beside,
+) -> tuple[str, ...]:
+    """Write a state dict as its ecosystem reads it; sentences on what that ecosystem will not know.
+
+    huggingface: a folder with model.safetensors, config.json (`extra`) and preprocessor_config.json. timm: a
+    folder with config.json, or a file with one beside it. Else one file: safetensors by that suffix, or
+    torch's own, in which Microsoft's lies under "model", OpenMMLab's under "state_dict". All but torch's own
+    of timm and torchvision hold `beside`, which swinkit reads back.
+    """
+    contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
+    labels = beside.labels
+    if is_folder(path, name):
+        make_folder(path)
+        _write_safetensors(path / TENSORS, contiguous, beside)
+    elif path.suffix == ".safetensors":
+        _write_safetensors(path, contiguous, beside)
+    else:
+        write_atomically(path, partial(_save_marked, _content(contiguous, name, beside)))
+    if name == "huggingface":
+        _write_json(path / CONFIG, extra)
+        return _write_images(path, beside)
+    if name == "timm":
+        return _write_timm(path, timm_config(config, labels, beside.preprocessing, beside.licence), beside)
+    return _lost(path, name, labels)
+
+
+def _write_safetensors(path: Path, tensors: dict[str, Tensor], beside: Beside) -> None:
+    metadata = {"format": "pt", "creator": MADE_BY, BESIDE: beside.to_text()}
+    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+
+def _content(tensors: dict[str, Tensor], name: str, beside: Beside) -> dict[str, Any]:
+    """What torch saves: tensors alone where the other code expects nothing else."""
+    if name not in ("microsoft", "openmmlab"):
+        return dict(tensors)
+    content: dict[str, Any] = {"model" if name == "microsoft" else "state_dict": tensors}
+    labels = beside.labels
+    if labels is not None and not labels.numbered:
+        colours = [list(colour) for colour in labels.colours]
+        content["meta"] = {"CLASSES": list(labels.names), "PALETTE": colours}
+    return content | {BESIDE: beside.to_text()}
+
+
+def _save_marked(content: dict[str, Any], path: Path) -> None:
+    torch.save(content, path)
+    mark_archive(path)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    text = json.dumps({"creator": MADE_BY, **content}, indent=2, ensure_ascii=False)
+    write_text(path, f"{text}\n")
+
+
+def _write_images(folder: Path, beside: Beside) -> tuple[str, ...]:
+    """Write preprocessor_config.json, if transformers can compute the preprocessing."""
+    pre = beside.preprocessing
+    if pre is None:
+        return ()
+    processor = write_processor(pre)
+    if processor is None:
+        (folder / PROCESSOR).unlink(missing_ok=True)  # of another model
+        kind = f"resize={pre.resize!r}" if pre.antialias else "antialias=False"
+        return (f"transformers cannot compute this preprocessing ({kind}); swinkit reads it back.",)
+    _write_json(folder / PROCESSOR, processor)
+    whole = pre.dense is not None and pre.dense.short is None
+    if pre.rounding == "torchvision" and pre.resize == "short" and pre.square is None and not whole:
+        return (
+            "transformers rounds sizes and margins down where this model rounds to the nearest: its images "
+            "may be shifted by one pixel.",
+        )
+    return ()
+
+
+def _write_timm(path: Path, content: dict[str, Any], beside: Beside) -> tuple[str, ...]:
+    """Write timm's config.json into the folder, or beside a file where nothing else has that name."""
+    folder = is_folder(path, "timm")
+    config = (path if folder else path.parent) / CONFIG
+    if not folder and not _is_of(config, path):
+        return (
+            f"{config} is not that of {path.name}, so timm will not know preprocessing and class names: give "
+            "OUT as a new folder.",
+        )
+    _write_json(config, {**content, FILE_KEY: TENSORS if folder else path.name})
+    pre = beside.preprocessing
+    faults = [] if pre is None else not_timm(pre)
+    if not faults:
+        return ()
+    kept = "; swinkit reads it back" if folder or path.suffix == ".safetensors" else ""
+    return (f"timm does not compute this preprocessing ({', '.join(faults)}){kept}.",)
+
+
+def _is_of(config: Path, weights: Path) -> bool:
+    """Whether a config.json may be written: there is none, or it is one of ours for the same weights."""
+    if not config.exists():
+        return True
+    try:
+        stated = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    named = stated.get(FILE_KEY) if isinstance(stated, dict) else None
+    free = named == weights.name or (named is not None and not (weights.parent / str(named)).exists())
+    return free and is_replaceable(config)
+
+
+def _lost(path: Path, name: str, labels: Labels | None) -> tuple[str, ...]:
+    """Name what a dialect without a place for it does not know."""
+    archived = path.suffix != ".safetensors"
+    named = labels is None or labels.numbered or (archived and name in ("microsoft", "openmmlab"))
+    what = "the preprocessing" if named else "the preprocessing and the class names"
+    title = find_target(name).dialect.title
+    if archived and name == "torchvision":
+        return (
+            f"{title} files have no place for {what}: lost in {path.name}. With a name that ends in "
+            ".safetensors swinkit would read them back.",
+        )
+    return (f"{title} code does not read {what} from {path.name}; swinkit reads them back.",)
