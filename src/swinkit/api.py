@@ -25,7 +25,7 @@ from swinkit.data.samples import Samples
 from swinkit.deploy.runtimes import in_runtime
 from swinkit.errors import ConfigError, DataError, RunError
 from swinkit.explain.annotate import Names, without_ours
-from swinkit.files import MADE_BY, check_target, check_targets, check_writable, write_text
+from swinkit.files import MADE_BY, check_outside, check_target, check_targets, check_writable, write_text
 from swinkit.hardware import pick_device
 from swinkit.inputs import Clips
 from swinkit.mirroring import without_flip
@@ -197,6 +197,7 @@ def shard_data(
 
     if size < 1:
         raise ConfigError(f"size={size}: give the number of images a shard, 1000 say.")
+    check_outside(Path(out), Path(data))
     opened = open_classes(data, val_fraction=0, min_classes=1, medium=medium_for(task))
     print_notes(opened.notes)
     with progress_bar(console(), enabled=progress) as bar:

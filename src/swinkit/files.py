@@ -31,7 +31,7 @@ _BEGINNINGS = [
     )
 ]
 # as `unfinished` names them: .last.ckpt.ab12cd34
-UNFINISHED = re.compile(r"\..+\.(ckpt|safetensors|png|csv|json|yaml|txt|pt)\.[a-z0-9_]{8}")
+UNFINISHED = re.compile(r"\..+\.(ckpt|tar|safetensors|png|csv|json|yaml|txt|pt)\.[a-z0-9_]{8}")
 
 
 def make_folder(folder: Path) -> None:
@@ -137,6 +137,15 @@ def check_new_folder(folder: Path) -> None:
     """Refuse a folder for a new data set that holds anything: files of two sets must not be mixed."""
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is there already: give a folder that is new or empty.")
+
+
+def check_outside(folder: Path, source: Path) -> None:
+    """Refuse a folder for a new data set that lies in the one it is made of: it would become a part of it."""
+    inside = folder.resolve().is_relative_to(source.resolve())
+    if source.is_dir() and inside:
+        raise DataError(
+            f"{folder} lies in the data set {source}: give a folder that is new or empty, outside of it."
+        )
 
 
 def is_replaceable(path: Path) -> bool:

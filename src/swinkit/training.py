@@ -11,6 +11,7 @@ import torch
 
 from swinkit.config import EvaluateConfig, TrainConfig
 from swinkit.data.batching import check_headers
+from swinkit.data.captions import CaptionData
 from swinkit.data.dataset import Data, open_data, save_splits
 from swinkit.data.few import few_of
 from swinkit.data.media import CLIPS
@@ -219,6 +220,8 @@ def _readable(data: Data, notes: Sequence[str]) -> Data:
         add = f"a folder train of {kinds.get(data.task, 'class folders')}"
         add = "pairs whose split is train" if data.task == "contrastive" else add
         raise DataError(f"{data.root} has no part train, only {have}: add {add}.")
+    if isinstance(data, ClassData | CaptionData):
+        _check_shards(data)
     splits: dict[str, Any] = {}
     notes = [*data.notes, *notes]
     for split, samples in data.splits.items():
@@ -242,6 +245,18 @@ def _readable(data: Data, notes: Sequence[str]) -> Data:
             f"{data.root} leaves no {data.medium.noun} for validation: add some, or raise val_fraction."
         )
     return data.with_splits(splits, notes)
+
+
+def _check_shards(data: ClassData | CaptionData) -> None:
+    """Refuse tar files that have lost more than a run may leave out, or nobody knows how much."""
+    total = sum(map(len, data.splits.values()))
+    for damage in data.damaged:
+        if damage.lost is None:
+            raise DataError(damage.text)
+    lost = sum(damage.lost or 0 for damage in data.damaged)
+    if too_many(lost, total + lost):
+        texts = [damage.text for damage in data.damaged]
+        raise DataError(f"{lost} files of {data.root} are lost, more than 1 %: {listed(texts)}")
 
 
 def _check_classes(data: ClassData, left: Samples, reason: str) -> None:

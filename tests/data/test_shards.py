@@ -5,7 +5,11 @@ from __future__ import annotations
 import gc
 import io
 import json
+import re
+import shutil
+import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from tests.conftest import CLASSES, QUICK, Swin
 
 import swinkit
 from swinkit.data.batching import ImageDataset, make_loader
+from swinkit.data.captions import open_captions
 from swinkit.data.media import find_inputs
 from swinkit.data.opening import open_classes
 from swinkit.data.order import NEAR, SeededBatches
@@ -248,3 +253,181 @@ def test_samples_are_compact(shards: Path) -> None:
     packed = [value for value in own if isinstance(value, Packed)]
     assert packed
     assert all(isinstance(value, np.ndarray) for one in packed for value in vars(one).values())
+
+
+def damaged(path: Path, change: Callable[[bytearray, list[int]], bytearray], count: int = 20) -> Path:
+    """A shard of some images that is changed; `change` gets its bytes and the offsets of the headers."""
+    write(path, [{"png": png(key * 3), "cls": str(key % 2).encode()} for key in range(count)])
+    with tarfile.open(path) as tar:
+        headers = [member.offset for member in tar]
+    path.write_bytes(change(bytearray(path.read_bytes()), headers))
+    swinkit.data.archives.index.cache_clear()
+    return path
+
+
+def flip_a_bit(content: bytearray, headers: list[int]) -> bytearray:
+    content[headers[10] + 124] ^= 1  # in the size of the sixth image
+    return content
+
+
+def cut_between(content: bytearray, headers: list[int]) -> bytearray:
+    return content[: headers[10]]
+
+
+def zeros_over_a_header(content: bytearray, headers: list[int]) -> bytearray:
+    content[headers[10] : headers[10] + 4096] = bytes(4096)
+    return content
+
+
+def appended(content: bytearray, headers: list[int]) -> bytearray:
+    return content + content
+
+
+def one_zero_block(content: bytearray, headers: list[int]) -> bytearray:
+    end = len(content.rstrip(b"\0"))
+    return content[: -(-end // 512) * 512 + 512]
+
+
+DAMAGES = {
+    flip_a_bit: "is damaged at byte 10240: a header there cannot be read, so 15 of its files are lost",
+    zeros_over_a_header: "has zeros in place of a header at byte 10240, and more behind them, so 1[0-9] ",
+    appended: "has zeros in place of a header at byte 40960, and more behind them, so 20 of",
+    cut_between: "is cut short at byte 10240, before its end is marked by zeros: files may be missing",
+    one_zero_block: "ends with one block of zeros, not with two",
+}
+
+
+@pytest.mark.parametrize("change", DAMAGES)
+def test_files_behind_a_fault_are_missed(
+    tmp_path: Path, swin: Swin, change: Callable[[bytearray, list[int]], bytearray]
+) -> None:
+    """Python's tarfile takes the fault for the end: `list(tarfile.open(path))` is short, without a word."""
+    path = damaged(tmp_path / "set" / "train.tar", change)
+    (note,) = open_classes(path.parent).notes
+    assert re.search(rf"train\.tar {DAMAGES[change]}", note)
+    report = swinkit.api.check_data(path.parent, progress=False)
+    assert report.broken
+    assert [problem.text for problem in report.problems if problem.kind == "damaged shard"] == [note]
+    ended = swin("data", "check", path.parent, "--out", tmp_path / "sheet.png")
+    assert (ended.code, "damaged shard" in ended.out, "Nothing is broken" in ended.out) == (1, True, False)
+
+
+@pytest.mark.parametrize("change", DAMAGES)
+def test_training_stops_where_much_is_lost(
+    tmp_path: Path, tiny_file: Path, change: Callable[[bytearray, list[int]], bytearray]
+) -> None:
+    path = damaged(tmp_path / "set" / "train.tar", change)
+    options = {"model": str(tiny_file), "device": "cpu", "progress": False}
+    if change is one_zero_block:  # nothing is lost
+        swinkit.api.outline_training(path, **options)
+        return
+    with pytest.raises(DataError, match=r"train\.tar (is|has)"):
+        swinkit.api.outline_training(path, **options)
+
+
+def test_training_goes_on_where_little_is_lost(tmp_path: Path, tiny_file: Path) -> None:
+    def flip_near_the_end(content: bytearray, headers: list[int]) -> bytearray:
+        content[headers[-4] + 124] ^= 1  # the images before the last two
+        return content
+
+    path = damaged(tmp_path / "train.tar", flip_near_the_end, 30)
+    swinkit.api.outline_training(path, model=str(tiny_file), device="cpu", progress=False)
+    assert "so 2 of its files are lost" in open_classes(path).notes[0]
+
+
+def test_whole_shards_of_every_writer_have_no_damage(tmp_path: Path) -> None:
+    for name, form in (("u", tarfile.USTAR_FORMAT), ("g", tarfile.GNU_FORMAT), ("p", tarfile.PAX_FORMAT)):
+        with tarfile.open(tmp_path / f"{name}.tar", "w", format=form) as tar:
+            for key in range(3):
+                info = tarfile.TarInfo("a" if form == tarfile.USTAR_FORMAT else f"{'long' * 60}/{key}é.png")
+                info.size = 700
+                tar.addfile(info, io.BytesIO(bytes(700)))
+        assert swinkit.data.archives.index(tmp_path / f"{name}.tar").damage is None
+    with webdataset.TarWriter(str(tmp_path / "w.tar")) as sink:
+        sink.write({"__key__": "0", "cls": 1})
+    assert swinkit.data.archives.index(tmp_path / "w.tar").damage is None
+    if shutil.which("tar"):
+        (tmp_path / "a.png").write_bytes(png(3))
+        subprocess.run(["tar", "-cf", "gnu.tar", "a.png"], cwd=tmp_path, check=True)
+        assert swinkit.data.archives.index(tmp_path / "gnu.tar").damage is None
+
+
+def test_captions_in_damaged_shards(tmp_path: Path, tiny_file: Path) -> None:
+    path = write(tmp_path / "train.tar", [{"png": png(key), "txt": b"a cat"} for key in range(20)])
+    content = bytearray(path.read_bytes())
+    content[10 * 1024 + 124] ^= 1
+    path.write_bytes(content)
+    swinkit.data.archives.index.cache_clear()
+    data = open_captions(path)
+    assert "so 15 of its files are lost" in data.notes[0]
+    assert data.damaged == data.pictures().damaged != ()
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"cls": b"\xff\xfe\xfa"}, r"0000\.cls is not UTF-8 .*; write the shard anew"),
+        ({"json": b"[" * 100_000}, r"0000\.json is not JSON \(it is nested too deeply\)"),
+        ({"json": b'{"label": {"a": 1}}'}, r"0000\.json has a label that is no name"),
+        ({"json": b'{"labels": [["a"]]}'}, r"0000\.json has a label that is no name"),
+        ({"json": b'{"label": "\xff"}'}, r"0000\.json is not JSON"),
+        ({"txt": b"\xff"}, r"0000\.txt is not UTF-8"),
+    ],
+)
+def test_labels_that_cannot_be_read(tmp_path: Path, row: dict[str, bytes], message: str) -> None:
+    path = write(tmp_path / "train.tar", [{"png": png(0), **row}])
+    with pytest.raises(DataError, match=message):
+        open_captions(path) if "txt" in row else open_classes(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_label(tmp_path: Path) -> None:
+    rows = [
+        {"png": png(0), "cls": "cat".encode("utf-8-sig")},
+        {"png": png(1), "json": '{"label": "cat"}'.encode("utf-8-sig")},
+        {"png": png(2), "cls": b"dog"},
+    ]
+    assert open_classes(write(tmp_path / "train.tar", rows), val_fraction=0).classes == ("cat", "dog")
+
+
+def test_an_empty_label_is_none(tmp_path: Path) -> None:
+    rows = [{"png": png(0), "cls": b" \n"}, {"png": png(1), "cls": b"a"}, {"png": png(2), "cls": b"b"}]
+    data = open_classes(write(tmp_path / "train.tar", rows), val_fraction=0)
+    assert (data.classes, len(data.splits["train"])) == (("a", "b"), 2)
+
+
+def test_of_a_name_that_stands_twice_the_last_counts(tmp_path: Path) -> None:
+    """As for tar itself, which appends what is new."""
+    path = tmp_path / "train.tar"
+    with tarfile.open(path, "w") as tar:
+        old, new, other = png(1), png(9), png(5)
+        members = (("0.png", old), ("0.cls", b"a"), ("0.png", new), ("1.png", other), ("1.cls", b"b"))
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    data = open_classes(path, val_fraction=0)
+    first = next(sample for sample in data.splits["train"] if sample.path.name == "0.png")
+    assert read_image(first.path).getpixel((0, 0)) == (9, 0, 0)
+    with tarfile.open(path) as tar:
+        assert tar.extractfile("0.png").read() == png(9)  # the oracle
+    assert re.fullmatch(r"1 files in .* have the name of one behind them and were left out\.", data.notes[0])
+
+
+def test_a_pattern_with_an_open_brace(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has braces that do not match"):
+        open_classes(tmp_path / "train-{0..3.tar")
+
+
+def test_shards_never_go_into_the_data(tmp_path: Path, dataset: Path, swin: Swin) -> None:
+    before = sorted(dataset.rglob("*"))
+    for out in (dataset, dataset / "train", dataset / "shards", dataset / "a" / ".." / "new"):
+        ended = swin("data", "shard", dataset, out)
+        assert (ended.code, "lies in the data set" in ended.err) == (1, True)
+    assert sorted(dataset.rglob("*")) == before
+
+
+def test_a_killed_write_leaves_nothing_for_the_next(tmp_path: Path, dataset: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".train-000000.tar.ab12cd34").write_bytes(bytes(100))
+    swinkit.api.shard_data(dataset, tmp_path / "out", progress=False)
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]

@@ -14,21 +14,26 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from swinkit.data.tar_ends import Damage, find_damage
 from swinkit.errors import DataError
 
 
 @dataclass(frozen=True)
 class Index:
-    """Where the files of a tar file lie, by name; arrays, so that processes share them."""
+    """Where the files of a tar file lie, by name; arrays, so that processes share them.
+
+    Of a name that stands twice the last file counts, as for tar. `damage` is what cannot be read.
+    """
 
     names: NDArray[np.bytes_]
     places: NDArray[np.int64]
+    damage: Damage | None = None
 
     def find(self, name: str) -> tuple[int, int] | None:
         """Offset and size of a file."""
         wanted = np.bytes_(os.fsencode(name))
-        row = int(np.searchsorted(self.names, wanted))
-        if row == len(self.names) or self.names[row] != wanted:
+        row = int(np.searchsorted(self.names, wanted, side="right")) - 1
+        if row < 0 or self.names[row] != wanted:
             return None
         return int(self.places[row, 0]), int(self.places[row, 1])
 
@@ -47,14 +52,15 @@ def index(archive: Path) -> Index:
                     places.append((member.offset_data, member.size))
                     if member.offset_data + member.size > length:
                         raise tarfile.ReadError("it is cut short")
-    except (OSError, tarfile.TarError) as error:
+            damage = find_damage(archive, tar.offset)
+    except (OSError, ValueError, ArithmeticError, tarfile.TarError) as error:
         raise DataError(f"{archive} cannot be read as a plain tar file ({error}); write it anew.") from error
-    order = np.argsort(np.array(names, "S")) if names else np.zeros(0, np.int64)
-    return Index(np.array(names, "S")[order], np.array(places, np.int64).reshape(-1, 2)[order])
+    order = np.argsort(np.array(names, "S"), kind="stable") if names else np.zeros(0, np.int64)
+    return Index(np.array(names, "S")[order], np.array(places, np.int64).reshape(-1, 2)[order], damage)
 
 
 def in_order(archive: Path) -> list[str]:
-    """Names of the files of a tar file as they lie in it."""
+    """Names of the files of a tar file as they lie in it; one that stands twice is there twice."""
     found = index(archive)
     return [os.fsdecode(bytes(found.names[row])) for row in np.argsort(found.places[:, 0])]
 

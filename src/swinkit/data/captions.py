@@ -16,8 +16,9 @@ from swinkit.data.locating import FileLocator
 from swinkit.data.media import PICTURES, Medium
 from swinkit.data.packed import Packed
 from swinkit.data.samples import ClassData, Sample, Samples, check_apart, held_out, runs_of_archives
-from swinkit.data.shards import captions_in, find_shards, names_shards, tells_captions
+from swinkit.data.shards import captions_in, damaged_among, find_shards, names_shards, tells_captions
 from swinkit.data.tables import TABLES, check_columns, columns_of, file_in, lines_of, split_in, write_lines
+from swinkit.data.tar_ends import Damage
 from swinkit.data.threads import in_threads
 from swinkit.errors import ConfigError, DataError
 from swinkit.labels import Labels
@@ -79,11 +80,15 @@ class Captions(Sequence[Caption]):
 
 @dataclass(frozen=True)
 class CaptionData:
-    """Pairs of each part, "train", "val" and "test" as far as there are such; `notes` are for the user."""
+    """Pairs of each part, "train", "val" and "test" as far as there are such; `notes` are for the user.
+
+    `damaged` is as in `ClassData`.
+    """
 
     root: Path
     splits: dict[str, Captions]
     notes: tuple[str, ...] = ()
+    damaged: tuple[Damage, ...] = ()
 
     task: ClassVar[str] = "contrastive"
     medium: ClassVar[Medium] = PICTURES
@@ -101,7 +106,8 @@ class CaptionData:
             part: Samples(Sample(path, 0) for path in dict.fromkeys(pair.path for pair in pairs))
             for part, pairs in self.splits.items()
         }
-        return ClassData(self.root, self.medium, ("pictures with captions",), splits, self.notes)
+        names = ("pictures with captions",)
+        return ClassData(self.root, self.medium, names, splits, self.notes, damaged=self.damaged)
 
     def check(self, pair: Caption) -> None:
         """Read the header of a picture; ImageError where that cannot be."""
@@ -151,7 +157,10 @@ def open_captions(
     if val_fraction and "val" not in splits and "train" in splits:
         splits |= _drawn(splits["train"], root, val_fraction, seed)
     check_apart({part: {pair.path for pair in pairs} for part, pairs in splits.items()}, root)
-    return CaptionData(root, {part: Captions(pairs) for part, pairs in splits.items() if pairs}, tuple(notes))
+    damaged = tuple(damaged_among(shards))
+    notes += [damage.text for damage in damaged]
+    captions = {part: Captions(pairs) for part, pairs in splits.items() if pairs}
+    return CaptionData(root, captions, tuple(notes), damaged)
 
 
 def save_captions(data: CaptionData, path: Path) -> None:

@@ -128,13 +128,14 @@ def check_classes(
         for kind, text in found.faults
     )
     copies = repeated([(split, s.path, s.labels, found) for split, s, found in sound], data.classes)
+    damaged = (Problem("damaged shard", one.path, one.text, broken=True, drop=False) for one in data.damaged)
     odd = _odd_rates(sound) if clip is None or clip.fps is None else ()
     return DataReport(
         data,
         {split: samples.counts(len(data.classes)).tolist() for split, samples in data.splits.items()},
         tuple(found.size for _, _, found in sound),
         dict(Counter(found.mode for _, _, found in sound).most_common()),
-        (*unreadable, *copies, *faults, *odd),
+        (*damaged, *unreadable, *copies, *faults, *odd),
         tuple(found.frames / found.rate for _, _, found in sound if found.rate),
     )
 

@@ -19,7 +19,7 @@ from swinkit.data.objects import Annotated, ObjectData, Shape
 from swinkit.data.reading import header_size
 from swinkit.errors import ImageError, some
 from swinkit.features import Size
-from swinkit.files import check_new_folder, make_folder, not_writable, write_text
+from swinkit.files import check_new_folder, check_outside, make_folder, not_writable, write_text
 from swinkit.shapes import mask_of, polygons
 
 Form = Literal["coco", "yolo", "voc", "csv"]
@@ -51,6 +51,7 @@ def convert_objects(
     cannot be written.
     """
     check_new_folder(out)
+    check_outside(out, data.root)
     notes: list[str] = []
     placed = _place(data, notes)
     folders = {part: out / _folder(form, part) for part in data.splits}

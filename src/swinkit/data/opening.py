@@ -63,7 +63,16 @@ def open_classes(
     labels = {name: label for label, name in enumerate(names)}
     splits = {split: _numbered(entries, labels, found.multi) for split, entries in found.splits.items()}
     notes = [*found.notes, *_missing(found, names)]
-    return ClassData(found.root, found.medium, names, splits, tuple(notes), found.multi, found.sided)
+    return ClassData(
+        found.root,
+        found.medium,
+        names,
+        splits,
+        tuple(notes),
+        multi=found.multi,
+        sided=found.sided,
+        damaged=tuple(found.damaged),
+    )
 
 
 def save_split(data: ClassData, path: Path) -> None:
@@ -208,6 +217,7 @@ def _apply_split_file(found: Found, split_file: Path) -> Found:
     listed = _from_table(read_table(split_file, found.root, exact=True), found.root)
     unlisted = {entry.path for entry in found.entries()} - {entry.path for entry in listed.entries()}
     listed.notes, listed.order, listed.sided = list(found.notes), found.order, found.sided
+    listed.damaged = found.damaged
     if unlisted:
         listed.notes.append(
             f"{len(unlisted)} {found.medium.noun}s are not listed in {split_file} and were left out."

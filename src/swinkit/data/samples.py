@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from swinkit.data.media import CLIPS, PICTURES, Medium, medium_of
 from swinkit.data.packed import Packed
+from swinkit.data.tar_ends import Damage
 from swinkit.errors import DataError
 
 
@@ -128,7 +129,7 @@ class ClassData:
 
     `splits` has those of "train", "val" and "test" that exist. `notes` are warnings for the user. `multi`
     tells whether a sample may have several classes, or none; `sided` whether the data set is known to tell
-    left from right, so that no sample may be mirrored.
+    left from right, so that no sample may be mirrored. `damaged` are tar files with samples out of reach.
     """
 
     root: Path
@@ -138,6 +139,7 @@ class ClassData:
     notes: tuple[str, ...]
     multi: bool = False
     sided: bool = False
+    damaged: tuple[Damage, ...] = ()
 
     @property
     def task(self) -> str:
@@ -164,7 +166,7 @@ class Entry(NamedTuple):
 class Found:
     """What lies on disk, before classes are numbered; `order` is theirs where the source has one.
 
-    `sided` is as in `ClassData`.
+    `sided` and `damaged` are as in `ClassData`.
     """
 
     root: Path
@@ -174,6 +176,7 @@ class Found:
     order: tuple[str, ...] | None = None
     medium: Medium = PICTURES
     sided: bool = False
+    damaged: list[Damage] = field(default_factory=list)
 
     def names(self, split: str | None = None) -> set[str]:
         """Names of the classes that have a sample, in all or in one split."""

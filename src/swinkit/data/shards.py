@@ -6,7 +6,7 @@ import glob
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -15,14 +15,22 @@ from typing import Any
 import numpy as np
 from braceexpand import braceexpand
 
-from swinkit.data.archives import in_order, open_file, read_inside
+from swinkit.data.archives import in_order, index, open_file, read_inside
 from swinkit.data.finding import is_image, is_video, natural_key, read_lines
 from swinkit.data.lists import part_of
 from swinkit.data.samples import ClassData, Entry, Found, Sample
+from swinkit.data.tar_ends import Damage
 from swinkit.data.threads import in_threads
 from swinkit.data.video import stretch_of
 from swinkit.errors import DataError, RunError
-from swinkit.files import check_new_folder, make_folder, write_atomically, write_text
+from swinkit.files import (
+    check_new_folder,
+    make_folder,
+    remove_unfinished,
+    write_atomically,
+    write_text,
+)
+from swinkit.text_files import parse_json
 
 CLASSES = "classes.txt"  # beside the shards: the names of the numbered classes, one a line
 
@@ -37,13 +45,20 @@ def find_shards(place: Path) -> list[Path]:
     if place.is_dir():
         return sorted(place.glob("*.tar"), key=lambda path: natural_key(path.name))
     found: list[Path] = []
-    for text in braceexpand(str(place)):
+    for text in _expanded(place):
         matches = sorted(map(Path, glob.glob(text))) if glob.has_magic(text) else [Path(text)]  # noqa: PTH207
         missing = [path for path in matches if not path.is_file()] if matches else [Path(text)]
         if missing:
             raise DataError(f"There is no file {missing[0]}; check the pattern '{place}'.")
         found += matches
     return list(dict.fromkeys(found))
+
+
+def _expanded(place: Path) -> list[str]:
+    try:
+        return list(braceexpand(str(place)))
+    except ValueError as error:
+        raise DataError(f"The pattern '{place}' has braces that do not match ({error}); check it.") from error
 
 
 def read_shards(shards: list[Path], root: Path) -> Found:
@@ -59,6 +74,9 @@ def read_shards(shards: list[Path], root: Path) -> Found:
         found.splits.setdefault(part_of(path.name) or "train", []).extend(entries)
         if others:
             found.notes.append(f"{others} files in {path} have no label and were left out.")
+    found.damaged = damaged_among(shards)
+    found.notes += [damage.text for damage in found.damaged]
+    found.notes += _repeated_names(shards)
     names = shards[0].parent / CLASSES
     if names.is_file() and all(name.isdecimal() for name in found.names()):
         order = read_lines(names)
@@ -84,6 +102,8 @@ def write_shards(
                 f"{sample.path} is a folder or a stretch of a video, and shards hold whole files: "
                 "make files of such clips first."
             )
+    if out.is_dir():
+        remove_unfinished(out)
     if out.is_dir() and any(out.glob("*.tar")):
         raise RunError(f"{out} already holds tar files: choose another folder.")
     check_new_folder(out)
@@ -100,6 +120,21 @@ def write_shards(
             advance(len(content))
     write_text(out / CLASSES, "".join(f"{name}\n" for name in data.classes))
     return written
+
+
+def damaged_among(shards: Sequence[Path]) -> list[Damage]:
+    """Return what cannot be read of some shards."""
+    damages = (index(shard).damage for shard in shards)
+    return [damage for damage in damages if damage is not None]
+
+
+def _repeated_names(shards: Sequence[Path]) -> Iterator[str]:
+    """Yield a note for each shard in which a name stands twice."""
+    for shard in shards:
+        names = index(shard).names
+        count = len(names) - len(np.unique(names))
+        if count:
+            yield f"{count} files in {shard} have the name of one behind them and were left out."
 
 
 def captions_in(shard: Path) -> tuple[list[tuple[Path, str]], int]:
@@ -167,12 +202,20 @@ def _sample(files: dict[str, str]) -> str | None:
 def _labels(shard: Path, files: dict[str, str]) -> tuple[tuple[str, ...] | None, bool]:
     """Names or numbers of the classes of one image, and whether there may be several."""
     if "cls" in files:
-        return (read_inside(shard, files["cls"]).decode().strip(),), False
+        try:
+            name = read_inside(shard, files["cls"]).decode("utf-8-sig").strip()
+        except UnicodeDecodeError as error:
+            reason = f"{shard / files['cls']} is not UTF-8 ({error})"
+            raise DataError(f"{reason}; write the shard anew.") from error
+        return ((name,) if name else None), False
     content = _json(shard, files)
-    if isinstance(content.get("labels"), list):
-        return tuple(map(str, content["labels"])), True
-    label = content.get("label")
-    return (None if label is None else (str(label),)), False
+    labels = content.get("labels")
+    several = isinstance(labels, list)
+    listed = labels if isinstance(labels, list) else [content.get("label")]
+    if any(isinstance(label, list | dict) for label in listed):
+        raise DataError(f"{shard / files['json']} has a label that is no name: give text or a number.")
+    names = tuple(dict.fromkeys(str(label) for label in listed if label is not None))
+    return (names if names or several else None), several
 
 
 def _captions(shard: Path, files: dict[str, str]) -> list[str]:
@@ -182,7 +225,8 @@ def _captions(shard: Path, files: dict[str, str]) -> list[str]:
     else:
         told = _json(shard, files).get("caption")
     try:
-        every = [told.decode()] if isinstance(told, bytes) else told if isinstance(told, list) else [told]
+        told = told.decode("utf-8-sig") if isinstance(told, bytes) else told
+        every = told if isinstance(told, list) else [told]
         texts = [" ".join(str(text).split()) for text in every if text]
         "".join(texts).encode()
     except UnicodeError as error:
@@ -196,7 +240,7 @@ def _json(shard: Path, files: dict[str, str]) -> dict[str, Any]:
     if "json" not in files:
         return {}
     try:
-        content = json.loads(read_inside(shard, files["json"]))
+        content = parse_json(read_inside(shard, files["json"]))
     except ValueError as error:
         raise DataError(f"{shard / files['json']} is not JSON ({error}); write the shard anew.") from error
     return content if isinstance(content, dict) else {}

@@ -1,0 +1,82 @@
+"""How a tar file ends: with two blocks of zeros and nothing behind them, or damaged, with files lost.
+
+Python's tarfile takes the first header that it cannot read for the end, and says nothing.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from swinkit.data.finding import is_image, is_video
+
+BLOCK = tarfile.BLOCKSIZE
+_MAGIC = re.compile(b"ustar")
+_MAGIC_OFFSET = 257  # in a header
+_CHUNK = 2**20  # bytes read at once where only zeros are expected
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is wrong with a tar file, as a sentence; `lost` counts its images and clips that are out of reach.
+
+    None if nobody can know: the file ends before its end is marked.
+    """
+
+    path: Path
+    text: str
+    lost: int | None
+
+
+def find_damage(archive: Path, end: int) -> Damage | None:
+    """Look behind the last member that tarfile has read, which ends at byte `end`; None if all is well.
+
+    Raises OSError as `open`.
+    """
+    with archive.open("rb") as file:
+        file.seek(end)
+        closing = file.read(2 * BLOCK)
+        only_zeros = not closing.strip(b"\0")
+        if only_zeros and len(closing) == 2 * BLOCK and _is_zero(file):
+            return None
+        if only_zeros and BLOCK <= len(closing) < 2 * BLOCK:
+            return Damage(archive, f"{archive} ends with one block of zeros, not with two; write it anew.", 0)
+        if len(closing) < BLOCK:
+            text = f"{archive} is cut short at byte {end + len(closing)}, before its end is marked by zeros"
+            return Damage(archive, f"{text}: files may be missing; copy or write it anew.", None)
+        names = list(_members_behind(file, end))
+    lost = sum(is_image(Path(name)) or is_video(Path(name)) for name in names)
+    if closing[:BLOCK].strip(b"\0"):
+        text = f"{archive} is damaged at byte {end}: a header there cannot be read"
+        lost += 1
+    else:
+        text = f"{archive} has zeros in place of a header at byte {end}, and more behind them"
+    first = f", the first of them {names[0]}" if names else ""
+    return Damage(archive, f"{text}, so {lost} of its files are lost{first}; copy or write it anew.", lost)
+
+
+def _is_zero(file: IO[bytes]) -> bool:
+    while chunk := file.read(_CHUNK):
+        if chunk.strip(b"\0"):
+            return False
+    return True
+
+
+def _members_behind(file: IO[bytes], start: int) -> Iterator[str]:
+    """Yield the names of the files whose headers can be read behind a byte that is a multiple of blocks."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for match in _MAGIC.finditer(content, start):
+            header = match.start() - _MAGIC_OFFSET
+            if header < start or (header - start) % BLOCK:
+                continue
+            try:
+                member = tarfile.TarInfo.frombuf(content[header : header + BLOCK], "utf-8", "surrogateescape")
+            except tarfile.HeaderError:
+                continue
+            if member.isfile():
+                yield member.name
