@@ -15,7 +15,7 @@ import swinkit
 from swinkit.conversion import convert_file
 from swinkit.data.batching import Batch, Objects
 from swinkit.errors import ConfigError, WeightsError
-from swinkit.heads.assign import Sampling
+from swinkit.heads.assign import MASK_RCNN, Sampling
 from swinkit.heads.rcnn_losses import rpn_losses
 from swinkit.heads.roi import SYSTEMS, Stage
 from swinkit.results import Detections
@@ -445,6 +445,42 @@ def test_training_goes_on_without_proposals(head: str) -> None:
         assert drawn.pop() == regions
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     pooled.remove()
+
+
+def test_ignored_regions_teach_no_background() -> None:
+    """Boxes in them are neither positive nor negative; others, and true boxes, stay as they are."""
+    assigner = MASK_RCNN
+    boxes = torch.tensor(
+        [
+            [0.0, 0, 10, 10],
+            [2, 2, 6, 6],
+            [8, 8, 30, 30],
+            [40, 40, 50, 50],
+            [20, 0, 30, 10],
+            [-10, -10, 20, 20],
+        ]
+    )
+    truth, region = torch.tensor([[20.0, 0, 30, 10]]), torch.tensor([[0.0, 0, 12, 12], [19, 0, 31, 11]])
+    plain, _ = assigner(boxes, truth)
+    assert plain.tolist() == [0, 0, 0, 0, 1, 0]
+    assert assigner(boxes, truth, region)[0].tolist() == [-1, -1, 0, 0, 1, 0]
+    nothing = torch.zeros(0, 4)
+    assert assigner(boxes, nothing, region)[0].tolist() == [-1, -1, 0, 0, -1, 0]
+    assert assigner(boxes, truth, nothing)[0].tolist() == plain.tolist()
+
+
+@pytest.mark.parametrize("head", ["faster_rcnn", "cascade_rcnn"])
+def test_an_image_that_is_ignored_teaches_nothing(head: str) -> None:
+    """Neither proposals nor classes learn from it that nothing is there; without the region they do."""
+    model = tiny(head).train()
+    x = torch.randn(1, 3, 64, 64)
+    labels = torch.zeros(0, dtype=torch.long)
+    whole = torch.tensor([[-200.0, -200.0, 264.0, 264.0]])
+    losses = model.learn(x, [(64, 64)], [Objects(torch.zeros(0, 4), labels, None, ignored=whole)])
+    assert all(loss.item() == 0 for loss in losses.values())
+    losses = model.learn(x, [(64, 64)], [Objects(torch.zeros(0, 4), labels, None)])
+    assert losses["proposal"] > 0
+    assert losses["class" if head == "faster_rcnn" else "0_class"] > 0
 
 
 def test_min_box_size(model: Detector, picture: Image.Image) -> None:

@@ -17,7 +17,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from swinkit.data.batching import Batch
-from swinkit.data.objects import Annotated, Object, annotated
+from swinkit.data.objects import NO_CLASS, Annotated, Object, annotated
 from swinkit.labels import Labels
 from swinkit.metrics.detect import FIGURES, DetectionMetric
 from swinkit.results import Detections
@@ -126,6 +126,25 @@ def test_figures_are_pycocotools(ours: str, theirs: str, tmp_path: Path) -> None
         assert each[name] == (pytest.approx(100 * valid.mean()) if valid.size else None)
     assert each["nowhere"] is None
     assert metric.details()["per_class"] == metric.details()["mask_ap_per_class"]
+
+
+def test_regions_without_a_class_count_for_nothing(tmp_path: Path) -> None:
+    """As groups of every class do by pycocotools: what is found there is neither right nor wrong."""
+    scenes, expected = [], []
+    for record, answer in SCENES[:12]:
+        region = Object(NO_CLASS, (100.0, 60.0, 280.0, 200.0), crowd=True)
+        objects = [Object(*values) for values in zip(
+            record.labels.tolist(), map(tuple, record.boxes.tolist()), record.shapes, record.crowd.tolist(),
+            record.areas.tolist(), strict=True,
+        )]  # fmt: skip
+        every = [region._replace(label=label) for label in range(3)]
+        scenes.append((annotated(record.image, SIZE, record.number, [*objects, region]), answer))
+        expected.append((annotated(record.image, SIZE, record.number, [*objects, *every]), answer))
+    figures = metric_of(scenes, masks=False, monitor="box").compute()
+    theirs = by_pycocotools(expected, "bbox", tmp_path)
+    np.testing.assert_allclose([figures[f"box_{name}"] for name in FIGURES], 100 * theirs.stats, atol=1e-9)
+    assert figures["box_ap"] != metric_of(SCENES[:12], masks=False, monitor="box").compute()["box_ap"]
+    metric_of(scenes).draw(tmp_path)
 
 
 def test_processes_count_each_picture_once() -> None:

@@ -556,6 +556,21 @@ def test_boxes_of_one_object_are_one_of_several_names() -> None:
     assert owl_losses.detection_losses(right, boxes[None, :2], None, truth)["class"] > 1
 
 
+def test_tokens_in_ignored_regions_learn_no_background() -> None:
+    boxes = torch.tensor([[[0.1, 0.1, 0.4, 0.4], [0.6, 0.6, 0.9, 0.9], [0.1, 0.1, 0.3, 0.3]]])
+    region = torch.tensor([[0.0, 0.0, 0.5, 0.5]])
+    truth = [Objects(boxes[0, :1], torch.tensor([1]), None, ignored=region)]
+    logits = torch.zeros(1, 3, 2, requires_grad=True)
+    objectness = torch.zeros(1, 3, requires_grad=True)
+    losses = owl_losses.detection_losses(logits, boxes, objectness, truth)
+    (losses["class"] + losses["objectness"]).backward()
+    assert logits.grad is not None
+    assert objectness.grad is not None
+    assert (logits.grad[0, :2] != 0).all()
+    assert (logits.grad[0, 2] == 0).all()
+    assert (objectness.grad[0] != 0).tolist() == [True, True, False]
+
+
 def test_merging_knows_chains_and_nothing() -> None:
     heights = torch.tensor([1.0, 0.93, 0.87, 0.81])  # each like the next, the last not like the first
     boxes = torch.stack([torch.zeros(4), torch.zeros(4), torch.ones(4), heights], 1)

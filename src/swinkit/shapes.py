@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -62,6 +63,16 @@ def mask_of(rle: RLE) -> NDArray[np.bool_]:
 
     found: NDArray[np.bool_] = decode(as_rle(rle, rle["size"])).astype(bool)
     return found
+
+
+def extent_of_rle(rle: RLE) -> tuple[float, float, float, float]:
+    """Return the box (x1, y1, x2, y2) around COCO's run lengths, compressed or not; NaN for an empty mask."""
+    from faster_coco_eval.core.mask import toBbox
+
+    left, top, width, height = map(float, toBbox(as_rle(rle, rle["size"])))
+    if width <= 0 or height <= 0:
+        return (math.nan,) * 4
+    return left, top, left + width, top + height
 
 
 def uncompressed(counts: str) -> list[int]:

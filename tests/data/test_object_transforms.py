@@ -127,6 +127,34 @@ def test_groups_and_slivers_do_not_teach() -> None:
         assert objects.labels.tolist() == [1]
 
 
+def test_ignored_regions_move_along() -> None:
+    """Groups, and objects that are not used, are where their pixels are, in mosaics too."""
+    scene = squares()
+    crowd = np.array([True, False])
+    sample = scene.sample._replace(crowd=crowd, ignored=(tuple(scene.sample.boxes[0]),))
+    scene = Scene(scene.picture, sample)
+    vary = transform(resizing="published", hflip=0.5)
+    for seed in range(8):
+        torch.manual_seed(seed)
+        image, objects = vary(scene)
+        red = (image[0] > 0.5).numpy()
+        if not red.any():
+            assert objects.ignored is None
+            continue
+        assert objects.ignored is not None
+        assert objects.ignored.shape == (2, 4)
+        around = torch.from_numpy(boxes_of(red[None])).float()
+        assert (objects.ignored - around).abs().max() <= 1.01
+        assert 0 not in objects.labels.tolist()
+    assert vary(squares())[1].ignored is None
+    torch.manual_seed(0)
+    image, objects = transform(hflip=0.0, resizing="none")(scene, beside=[scene] * 3)
+    assert objects.ignored is not None
+    assert len(objects.ignored) == 8
+    for left, top, right, bottom in objects.ignored.round().int().tolist():
+        assert (image[0, top + 1 : bottom - 1, left + 1 : right - 1] > 0.5).all()
+
+
 def test_copy_paste() -> None:
     """Objects come with their pixels; what they cover goes, and boxes are those of what is left."""
     vary = transform(resizing="none", copy_paste=1.0)

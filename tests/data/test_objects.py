@@ -15,7 +15,7 @@ from swinkit.api import check_data, convert_data
 from swinkit.data.dataset import open_data, save_splits
 from swinkit.data.object_opening import open_objects
 from swinkit.data.object_writing import convert_objects
-from swinkit.data.objects import ObjectData, ObjectSamples
+from swinkit.data.objects import NO_CLASS, ObjectData, ObjectSamples
 from swinkit.errors import ConfigError, DataError
 from swinkit.shapes import as_rle, mask_of
 
@@ -148,18 +148,20 @@ def test_what_is_wrong_in_coco(tmp_path: Path) -> None:
     ]
     content["images"][1]["height"] = 51
     data = open_objects(write_coco(tmp_path, content), val_fraction=0)
-    assert len(by_name(data)["a.jpg"].boxes) == 2 + 6
-    assert any(note.startswith("8 objects were left out: ") for note in data.notes), data.notes
+    one = by_name(data)["a.jpg"]
+    assert len(one.boxes) == 3 + 3
+    assert one.crowd.tolist() == [label == NO_CLASS for label in one.labels]
+    assert any(note.startswith("5 boxes are missing or invalid, and were computed") for note in data.notes)
     assert any("1 pictures are not there: 'gone.jpg'" in note for note in data.notes)
     report = check_data(tmp_path, progress=False)
     kinds = [problem.kind for problem in report.problems]
     counts = {kind: kinds.count(kind) for kind in set(kinds)}
     assert counts == {
-        "no area": 1, "no box": 3, "outside": 1, "no such class": 1, "no such image": 1, "no shape": 4,
+        "box from shape": 5, "no such class": 1, "no such image": 1, "no shape": 6, "repeated": 8,
         "same id": 2, "missing": 1, "other size": 1, "beyond": 1, "tiny": 1, "same box": 1,
     }  # fmt: skip
     assert report.broken
-    assert report.counts == {"train": [1, 7, 0]}
+    assert report.counts == {"train": [1, 4, 0]}
     assert [path.name for path in report.to_drop()] == ["b.jpg"]
 
 
@@ -272,8 +274,10 @@ def test_what_is_wrong_in_yolo(tmp_path: Path) -> None:
         "5 0.5 0.5 0.1 0.1\n0 0.5 0.5\n1 nan 0.5 0.1 0.1\nx 1 2 3 4\n0 0.5 0.5 0.2 0.2\n-1 0.5 0.5 0.1 0.1\n"
     )
     data = open_objects(tmp_path)
-    assert len(by_name(data)["train-a.jpg"].boxes) == 1
-    assert [fault.kind for fault in data.faults] == ["no box", "no box", "no box", "no such class", "no box"]
+    assert set(by_name(data)) == {"train-b.jpg", "train-c.jpg"}  # a.jpg has objects that nobody can place
+    assert [fault.kind for fault in data.faults] == [
+        "no box", "no box", "no such class", "no box", "no such class", "repeated"
+    ]  # fmt: skip
     (tmp_path / "data.yaml").write_text("names: {}\ntrain: images/train\n")
     with pytest.raises(DataError, match="needs names"):
         open_objects(tmp_path)
@@ -537,9 +541,9 @@ def test_numbers_without_end(tmp_path: Path) -> None:
         {**good, "image_id": 7, "bbox": [1, 1, 5, 5], "segmentation": [[1, 1, 9, 1, 9, 9, 30000, 30000]]},
     ]
     data = open_objects(write_coco(tmp_path, content), val_fraction=0)
-    assert [len(one.boxes) for one in data.splits["train"]] == [1, 0]
+    assert [one.labels.tolist() for one in data.splits["train"]] == [[1, NO_CLASS, 1], []]
     assert sorted(fault.kind for fault in data.faults) == [
-        "no box", "no shape", "no such class", "no such class", "no such image", "same id"
+        "box from shape", "no shape", "no such class", "no such class", "no such image", "repeated", "same id"
     ]  # fmt: skip
 
 

@@ -32,7 +32,8 @@ from swinkit.inputs import Preprocessing
 class Objects:
     """What is to be found in a picture: boxes (N, 4) in its pixels, labels (N,), masks (N, H, W) or None.
 
-    `absent` and `partial` (some classes,) are as in `Annotated`, None where all is known.
+    `absent` and `partial` (some classes,) are as in `Annotated`, None where all is known. `ignored` (M, 4)
+    are boxes of regions that teach nothing, None where there are none.
     """
 
     boxes: Tensor
@@ -40,6 +41,7 @@ class Objects:
     masks: Tensor | None
     absent: Tensor | None = None
     partial: Tensor | None = None
+    ignored: Tensor | None = None
 
     def known(self, classes: int) -> Tensor:
         """Of which of so many classes it is known what is there: (classes,)."""
@@ -53,7 +55,8 @@ class Objects:
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Objects:
         """With all tensors changed alike."""
-        others = (None if own is None else change(own) for own in (self.masks, self.absent, self.partial))
+        optional = (self.masks, self.absent, self.partial, self.ignored)
+        others = (None if own is None else change(own) for own in optional)
         return Objects(change(self.boxes), change(self.labels), *others)
 
 

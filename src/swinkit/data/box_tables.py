@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from swinkit.data.finding import natural_key
-from swinkit.data.object_layouts import FOLDERS, Finder, Layout, number, sides
-from swinkit.data.objects import Object, annotated
+from swinkit.data.object_layouts import FOLDERS, Finder, Layout, are_fractions, in_pixels, size_of
+from swinkit.data.object_values import as_number, as_size
+from swinkit.data.objects import Fault, Object
 from swinkit.data.tables import SPLIT_NAMES, csv_lines, csv_rows
 from swinkit.errors import DataError
 
@@ -49,7 +50,7 @@ def _columns(cells: list[str]) -> dict[str, str]:
 def _is_bare(cells: list[str]) -> bool:
     if len(cells) != len(BARE) or set(EDGES) <= set(_columns(cells)):
         return False
-    return all(cell.strip() == "" or number(cell) == number(cell) for cell in cells[1:5])
+    return all(cell.strip() == "" or as_number(cell) == as_number(cell) for cell in cells[1:5])
 
 
 def read_box_table(table: Path) -> Layout:
@@ -71,7 +72,7 @@ def read_box_table(table: Path) -> Layout:
         if parts.setdefault(path, SPLIT_NAMES[word.lower()]) != SPLIT_NAMES[word.lower()]:
             raise DataError(f"{where} has {path} in a second part; leave it in one.")
         own = objects.setdefault(path, [])
-        size = sides(cells.get("height"), cells.get("width"))
+        size = as_size(cells.get("height"), cells.get("width"))
         if size is not None:
             sizes[path] = size
         edges = [cells.get(edge, "") for edge in EDGES]
@@ -79,21 +80,28 @@ def read_box_table(table: Path) -> Layout:
             continue
         if not cells.get("label"):
             raise DataError(f"{where} has a box without label; fill it in or remove the line.")
-        left, top, right, bottom = map(number, edges)
+        left, top, right, bottom = map(as_number, edges)
         own.append((cells["label"], Object(0, (left, top, right, bottom))))
     if not objects:
         raise DataError(f"{table} lists no files; add lines of path, label, xmin, ymin, xmax, ymax.")
     names = sorted({name for own in objects.values() for name, _ in own}, key=natural_key)
     numbers = {name: i for i, name in enumerate(names)}
     layout = Layout(dict(enumerate(names)), {})
+    fractions = are_fractions(one.box for own in objects.values() for _, one in own)
+    if fractions:
+        layout.faults.append(Fault("fractions", table, "all boxes within 0 to 1", left=False))
     find = Finder([table.parent, *(table.parent / name for name in FOLDERS)])
     for path, own in objects.items():
         image = find(path)
         if image is None:
             layout.missing.append(path)
-        else:
-            boxes = [one._replace(label=numbers[name]) for name, one in own]
-            layout.keep(parts[path], annotated(image, sizes.get(path), path, boxes))
+            continue
+        size = sizes.get(path)
+        boxes = [one._replace(label=numbers[name]) for name, one in own]
+        if fractions:
+            size = size or size_of(image)
+            boxes = [one._replace(box=in_pixels(one.box, size)) for one in boxes]
+        layout.keep(parts[path], image, size, path, boxes)
     return layout
 
 

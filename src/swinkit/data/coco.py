@@ -5,27 +5,28 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from swinkit.data.finding import is_visible, natural_key
 from swinkit.data.object_layouts import (
     FOLDERS,
-    LARGEST,
     Finder,
     Layout,
+    are_fractions,
     check_names,
+    fault_of,
     file_part,
-    number,
-    sides,
-    whole,
+    in_pixels,
+    size_of,
 )
-from swinkit.data.objects import Annotated, Fault, Object, Shape, annotated
+from swinkit.data.object_values import as_number, as_size, as_whole
+from swinkit.data.objects import NO_BOX, NO_CLASS, Box, Fault, Object
+from swinkit.data.segmentations import read_shape
 from swinkit.data.tables import folder_part
-from swinkit.errors import DataError
+from swinkit.errors import DataError, some
 from swinkit.features import Size
-from swinkit.shapes import uncompressed
 from swinkit.text_files import read_head, read_json
 
 OTHERS = ("captions", "keypoints", "panoptic", "stuff", "image_info")  # what other files are called after
@@ -73,25 +74,61 @@ def _is_coco(file: Path) -> bool:
 
 
 def read_coco(files: Sequence[tuple[str, Path]], root: Path) -> Layout:
-    """The pictures of all files; categories keep their ids.
+    """The pictures of all files; categories keep their ids, by their name where files number them otherwise.
 
-    Raises DataError for a file that is not as COCO's are, and for files that give an id to two categories.
+    Raises DataError for a file that is not as COCO's are, for files whose categories cannot be one list, and
+    for one of whose segmentations none can be read.
     """
     layout = Layout({}, {})
-    for part, file in files:
+    for part, file in sorted(files, key=lambda pair: pair[0] != "train"):  # whose ids the model takes
         content = _content(file)
-        for own, name in _categories(content, file).items():
-            if layout.names.setdefault(own, name) != name:
-                other = layout.names[own]
-                raise DataError(f"{file} calls category {own} {name!r}, and another part {other!r}.")
-        _read_part(content, file, part, root, layout)
+        ids = _numbered(_categories(content, file), layout, file)
+        _PartReader(content, file, part, ids, layout).read(root)
         for row in content["categories"]:
             if row.get("frequency") in ("r", "c", "f"):
-                layout.frequency[whole(row.get("id")) or 0] = row["frequency"]
+                layout.frequency[ids.get(as_whole(row.get("id")), 0)] = row["frequency"]
     check_names(layout.names, root)
     counts = Counter(part for part, _ in files)
     layout.remarks += [f"{count} files make the part {part}." for part, count in counts.items() if count > 1]
     return layout
+
+
+def _numbered(names: dict[int, str], layout: Layout, file: Path) -> dict[int | None, int]:
+    """The id in the layout of each category of a file: that of the same name, in whatever file it was first.
+
+    Raises DataError where an id stands for a class that only this file has and for another of other files:
+    it may be a new class or a new name.
+    """
+    earlier = {name: own for own, name in layout.names.items()}
+    ids: dict[int | None, int] = {}
+    moved, renamed = [], []
+    free = max([*names, *layout.names], default=0)
+    for own, name in names.items():
+        if name in earlier:
+            ids[own] = earlier[name]
+        elif own not in layout.names:
+            ids[own] = own
+        elif layout.names[own] in names.values():
+            free += 1
+            ids[own] = free
+        else:
+            renamed.append(f"{own} {name!r}, and another part {layout.names[own]!r}")
+            continue
+        layout.names[ids[own]] = name
+        if ids[own] != own:
+            moved.append(f"{name!r} {own}, elsewhere {ids[own]}")
+    if renamed:
+        raise DataError(
+            f"{file} calls category {'; category '.join(renamed[:8])}: give a class the same name in all "
+            "parts."
+        )
+    if moved:
+        more = f" and {len(moved) - 8} more" if len(moved) > 8 else ""
+        layout.remarks.append(
+            f"{file.name} gives classes other ids than another part; they are read by their names: "
+            f"{'; '.join(moved[:8])}{more}."
+        )
+    return ids
 
 
 def _content(file: Path) -> dict[str, Any]:
@@ -114,10 +151,10 @@ def _categories(content: dict[str, Any], file: Path) -> dict[int, str]:
     Of Roboflow's exports two things are left out: of several categories of one name those that nothing uses,
     and one that nothing uses and that only stands above others.
     """
-    used = {whole(row.get("category_id")) for row in content["annotations"]}
+    used = {as_whole(row.get("category_id")) for row in content["annotations"]}
     names: dict[int, str] = {}
     for row in content["categories"]:
-        own, name = whole(row.get("id")), row.get("name")
+        own, name = as_whole(row.get("id")), row.get("name")
         if own is None or isinstance(row.get("id"), str) or not isinstance(name, str) or not name:
             raise DataError(f"{file} has the category {row!r:.80}: it needs a whole id and a name.")
         if own in names:
@@ -127,7 +164,7 @@ def _categories(content: dict[str, Any], file: Path) -> dict[int, str]:
     needed = {names[own] for own in names if own in used}
     names = {own: name for own, name in names.items() if name not in doubled & needed or own in used}
     above = {row.get("supercategory") for row in content["categories"]}
-    tops = {whole(row.get("id")) for row in content["categories"] if row.get("supercategory") == "none"}
+    tops = {as_whole(row.get("id")) for row in content["categories"] if row.get("supercategory") == "none"}
     kept = {own: name for own, name in names.items() if own in used or own not in tops or name not in above}
     names = kept or names
     if not names:
@@ -137,52 +174,121 @@ def _categories(content: dict[str, Any], file: Path) -> dict[int, str]:
 
 def _id(value: Any) -> Id | None:
     """An id as it is; whole floats as whole numbers, None for what is none."""
-    return value if isinstance(value, str) else whole(value)
+    return value if isinstance(value, str) else as_whole(value)
 
 
-def _read_part(content: dict[str, Any], file: Path, part: str, root: Path, layout: Layout) -> None:
-    known = {str(_id(row.get("id"))) for row in content["images"]}
-    numbers = Counter(str(row["id"]) for row in content["annotations"] if "id" in row)
-    for twice in (own for own, count in numbers.items() if count > 1):
-        layout.faults.append(Fault("same id", file, f"two annotations with the id {twice}", left=False))
-    by_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in content["annotations"]:
-        image, category = str(_id(row.get("image_id"))), whole(row.get("category_id"))
-        if image not in known:
-            what = f"an annotation for image {row.get('image_id')!r:.40}, which is not listed"
-            layout.faults.append(Fault("no such image", file, what))
-        elif category not in layout.names:
-            what = f"an annotation of category {row.get('category_id')!r:.40}, which is not listed"
-            layout.faults.append(Fault("no such class", file, what))
-        else:
-            by_image[image].append(row)
-    find = Finder(_folders(file, root))
-    seen: set[str] = set()
-    for row in content["images"]:
-        own = _id(row.get("id"))
-        if own is None:
-            raise DataError(f"{file} has the image {row!r:.80}: it needs an id.")
-        if str(own) in seen:
-            layout.faults.append(Fault("same id", file, f"two images with the id {own}"))
-            continue
-        seen.add(str(own))
-        name = _file_name(row, file)
-        image_file = find(name)
-        if image_file is None:
-            layout.missing.append(name)
-            continue
-        size = sides(row.get("height"), row.get("width"))
-        objects = [_object(one, layout, image_file, size) for one in by_image.get(str(own), ())]
-        layout.keep(part, _federated(annotated(image_file, size, own, objects), row))
+class _PartReader:
+    """Reads the pictures of one file into a layout; `ids` are the layout's of the file's categories."""
+
+    def __init__(
+        self, content: dict[str, Any], file: Path, part: str, ids: dict[int | None, int], layout: Layout
+    ) -> None:
+        self.content, self.file, self.part, self.ids, self.layout = content, file, part, ids, layout
+        self.fractions = are_fractions(_edges_of(row) for row in content["annotations"])
+        self.shapes_read = 0
+        self.strange_shapes: list[str] = []
+
+    def read(self, root: Path) -> None:
+        """Take all pictures of the file that are there."""
+        by_image = self._by_image()
+        find = Finder(_folders(self.file, root))
+        files: dict[str, str] = {}
+        for row in self.content["images"]:
+            own = _id(row.get("id"))
+            if own is None:
+                raise DataError(f"{self.file} has the image {row!r:.80}: it needs an id.")
+            name = _file_name(row, self.file)
+            if str(own) in files:
+                what = f"two images with the id {own}"
+                self._fault("same id", self.file, what, left=files[str(own)] != name)
+                continue
+            files[str(own)] = name
+            image = find(name)
+            if image is None:
+                self.layout.missing.append(name)
+                continue
+            rows = by_image.get(str(own), [])
+            size = as_size(row.get("height"), row.get("width")) or (size_of(image) if rows else None)
+            objects = [self._object(one, image, size) for one in rows]
+            absent, partial = (
+                self._classes(row.get(key)) for key in ("neg_category_ids", "not_exhaustive_category_ids")
+            )
+            self.layout.keep(self.part, image, size, own, objects, absent=absent, partial=partial or ())
+        self._check_ids(by_image, files)
+        if self.fractions:
+            self._fault("fractions", self.file, "all boxes within 0 to 1", left=False)
+        if self.strange_shapes and not self.shapes_read:
+            raise DataError(
+                f"{self.file}: none of its {len(self.strange_shapes)} segmentations can be read, the first "
+                f"is {self.strange_shapes[0]}. Give polygons [[x1, y1, x2, y2, …]] in pixels or COCO's run "
+                "lengths; without the key segmentation the boxes alone are read."
+            )
+
+    def _fault(self, kind: str, path: Path, what: str, *, left: bool = True) -> None:
+        self.layout.faults.append(Fault(kind, path, what, left))
+
+    def _by_image(self) -> dict[str, list[dict[str, Any]]]:
+        """Annotations by the id of their image."""
+        rows = self.content["annotations"]
+        known = {str(_id(row.get("id"))) for row in self.content["images"]}
+        numbers = Counter(str(row["id"]) for row in rows if "id" in row)
+        for twice in (own for own, count in numbers.items() if count > 1):
+            self._fault("same id", self.file, f"two annotations with the id {twice}", left=False)
+        by_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in rows:
+            image = str(_id(row.get("image_id")))
+            if image in known:
+                by_image[image].append(row)
+            else:
+                what = f"an annotation for image {row.get('image_id')!r:.40}, which is not listed"
+                self._fault("no such image", self.file, what)
+        return by_image
+
+    def _check_ids(self, by_image: dict[str, Any], known: Iterable[str]) -> None:
+        """Refuse a file none of whose annotations is for one of its images."""
+        rows = self.content["annotations"]
+        if rows and not by_image:
+            named = dict.fromkeys(str(row.get("image_id")) for row in rows)
+            raise DataError(
+                f"{self.file}: none of its {len(rows)} annotations is for an image that it lists: "
+                f"image_id is {some(named, 3)}, the images' ids are {some(known, 3)}."
+            )
+
+    def _classes(self, stored: Any) -> tuple[int, ...] | None:
+        """The classes that LVIS says not to be in a picture, or to be there more often."""
+        if not isinstance(stored, list):
+            return None
+        ids = [self.ids.get(as_whole(own)) for own in stored]
+        return tuple(own for own in ids if own is not None)
+
+    def _object(self, row: dict[str, Any], image: Path, size: Size | None) -> Object:
+        box = _edges_of(row)
+        if self.fractions:
+            box = in_pixels(box, size)
+        stored = row.get("segmentation")
+        shape = read_shape(stored, size, box if fault_of(box, size) is None else NO_BOX)
+        if shape is not None:
+            self.shapes_read += 1
+        elif stored:
+            self.strange_shapes.append(f"{stored!r:.60}")
+            what = f"a segmentation that cannot be read, or lies elsewhere than its box ({stored!r:.60})"
+            self._fault("no shape", image, what, left=False)
+        category, area = row.get("category_id"), as_number(row.get("area"))
+        label = self.ids.get(as_whole(category), NO_CLASS)
+        if label == NO_CLASS:
+            what = f"an annotation of category {category!r:.40}, which {self.file.name} does not list"
+            self._fault("no such class", image, what)
+        crowd = label == NO_CLASS or as_number(row.get("iscrowd", 0)) == 1
+        return Object(label, box, shape, crowd, area if 0 < area < math.inf else None)
 
 
-def _federated(picture: Annotated, row: dict[str, Any]) -> Annotated:
-    """With the classes that LVIS says not to be there, and those of which there may be more."""
-    absent, partial = (
-        None if not isinstance(told, list) else tuple(own for own in map(whole, told) if own is not None)
-        for told in (row.get("neg_category_ids"), row.get("not_exhaustive_category_ids"))
-    )
-    return picture._replace(absent=absent, partial=partial or ())
+def _edges_of(row: dict[str, Any]) -> Box:
+    """The edges of an annotation's box; NaN where it has none."""
+    stored = row.get("bbox")
+    if not isinstance(stored, list) or len(stored) != 4:
+        return NO_BOX
+    left, top, width, height = map(as_number, stored)
+    return left, top, left + width, top + height
 
 
 def _file_name(row: dict[str, Any], file: Path) -> str:
@@ -207,47 +313,3 @@ def _folders(file: Path, root: Path) -> Iterator[Path]:
         yield from (path / name for path in own for name in FOLDERS)
         yield from images
         yield base
-
-
-def _object(row: dict[str, Any], layout: Layout, image: Path, size: Size | None) -> Object:
-    given = row.get("bbox")
-    four = isinstance(given, list) and len(given) == 4
-    left, top, width, height = map(number, given) if four and given else [math.nan] * 4
-    area, told = number(row.get("area")), row.get("segmentation")
-    shape = as_shape(told, size)
-    if told and shape is None:
-        what = f"a segmentation that is none ({told!r:.60})"
-        layout.faults.append(Fault("no shape", image, what, left=False))
-    return Object(
-        whole(row["category_id"]) or 0,
-        (left, top, left + width, top + height),
-        shape,
-        number(row.get("iscrowd", 0)) == 1,
-        area if 0 < area < math.inf else None,
-    )
-
-
-def as_shape(told: Any, size: Size | None) -> Shape:
-    """Polygons of three points and more, or run lengths of a picture of that size; None for anything else.
-
-    A point may lie as far outside of the picture as this is large: further on it is no rounding.
-    """
-    if isinstance(told, dict):
-        given, counts = told.get("size"), told.get("counts")
-        runs = uncompressed(counts) if isinstance(counts, str) else counts
-        if not isinstance(given, list) or not isinstance(runs, list) or len(given) != 2:
-            return None
-        if not all(type(value) is int and value >= 0 for value in (*given, *runs)):
-            return None
-        fits = sum(runs) == given[0] * given[1] and (size is None or tuple(given) == size)
-        return {"size": given, "counts": counts} if fits else None
-    if not isinstance(told, list):
-        return None
-    rings = []
-    for ring in told:
-        if isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0:
-            values = ring if set(map(type, ring)) <= {int, float} else [number(side) for side in ring]
-            far = max(size) if size is not None else LARGEST
-            if not math.isnan(sum(values)) and -far <= min(values) and max(values) <= 2 * far:
-                rings.append(values)
-    return rings or None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swinkit.data.objects import Annotated, ObjectSamples
+from swinkit.data.objects import NO_CLASS, Annotated, ObjectSamples
 
 Place = tuple[int, int]  # the number of a picture, and of an object in it
 
@@ -24,8 +24,8 @@ def few_of(samples: ObjectSamples, classes: int, shots: int, seed: int) -> Objec
     """So many objects of each class, at most, and the pictures that they are in.
 
     As somebody labels who stops where there are enough of a class: picture after picture, in an order that
-    the seed draws, so that the first ones are whole and tell what is not there. Of the classes whose other
-    objects are left out of a picture there may be more in it.
+    the seed draws, so that the first ones are whole and tell what is not there. The regions of
+    a picture's other objects are ignored, and of their classes there may be more in it.
     """
     left = np.full(classes, shots)
     chosen: dict[int, Annotated] = {}
@@ -39,6 +39,8 @@ def few_of(samples: ObjectSamples, classes: int, shots: int, seed: int) -> Objec
         if fits.any():
             left -= np.bincount(own[fits], minlength=classes)
             others = np.delete(sample.labels, places[fits]).tolist()
-            partial = tuple(sorted({*sample.partial, *others}))
-            chosen[number] = sample.chosen(places[fits].tolist())._replace(partial=partial)
+            partial = tuple(sorted({*sample.partial, *others} - {NO_CLASS}))
+            hidden = np.delete(sample.boxes, places[fits], axis=0)
+            shown = sample.chosen(places[fits].tolist())
+            chosen[number] = shown._replace(partial=partial, ignored=tuple(map(tuple, hidden.tolist())))
     return ObjectSamples(chosen[number] for number in sorted(chosen))

@@ -11,7 +11,7 @@ from swinkit.data.box_tables import holds_boxes, read_box_table
 from swinkit.data.coco import find_coco, read_coco
 from swinkit.data.finding import relative
 from swinkit.data.object_layouts import Layout
-from swinkit.data.objects import Annotated, ObjectData, ObjectSamples
+from swinkit.data.objects import NO_CLASS, Annotated, ObjectData, ObjectSamples
 from swinkit.data.samples import check_apart, held_out
 from swinkit.data.tables import check_columns, csv_lines
 from swinkit.data.voc import find_voc, read_voc, voc_home
@@ -81,7 +81,10 @@ def open_objects(
     if read is None:
         raise DataError(f"{root} holds no pictures with boxes; give {FORMS}.")
     layout = read()
+    layout.drop_unusable()
     notes = layout.notes()
+    if not any(layout.parts.values()) and layout.unusable:
+        raise DataError(f"{root} has no picture whose objects can be used. {notes[-1]}")
     if not any(layout.parts.values()):
         raise DataError(f"{root} has no picture of those it names: {some(layout.missing, 3) or 'none'}.")
     labels = _labels(layout, root)
@@ -129,6 +132,7 @@ def _of_model(
     """The model's numbers for the classes of the data; DataError where it does not know one that is there."""
     own = {name: i for i, name in enumerate(classes)}
     there = {int(label) for part in layout.parts.values() for one in part for label in one.labels}
+    there.discard(NO_CLASS)
     unknown = [layout.names[label] for label in sorted(there) if layout.names[label] not in own]
     if unknown:
         raise DataError(

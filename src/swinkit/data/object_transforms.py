@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -154,10 +154,12 @@ class ObjectTransform:
             picture = distorted(picture)
         image = normalised(picture, self.pre.mean, self.pre.std)
         boxes, labels = torch.from_numpy(view.boxes).float(), torch.from_numpy(view.labels)
-        if not self.masks:
-            return image, Objects(boxes, labels, None)
-        assert view.masks is not None
-        return image, Objects(boxes, labels, torch.from_numpy(view.masks.astype(np.uint8)))
+        ignored = torch.from_numpy(view.ignored).float() if len(view.ignored) else None
+        masks = None
+        if self.masks:
+            assert view.masks is not None
+            masks = torch.from_numpy(view.masks.astype(np.uint8))
+        return image, Objects(boxes, labels, masks, ignored=ignored)
 
     def _varied(self, scene: Scene, steps: Sequence[Step] | None = None) -> View:
         """One picture resized, cut and mirrored, with those of its objects that are still to be seen."""
@@ -169,12 +171,15 @@ class ObjectTransform:
             picture, frame = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), frame.mirrored()
         sample = scene.sample
         boxes = frame.boxes(sample.boxes)
-        seen = ~sample.crowd & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1)
+        visible = ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1)
+        seen = visible & ~sample.crowd
+        hidden = frame.boxes(np.array(sample.ignored, np.float64).reshape(-1, 4))
+        ignored = np.concatenate([boxes[visible & sample.crowd], hidden])
         masks = None
         if self.masks or self.copy_paste:
             shown = [frame.mask(sample.shapes[place]) for place in np.flatnonzero(seen)]
             masks = np.array(shown, bool).reshape(-1, *frame.size)
-        return View(picture, boxes[seen], sample.labels[seen], masks)
+        return View(picture, boxes[seen], sample.labels[seen], masks, ignored)
 
     def _steps(self, size: Size) -> list[Step]:
         """What is done to a picture of this size."""
@@ -197,12 +202,16 @@ class ObjectTransform:
 
 @dataclass(frozen=True)
 class View:
-    """A changed picture, and what is to be seen in it; `masks` (N, H, W) where they are wanted."""
+    """A changed picture, and what is to be seen in it; `masks` (N, H, W) where they are wanted.
+
+    `ignored` (M, 4) are the boxes of regions that teach nothing.
+    """
 
     picture: Picture
     boxes: NDArray[np.float64]
     labels: NDArray[np.int64]
     masks: NDArray[np.bool_] | None
+    ignored: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 4)))
 
 
 def _fit(picture: Picture, frame: Frame, *, limits: tuple[float, float]) -> tuple[Picture, Frame]:
@@ -251,6 +260,7 @@ def pasted(view: View, other: View) -> View:
         np.concatenate([boxes, boxes_of(given[seen])]),
         np.concatenate([view.labels[kept], other.labels[chosen][seen]]),
         np.concatenate([left[kept], given[seen]]),
+        view.ignored,
     )
 
 
@@ -264,18 +274,20 @@ def tiled(views: Sequence[View], count: int, cell: int) -> View:
         return views[0]
     side = count * cell
     page = Image.new(first.mode, (side, side), GREY if first.mode == "L" else (GREY,) * 3)
-    boxes, masks = [], []
+    boxes, ignored, masks = [], [], []
     for number, view in enumerate(views):
         top, left = (place * cell for place in divmod(number, count))
         page.paste(view.picture, (left, top))  # type: ignore[arg-type]
         boxes.append(view.boxes + np.array([left, top] * 2))
+        ignored.append(view.ignored + np.array([left, top] * 2))
         if view.masks is not None:
             moved = np.zeros((len(view.masks), side, side), bool)
             height, width = view.masks.shape[1:]
             moved[:, top : top + height, left : left + width] = view.masks
             masks.append(moved)
     labels = np.concatenate([view.labels for view in views])
-    return View(page, np.concatenate(boxes), labels, np.concatenate(masks) if masks else None)
+    shapes = np.concatenate(masks) if masks else None
+    return View(page, np.concatenate(boxes), labels, shapes, np.concatenate(ignored))
 
 
 def boxes_of(masks: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -15,13 +15,14 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import yaml
 
-from swinkit.data.objects import Annotated, ObjectData, Shape
+from swinkit.data.objects import NO_CLASS, Annotated, ObjectData, Shape
 from swinkit.data.reading import header_size
 from swinkit.errors import ImageError, some
 from swinkit.features import Size
 from swinkit.files import check_new_folder, check_outside, make_folder, not_writable, write_text
 from swinkit.shapes import mask_of, polygons
 
+WHOLE = 1e-3  # pixels from a whole number that are rounding
 Form = Literal["coco", "yolo", "voc", "csv"]
 
 
@@ -72,9 +73,12 @@ def _place(data: ObjectData, notes: list[str]) -> list[Placed]:
     """Each picture with a name that no other has, for forms that keep all in one folder."""
     taken: set[str] = set()
     times: Counter[str] = Counter()
-    placed, unreadable, flat = [], [], 0
+    placed, unreadable, unnamed, flat = [], [], 0, 0
     for part, samples in data.splits.items():
         for sample in samples:
+            if NO_CLASS in sample.labels.tolist():  # without its region the image would show nothing there
+                unnamed += 1
+                continue
             try:
                 data.check(sample)
                 size = sample.size or header_size(sample.image)
@@ -89,6 +93,8 @@ def _place(data: ObjectData, notes: list[str]) -> list[Placed]:
             rows = np.flatnonzero((sample.boxes[:, 2:] > sample.boxes[:, :2]).all(1)).tolist()
             flat += len(sample.boxes) - len(rows)
             placed.append(Placed(part, f"{stem}{sample.image.suffix}", sample.chosen(rows), size))
+    if unnamed:
+        notes.append(f"{unnamed} pictures were left out: they have objects of classes without a name.")
     if unreadable:
         notes.append(f"{len(unreadable)} pictures were left out: {unreadable[0]}")
     if flat:
@@ -161,6 +167,11 @@ def _yolo(data: ObjectData, placed: list[Placed], out: Path, notes: list[str]) -
         make_folder(folder)
         write_text(folder / f"{one.stem}.txt", "".join(f"{line}\n" for line in lines))
     parts = {part: f"images/{part}" for part in data.splits}
+    if "val" not in parts:  # without it, ultralytics refuses the file; read again, it is no part of its own
+        parts["val"] = parts.get("train") or parts["test"]
+        notes.append(
+            f"data.yaml names {parts['val']} as val too, which YOLO needs: the data have no such part."
+        )
     stated = {**parts, "names": dict(enumerate(data.classes))}
     write_text(out / "data.yaml", yaml.safe_dump(stated, allow_unicode=True, sort_keys=False))
     if crowds:
@@ -206,7 +217,7 @@ def _voc(data: ObjectData, placed: list[Placed], out: Path, notes: list[str]) ->
             ET.SubElement(element, "difficult").text = str(int(crowd))
             edges = ET.SubElement(element, "bndbox")
             for name, value, more in zip(("xmin", "ymin", "xmax", "ymax"), box, (1, 1, 0, 0), strict=True):
-                ET.SubElement(edges, name).text = f"{value + more:.8g}"
+                ET.SubElement(edges, name).text = _shortest(value + more)
         ET.indent(root)
         text = ET.tostring(root, encoding="unicode")
         write_text(out / "Annotations" / f"{one.stem}.xml", text + "\n")
@@ -215,6 +226,12 @@ def _voc(data: ObjectData, placed: list[Placed], out: Path, notes: list[str]) ->
         write_text(out / "ImageSets" / "Main" / f"{part}.txt", stems)
     _without_shapes(placed, "Pascal VOC", notes)
     _by_name_alone(data, placed, "Pascal VOC", notes)
+
+
+def _shortest(value: float) -> str:
+    """A number of pixels, whole where it is so but for rounding: many readers take no other."""
+    nearest = round(value)
+    return str(nearest) if abs(value - nearest) <= WHOLE else f"{value:.8g}"
 
 
 def _csv(data: ObjectData, placed: list[Placed], out: Path, notes: list[str]) -> None:
@@ -228,7 +245,7 @@ def _csv(data: ObjectData, placed: list[Placed], out: Path, notes: list[str]) ->
         crowds += int(sample.crowd.sum())
         kept = [place for place in range(len(sample.boxes)) if not sample.crowd[place]]
         for place in kept:
-            edges = (f"{value:.8g}" for value in sample.boxes[place])
+            edges = map(_shortest, sample.boxes[place].tolist())
             writer.writerow((path, data.classes[int(sample.labels[place])], *edges, one.part))
         if not kept:
             writer.writerow((path, "", "", "", "", "", one.part))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,17 +15,22 @@ from numpy.typing import NDArray
 
 from swinkit.data.media import PICTURES, Medium
 from swinkit.data.packed import Packed
-from swinkit.data.reading import check_header, header_size
+from swinkit.data.reading import check_header, header_size, read_header
 from swinkit.errors import ImageError
 from swinkit.features import Size
 from swinkit.labels import Labels
 
 Shape = list[list[float]] | dict[str, Any] | None
 """Polygons (x, y, x, y … in pixels), COCO's run lengths, or nothing known."""
+Box = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in pixels."""
+NO_BOX: Box = (math.nan,) * 4
+NO_CLASS = -1
+"""The label of a region that holds an object of a class without a name: it is ignored for every class."""
 
 
 class Fault(NamedTuple):
-    """Something in a data set that cannot be right: in which file, and what; `left`: it was left out."""
+    """Something in a data set that cannot be right: in which file, and what; `left`: it could not be used."""
 
     kind: str
     path: Path
@@ -37,9 +43,11 @@ class Annotated(NamedTuple):
 
     `size` is the (height, width) that the boxes are for, None where the data do not say it; `number` is the
     picture's id in its data set. `boxes` (N, 4) are x1, y1, x2, y2 in pixels; `crowd` (N,) marks groups,
-    which are neither learnt nor counted; `areas` (N,) are those of the objects in pixels. `absent` are
+    whose regions are ignored: neither learnt, as objects or as background, nor counted; those of no named
+    class have the label `NO_CLASS`. `areas` (N,) are those of the objects in pixels. `absent` are
     classes of which it is known that none is there, None: all that have no object; of those that are
     `partial` there may be more. LVIS tells both, for nobody looks for all of its classes in each picture.
+    `ignored` are regions that teach nothing, of objects that are not used.
     """
 
     image: Path
@@ -52,9 +60,11 @@ class Annotated(NamedTuple):
     shapes: tuple[Shape, ...]
     absent: tuple[int, ...] | None = None
     partial: tuple[int, ...] = ()
+    ignored: tuple[Box, ...] = ()
 
     def of_class(self, numbers: dict[int, int]) -> Annotated:
         """With other numbers for the classes; objects of those that have none are left out."""
+        numbers = numbers | {NO_CLASS: NO_CLASS}
         kept = [i for i, label in enumerate(self.labels.tolist()) if label in numbers]
         chosen = self.chosen(kept)
         labels = np.array([numbers[label] for label in chosen.labels.tolist()], np.int64)
@@ -84,7 +94,7 @@ def known_together(samples: Sequence[Annotated]) -> tuple[tuple[int, ...] | None
     for one in samples:
         if one.absent is not None:  # what another shows, and nobody has looked for here
             shown = {label for other in samples for label in other.labels.tolist()}
-            partial |= shown.difference(one.absent, one.labels.tolist())
+            partial |= shown.difference(one.absent, one.labels.tolist(), (NO_CLASS,))
     return absent, tuple(sorted(partial))
 
 
@@ -92,7 +102,7 @@ class Object(NamedTuple):
     """One object on its way into an `Annotated`; `area` None: that of the box."""
 
     label: int
-    box: tuple[float, float, float, float]
+    box: Box
     shape: Shape = None
     crowd: bool = False
     area: float | None = None
@@ -130,7 +140,7 @@ class ObjectSamples(Sequence[Annotated]):
             self.shapeless += bare
             if bare and not self.without_shape:
                 self.without_shape = str(one.image)
-            told = [str(one.image), one.size, one.number, one.absent, one.partial]
+            told = [str(one.image), one.size, one.number, one.absent, one.partial, one.ignored]
             heads.append(json.dumps(told).encode("utf-8", "surrogatepass"))
             known = any(shape is not None for shape in one.shapes)
             shapes.append(json.dumps(one.shapes).encode() if known else b"")
@@ -161,7 +171,7 @@ class ObjectSamples(Sequence[Annotated]):
         if isinstance(place, slice):
             return self.chosen(range(*place.indices(len(self))))
         place = range(len(self))[place]
-        image, size, number, absent, partial = json.loads(self._heads[place])
+        image, size, number, absent, partial, ignored = json.loads(self._heads[place])
         own = slice(self._ends[place], self._ends[place + 1])
         told = self._shapes[place]
         shapes = json.loads(told) if told else [None] * (own.stop - own.start)
@@ -176,6 +186,7 @@ class ObjectSamples(Sequence[Annotated]):
             tuple(shapes),
             None if absent is None else tuple(absent),
             tuple(partial),
+            tuple(map(tuple, ignored)),
         )
 
     def chosen(self, places: Iterable[int]) -> ObjectSamples:
@@ -192,7 +203,7 @@ class ObjectSamples(Sequence[Annotated]):
         A class in a share f of the pictures, less than a thousandth, counts √(0.001 / f) times, as Gupta et
         al. 2019 have it for LVIS.
         """
-        sets = [set(self._labels[a:b].tolist()) for a, b in pairwise(self._ends)]
+        sets = [set(self._labels[a:b].tolist()) - {NO_CLASS} for a, b in pairwise(self._ends)]
         times = np.bincount([label for own in sets for label in own], minlength=classes)
         wanted = np.sqrt(0.001 * max(len(sets), 1) / np.maximum(times, 1)).clip(min=1)
         rare = np.array([max((wanted[label] for label in own), default=1.0) for own in sets])
@@ -210,12 +221,26 @@ class ObjectSamples(Sequence[Annotated]):
 
 
 def check_size(sample: Annotated, size: Size) -> None:
-    """Refuse a picture of another size than its boxes are for: ImageError."""
+    """Refuse a picture of another size than its boxes are for: ImageError, which names EXIF where it is."""
     if sample.size not in (None, size):
         told, own = (f"{width} × {height}" for height, width in (sample.size or size, size))
-        raise ImageError(
-            f"{sample.image} has {own} pixels, but its boxes are for {told}: correct one of them."
-        )
+        message = f"{sample.image} has {own} pixels, but its boxes are for {told}"
+        hint = exif_hint(sample.image, sample.size or size)
+        raise ImageError(f"{message}: {hint or 'correct one of them'}.")
+
+
+def exif_hint(image: Path, size: Size) -> str | None:
+    """Say that EXIF turns an image whose stored pixels have this size, and what to do; None for others."""
+    try:
+        header = read_header(image)
+    except ImageError:
+        return None
+    if header.stored != size or header.stored == header.size:
+        return None
+    return (
+        f"its EXIF orientation {header.orientation} turns it upright, and they are for the pixels as stored: "
+        f"remove the tag (`exiftool -Orientation= {image.name}`), or annotate the upright image"
+    )
 
 
 @dataclass(frozen=True)

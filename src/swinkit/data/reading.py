@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
 def read_image(path: str | Path, *, mode: Mode = "RGB", at_least: int | None = None) -> Image.Image:
@@ -193,20 +194,39 @@ def check_header(path: str | Path) -> None:
         raise explain(path, error) from error
 
 
-def header_size(path: str | Path) -> tuple[int, int]:
-    """The (height, width) of the upright picture, by its header; ImageError as `read_image`."""
+class Header(NamedTuple):
+    """The (height, width) of the upright image, and its EXIF orientation: 1 where it is stored upright."""
+
+    size: tuple[int, int]
+    orientation: int = 1
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """The (height, width) of the pixels as they are stored."""
+        return self.size[::-1] if self.orientation in _SIDEWAYS else self.size
+
+
+def read_header(path: str | Path) -> Header:
+    """Read size and EXIF orientation from the header of an image; ImageError as `read_image`."""
     path = Path(path)
     try:
         with open_file(path) as file:
             array = _read_array(file, path)
             if array is not None:
-                return array.shape[0], array.shape[1]
+                return Header((array.shape[0], array.shape[1]))
             image = _open(file, path)
             _limit_size(image, path, None)
-            turned = _orientation(image) in (5, 6, 7, 8)
-            return (image.width, image.height) if turned else (image.height, image.width)
+            orientation = _orientation(image)
+            sideways = orientation in _SIDEWAYS
+            size = (image.width, image.height) if sideways else (image.height, image.width)
+            return Header(size, orientation if orientation in _TURNS else 1)
     except Exception as error:
         raise explain(path, error) from error
+
+
+def header_size(path: str | Path) -> tuple[int, int]:
+    """The (height, width) of the upright picture, by its header; ImageError as `read_image`."""
+    return read_header(path).size
 
 
 def stored_mode(path: str | Path) -> str:

@@ -6,14 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from swinkit.data.finding import is_image, natural_key, naturally, read_lines, walk_files
-from swinkit.data.object_layouts import FOLDERS, Layout, number, sides
-from swinkit.data.objects import Annotated, Object, annotated
+from swinkit.data.object_layouts import FOLDERS, Layout, are_fractions, in_pixels, size_of
+from swinkit.data.object_values import as_number, as_size
+from swinkit.data.objects import Box, Fault, Object
 from swinkit.data.tables import folder_part
 from swinkit.data.threads import in_threads
 from swinkit.errors import DataError, some
+from swinkit.features import Size
 
 LISTS = ("train", "val", "test", "trainval")
 HEAD = 2**10  # bytes in which a file says what it is
@@ -60,18 +62,54 @@ def read_voc(root: Path) -> Layout:
     names = sorted({name for _, _, objects in read for name, _ in objects}, key=natural_key)
     numbers = {name: i for i, name in enumerate(names)}
     layout = Layout(dict(enumerate(names)), {})
-    found: dict[str, Annotated | None] = {}
+    fractions = are_fractions(one.box for _, _, objects in read for _, one in objects)
+    if fractions:
+        layout.faults.append(Fault("fractions", files[0], "all boxes within 0 to 1", left=False))
+    listed: dict[str, Listed | None] = {}
     for file, (told, size, objects) in zip(files, read, strict=True):
         own = file.relative_to(base).with_suffix("").as_posix()
         image = _picture(file, own, told, pictures, home or root)
         if image is None:
             layout.missing.append(told or own)
-            found[own] = None
+            listed[own] = None
             continue
-        boxes = [one._replace(label=numbers[name]) for name, one in objects]
-        found[own] = annotated(image, size, own, boxes)
-    _share_out(layout, found, root)
+        if fractions and size is None:
+            size = size_of(image)
+        boxes = [
+            one._replace(label=numbers[name], box=_edges(one.box, size, fractions)) for name, one in objects
+        ]
+        listed[own] = Listed(own, image, size, boxes)
+    _share_out(layout, listed, root)
     return layout
+
+
+class Listed(NamedTuple):
+    """A picture as its file lists it."""
+
+    number: str
+    image: Path
+    size: Size | None
+    objects: list[Object]
+
+    def keep(self, layout: Layout, part: str) -> None:
+        """Into a part of a layout."""
+        layout.keep(part, self.image, self.size, self.number, self.objects)
+
+
+def _edges(box: Box, size: Size | None, fractions: bool) -> Box:
+    """Edges in pixels from 0, of edges in order that count from 1, or are fractions of the sides."""
+    if fractions:
+        return in_pixels(box, size)
+    left, top, right, bottom = box
+    if left > right:  # to be put in order, and told: the smaller one is that which counts from 1
+        left, right = left, right - 1
+    else:
+        left -= 1
+    if top > bottom:
+        top, bottom = top, bottom - 1
+    else:
+        top -= 1
+    return left, top, right, bottom
 
 
 def _pictures(root: Path) -> dict[str, Path]:
@@ -95,7 +133,7 @@ def _picture(file: Path, own: str, told: str, pictures: dict[str, Path], home: P
     return next((pictures[name] for name in names if name in pictures), None)
 
 
-def _share_out(layout: Layout, found: dict[str, Annotated | None], root: Path) -> None:
+def _share_out(layout: Layout, found: dict[str, Listed | None], root: Path) -> None:
     """Into the parts that lists name, where there are any; else those of the folders, or all for training.
 
     Of `found` those are None whose picture is not there.
@@ -110,7 +148,7 @@ def _share_out(layout: Layout, found: dict[str, Annotated | None], root: Path) -
         for name in lists.get(part, ()):
             one = found.get(name)
             if one is not None:
-                layout.keep(part, one)
+                one.keep(layout, part)
             elif name not in found:
                 layout.missing.append(name)
     there = {name: one for name, one in found.items() if one is not None}
@@ -121,10 +159,10 @@ def _share_out(layout: Layout, found: dict[str, Annotated | None], root: Path) -
         return
     for one in there.values():
         above = one.image.relative_to(root).parts[:-1] if one.image.is_relative_to(root) else ()
-        layout.keep(next(filter(None, map(folder_part, above)), "train"), one)
+        one.keep(layout, next(filter(None, map(folder_part, above)), "train"))
 
 
-def _listed(file: Path, found: Mapping[str, Annotated | None]) -> list[str]:
+def _listed(file: Path, found: Mapping[str, Listed | None]) -> list[str]:
     """The pictures of a list; lines of a class's list end with whether it is there."""
     lines = filter(None, map(str.strip, read_lines(file)))
     return [line if line in found else re.sub(r"\s+-?[01]$", "", line) for line in lines]
@@ -141,7 +179,7 @@ def _read(file: Path) -> tuple[str, tuple[int, int] | None, list[Named]]:
         raise DataError(f"{file} cannot be read as XML ({error}); correct or remove it.") from error
     if tree is None or tree.tag != "annotation":
         raise DataError(f"{file} is no annotation of Pascal VOC: it has no <annotation>.")
-    size = sides(tree.findtext("size/height"), tree.findtext("size/width"))
+    size = as_size(tree.findtext("size/height"), tree.findtext("size/width"))
     objects: list[Named] = []
     for element in tree.iter("object"):
         name = (element.findtext("name") or "").strip()
@@ -152,9 +190,15 @@ def _read(file: Path) -> tuple[str, tuple[int, int] | None, list[Named]]:
     return Path((tree.findtext("filename") or "").strip()).name, size, objects
 
 
-def _box(element: Any) -> tuple[float, float, float, float]:
-    """Its edges in pixels, from 0; NaN where they are not told."""
-    left, top, right, bottom = (
-        number(element.findtext(f"bndbox/{end}")) for end in ("xmin", "ymin", "xmax", "ymax")
-    )
-    return left - 1, top - 1, right, bottom
+def _box(element: Any) -> Box:
+    """The stored edges; those of a polygon where there is no box, NaN where there is neither."""
+    ends = [as_number(element.findtext(f"bndbox/{end}")) for end in ("xmin", "ymin", "xmax", "ymax")]
+    if all(end != end for end in ends):
+        points = [(child.tag, as_number(child.text)) for child in element.iterfind("polygon/*")]
+        points += [(child.tag, as_number(child.text)) for child in element.iterfind("polygon/pt/*")]
+        columns = [value for tag, value in points if tag.startswith("x")]
+        rows = [value for tag, value in points if tag.startswith("y")]
+        if columns and rows:
+            ends = [min(columns), min(rows), max(columns), max(rows)]
+    left, top, right, bottom = ends
+    return left, top, right, bottom

@@ -9,17 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from swinkit.data.finding import is_image, naturally, pictures_among, read_lines, relative, walk_files
 from swinkit.data.locating import FileLocator, spellings
-from swinkit.data.object_layouts import Layout, check_names, number, whole
-from swinkit.data.objects import Fault, Object, annotated
-from swinkit.data.reading import header_size
+from swinkit.data.object_layouts import Layout, check_names
+from swinkit.data.objects import Fault
 from swinkit.data.tables import SPLIT_NAMES, folder_part
 from swinkit.data.threads import in_threads
-from swinkit.errors import ConfigError, DataError, ImageError, some
-from swinkit.features import Size
+from swinkit.data.yolo_lines import YoloText, objects_of, read_text, reading_of_pixels
+from swinkit.errors import ConfigError, DataError, some
 from swinkit.settings import read_yaml
 
 DESCRIPTIONS = ("data.yaml", "dataset.yaml", "data.yml", "config.yaml")  # the last may be anyone's
@@ -29,13 +26,15 @@ NAMES = ("classes.txt", "obj.names", "names.txt")
 class Described(NamedTuple):
     """Where the pictures of each part are, and the classes by number.
 
-    With `strict` pictures without a text do not count; with `points` key points follow each box.
+    With `strict` pictures without a text do not count; with `points` key points follow each box. Classes are
+    `numbered` where nothing names them.
     """
 
     parts: dict[str, list[Path]]
     names: dict[int, str]
     strict: bool = False
     points: bool = False
+    numbered: bool = False
 
 
 def describes_yolo(file: Path) -> bool:
@@ -81,25 +80,26 @@ def read_yolo(data: Path) -> Layout:
     home = file.parent if file else data
     locator = FileLocator()
     times = Counter(picture.stem for pictures in described.parts.values() for picture in pictures)
+    texts: list[tuple[str, YoloText]] = []
     for part, pictures in described.parts.items():
-        texts = [_text_of(picture, home, locator) for picture in pictures]
-        pairs = list(zip(pictures, texts, strict=True))
+        pairs = [(picture, _text_of(picture, home, locator)) for picture in pictures]
         if described.strict:
             pairs = [pair for pair in pairs if pair[1] is not None]
-        read = in_threads(partial(_read, points=described.points), pairs)
-        for (picture, text), own in zip(pairs, read, strict=True):
-            layout.faults += own.faults
-            known = []
-            for one in own.objects:
-                if file is None and not described.names:
-                    layout.names.setdefault(one.label, str(one.label))
-                if one.label in layout.names:
-                    known.append(one)
-                else:
-                    what = f"class {one.label} in {text}, of which there is no name"
-                    layout.faults.append(Fault("no such class", picture, what))
-            number = picture.stem if times[picture.stem] == 1 else relative(picture.with_suffix(""), home)
-            layout.keep(part, annotated(picture, own.size, number, known))
+        read = partial(read_text, names=described.names, points=described.points)
+        texts += [(part, text) for text in in_threads(read, pairs)]
+    in_pixels = reading_of_pixels([text for _, text in texts])
+    for part, text in texts:
+        picture = text.image
+        objects, faults = objects_of(text, layout.names, in_pixels, numbered=described.numbered)
+        layout.faults += faults
+        unusable = [fault for fault in faults if fault.kind == "no box"]
+        if unusable:
+            layout.reject(part, picture, unusable[0].what)
+        if text.orientation != 1 and objects:
+            what = f"the orientation {text.orientation}"
+            layout.faults.append(Fault("orientation", picture, what, left=False))
+        number = picture.stem if times[picture.stem] == 1 else relative(picture.with_suffix(""), home)
+        layout.keep(part, picture, text.size, number, objects)
     return layout
 
 
@@ -116,6 +116,8 @@ def _described(file: Path) -> Described:
     parts: dict[str, list[Path]] = {}
     for name, part in SPLIT_NAMES.items():
         told = stated.get(name)
+        if part == "val" and told and told in (stated.get("train"), stated.get("test")):
+            continue  # as coco128.yaml has it: no part of its own
         entries = [told] if isinstance(told, str) else told or []
         pictures = [picture for entry in entries for picture in _pictures(str(entry), stated, file)]
         if pictures:
@@ -163,7 +165,7 @@ def _found(root: Path) -> Described:
         parts.setdefault(part, []).extend(naturally(pictures_among(walk_files(images))))
     file = next((root / name for name in NAMES if (root / name).is_file()), None)
     names = [] if file is None else [line.strip() for line in read_lines(file) if line.strip()]
-    return Described(parts, dict(enumerate(names)))
+    return Described(parts, dict(enumerate(names)), numbered=not names)
 
 
 def _in_folders(root: Path) -> Iterator[tuple[str, Path]]:
@@ -211,57 +213,3 @@ def _text_of(picture: Path, home: Path, locator: FileLocator) -> Path | None:
             if text is not None:
                 return text
     return locator.find(picture.parent, name)
-
-
-class _Text(NamedTuple):
-    size: Size | None
-    objects: list[Object]
-    faults: list[Fault]
-
-
-def _read(pair: tuple[Path, Path | None], *, points: bool) -> _Text:
-    """The objects of a text in pixels of its picture."""
-    picture, text = pair
-    try:
-        size = header_size(picture)
-    except ImageError:  # to be told where it is read
-        return _Text(None, [], [])
-    objects: list[Object] = []
-    faults: list[Fault] = []
-    for place, line in enumerate(read_lines(text) if text is not None else (), start=1):
-        if line.strip():
-            one = _object(line, size, points=points)
-            if one is None:
-                faults.append(
-                    Fault("no box", picture, f"line {place} of {text}, which is no class and box or polygon")
-                )
-            else:
-                objects.append(one)
-    return _Text(size, objects, faults)
-
-
-def _object(line: str, size: Size, *, points: bool) -> Object | None:
-    words = line.split()
-    label, values = whole(words[0]), np.array([number(word) for word in words[1:]])
-    if points:
-        values = values[:4]
-    if label is None or label < 0 or len(values) < 4 or len(values) % 2:
-        return None
-    height, width = size
-    if len(values) == 4:
-        x, y, w, h = values.tolist()
-        box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
-        return Object(label, box)
-    if not np.isfinite(values).all():
-        return None
-    ring = values.reshape(-1, 2) * (width, height)
-    left, top = ring.min(0).tolist()
-    right, bottom = ring.max(0).tolist()
-    area = float(abs(_shoelace(ring)))
-    return Object(label, (left, top, right, bottom), [ring.ravel().tolist()], area=area or None)
-
-
-def _shoelace(points: np.ndarray) -> float:
-    """The area that a ring of points (N, 2) encloses."""
-    x, y = points.T
-    return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from swinkit.data.check_objects import ObjectReport
-from swinkit.data.objects import Annotated, ObjectData, Shape
+from swinkit.data.objects import NO_CLASS, Annotated, ObjectData, Shape
 from swinkit.data.reading import read_preview
 from swinkit.errors import ImageError
 from swinkit.explain.boxes import Drawn, draw_boxes
@@ -19,6 +19,7 @@ from swinkit.labels import Labels
 from swinkit.results import Detections
 from swinkit.shapes import RLE, as_rle
 
+GREY = (128, 128, 136)  # of regions that are ignored
 EACH, SIDE = 6, 240  # pictures of a split on a sheet; pixels of one that is not there
 
 
@@ -37,7 +38,8 @@ def draw_compared(compared: Sequence[Compared], labels: Labels, path: Path) -> N
         picture = preview(one.path, one.found.size)
         pictures += [draw_record(picture, one.record, labels), one.found.draw(picture)]
     rows = [pictures[i : i + 4] for i in range(0, len(pictures), 4)]
-    ids = sorted({int(i) for one in compared for i in (*one.record.labels, *one.found.labels)})
+    shown = {int(i) for one in compared for i in (*one.record.labels, *one.found.labels)}
+    ids = sorted(shown - {NO_CLASS})
     save_image(legend(grid(rows), {labels.names[i]: labels.colours[i] for i in ids}), path)
 
 
@@ -54,7 +56,7 @@ def draw_objects(report: ObjectReport, path: Path) -> None:
             pictures.append(draw_record(picture, record, data.labels))
             ids |= set(record.labels.tolist())
     rows = [pictures[i : i + 3] for i in range(0, len(pictures), 3)]
-    names = {data.labels.names[i]: data.labels.colours[i] for i in sorted(ids)}
+    names = {data.labels.names[i]: data.labels.colours[i] for i in sorted(ids - {NO_CLASS})}
     save_image(legend(grid(rows), names), path)
 
 
@@ -64,8 +66,8 @@ def draw_record(picture: Image.Image, record: Annotated, labels: Labels) -> Imag
     drawn = [
         Drawn(
             tuple(box.tolist()),
-            f"{labels.names[label]}{' (group)' if crowd else ''}",
-            labels.colours[label],
+            _title(labels, label, crowd=crowd),
+            GREY if label == NO_CLASS else labels.colours[label],
             _shape(shape, size),
         )
         for box, label, crowd, shape in zip(
@@ -73,6 +75,12 @@ def draw_record(picture: Image.Image, record: Annotated, labels: Labels) -> Imag
         )
     ]
     return draw_boxes(picture, drawn, size)
+
+
+def _title(labels: Labels, label: int, *, crowd: bool) -> str:
+    if label == NO_CLASS:
+        return "ignored"
+    return f"{labels.names[label]} (group)" if crowd else labels.names[label]
 
 
 def _shape(shape: Shape, size: tuple[int, int]) -> RLE | None:

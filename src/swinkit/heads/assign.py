@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.ops import box_iou  # type: ignore[import-untyped, unused-ignore]
 
 BACKGROUND, UNUSED = 0, -1
+INSIDE = 0.5  # part of a box's area within an ignored region from which the box teaches nothing
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,18 @@ class Assigner:
     least: float
     low_quality: bool
 
-    def __call__(self, boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Boxes (N, 4) and true ones (M, 4) -> (N,) as above, and the largest overlap (N,)."""
+    def __call__(self, boxes: Tensor, truth: Tensor, ignored: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Boxes (N, 4) and true ones (M, 4) -> (N,) as above, and the largest overlap (N,).
+
+        Of the boxes that have none, those in `ignored` regions (K, 4) count for nothing either.
+        """
+        assigned, best = self._assigned(boxes, truth)
+        if ignored is not None and len(ignored) and len(boxes):
+            hidden = covered(boxes, ignored) | (box_iou(boxes, ignored).amax(1) >= self.negative)
+            assigned = torch.where(hidden & (assigned == BACKGROUND), UNUSED, assigned)
+        return assigned, best
+
+    def _assigned(self, boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         if not len(truth):
             return boxes.new_zeros(len(boxes), dtype=torch.long), boxes.new_zeros(len(boxes))
         overlaps = box_iou(truth, boxes)
@@ -40,6 +51,15 @@ class Assigner:
             for number in (most >= self.least).nonzero()[:, 0].tolist():
                 assigned = torch.where(overlaps[number] == most[number], number + 1, assigned)
         return assigned, best
+
+
+def covered(boxes: Tensor, regions: Tensor) -> Tensor:
+    """Which of boxes (…, 4) lie by half and more in one of some regions (K, 4)."""
+    low = torch.maximum(boxes[..., None, :2], regions[:, :2])
+    high = torch.minimum(boxes[..., None, 2:], regions[:, 2:])
+    shared = (high - low).clamp(min=0).prod(-1)
+    areas = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
+    return ((shared > 0) & (shared >= INSIDE * areas[..., None])).any(-1)
 
 
 @dataclass(frozen=True)

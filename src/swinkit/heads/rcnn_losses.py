@@ -41,7 +41,7 @@ class Drawn(NamedTuple):
         return self.true >= 0
 
 
-def rpn_losses(
+def rpn_losses(  # noqa: PLR0913, what each picture holds and the settings of the published codes
     raw: Raw,
     anchors: Tensor,
     truth: Sequence[Tensor],
@@ -51,12 +51,14 @@ def rpn_losses(
     sampling: Sampling = OF_ANCHORS,
     border: int | None = None,
     beta: float = 0.0,
+    ignored: Sequence[Tensor | None] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Losses of scores (binary cross entropy) and changes (L1, or with `beta` smooth) over a batch.
 
     `anchors` (N, 4) are those of all maps, `truth` the true boxes of each picture. Only anchors of cells
     within `padded` learn, by default within what a picture alone is padded to: what a batch adds for larger
     ones beside it teaches nothing; and of these only those within so many pixels of the picture's `border`.
+    `ignored` are the regions (M, 4) of each picture in which there is no background to learn.
     """
     flat = [x.permute(0, 2, 3, 1) for x in raw.scores], [x.permute(0, 2, 3, 1) for x in raw.changes]
     scores = torch.cat([x.flatten(1) for x in flat[0]], 1)
@@ -67,7 +69,7 @@ def rpn_losses(
     for i, (boxes, size, around) in enumerate(zip(truth, sizes, padded, strict=True)):
         inside = _inside(anchors, size, around, border)
         own = anchors[inside]
-        assigned, _ = sampling.assigner(own, boxes)
+        assigned, _ = sampling.assigner(own, boxes, ignored[i] if ignored else None)
         positive, negative = sample(assigned, sampling.count, sampling.share)
         drawn += len(positive) + len(negative)
         places = inside.nonzero()[:, 0]
@@ -102,11 +104,15 @@ def draw_regions(
     *,
     classes: int,
     sampling: Sampling = OF_REGIONS,
+    ignored: Sequence[Tensor | None] | None = None,
 ) -> Drawn:
-    """Regions to learn from: proposals (N_i, 4) of each picture and its true boxes (M_i, 4) with classes."""
+    """Regions to learn from: proposals (N_i, 4) of each picture and its true boxes (M_i, 4) with classes.
+
+    `ignored` as in `rpn_losses`.
+    """
     parts: list[list[Tensor]] = [[], [], [], [], []]
     for i, (boxes, true, kinds) in enumerate(zip(proposals, truth, labels, strict=True)):
-        assigned, _ = sampling.assigner(boxes, true)
+        assigned, _ = sampling.assigner(boxes, true, ignored[i] if ignored else None)
         every = torch.cat([true, boxes])
         assigned = torch.cat([torch.arange(1, len(true) + 1, device=assigned.device), assigned])
         positive, negative = sample(assigned, sampling.count, sampling.share)

@@ -130,15 +130,18 @@ class RoIHead(nn.Module):
         sizes: Sequence[tuple[int, int]],
         *,
         min_size: float = 0.0,
+        ignored: Sequence[Tensor | None] | None = None,
     ) -> dict[str, Tensor]:
         """Losses of each stage; later ones learn from the boxes of the one before, true ones left out.
 
-        Boxes of a stage with a side of at most `min_size` are dropped.
+        Boxes of a stage with a side of at most `min_size` are dropped; `ignored` as in `rpn_losses`.
         """
         losses: dict[str, Tensor] = {}
         stages = self.system.stages
         for number, (stage, head) in enumerate(zip(stages, self.box_heads, strict=True)):
-            drawn = draw_regions(proposals, boxes, labels, classes=self.classes, sampling=stage.sampling)
+            drawn = draw_regions(
+                proposals, boxes, labels, classes=self.classes, sampling=stage.sampling, ignored=ignored
+            )
             scores, changes = head(pool(maps, drawn.regions, self.strides, SIDE))
             found = box_losses(scores, changes, drawn, stage.stds, giou=self.system.giou)
             own = dict(zip(("class", "box"), found, strict=True))

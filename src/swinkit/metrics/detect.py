@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swinkit.data.batching import Batch
-from swinkit.data.objects import Annotated
+from swinkit.data.objects import NO_CLASS, Annotated
 from swinkit.explain.objects import Compared, draw_compared
 from swinkit.files import write_text
 from swinkit.labels import Labels
@@ -149,7 +149,8 @@ def evaluate_coco(answers: Sequence[Answer], labels: Labels, kind: Kind) -> Any:
 
     rows: list[dict[str, Any]] = []
     for number, answer in enumerate(answers, start=1):
-        rows += [_truth(answer.record, i, number) for i in range(len(answer.record.boxes))]
+        for i in range(len(answer.record.boxes)):
+            rows += _truth(answer.record, i, number, len(labels))
     if not rows:
         return None
     federated = any(answer.record.absent is not None or answer.record.partial for answer in answers)
@@ -186,11 +187,11 @@ def evaluate_coco(answers: Sequence[Answer], labels: Labels, kind: Kind) -> Any:
     return evaluated
 
 
-def _truth(record: Annotated, place: int, number: int) -> dict[str, Any]:
+def _truth(record: Annotated, place: int, number: int, classes: int) -> list[dict[str, Any]]:
+    """COCO's row of an object; a region without a class is a group of each of so many classes."""
     left, top, right, bottom = record.boxes[place].tolist()
     row = {
         "image_id": number,
-        "category_id": int(record.labels[place]),
         "bbox": [left, top, right - left, bottom - top],
         "area": float(record.areas[place]),
         "iscrowd": int(record.crowd[place]),
@@ -198,7 +199,9 @@ def _truth(record: Annotated, place: int, number: int) -> dict[str, Any]:
     shape = record.shapes[place]
     if shape is None:  # a group of which only the box is known
         shape = [[left, top, right, top, right, bottom, left, bottom]]
-    return row | {"segmentation": shape}
+    label = int(record.labels[place])
+    ids = range(classes) if label == NO_CLASS else [label]
+    return [row | {"segmentation": shape, "category_id": own} for own in ids]
 
 
 def _mean(precision: NDArray[np.float64]) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from swinkit.data.objects import Annotated
+from swinkit.data.objects import NO_CLASS, Annotated
 from swinkit.metrics.detect import Answer
 
 SAME = 0.5  # overlap (IoU) from which a box is an object
@@ -28,8 +28,11 @@ def best_thresholds(answers: Sequence[Answer], classes: int) -> list[float | Non
         wanted += np.bincount(real, minlength=classes)
         for label in np.union1d(real, found.labels).tolist():
             own = found.chosen(found.labels == label)
-            scores[label].append(own.scores.astype(np.float64))
-            right[label].append(hits(own.boxes.astype(np.float64), record, label))
+            boxes = own.boxes.astype(np.float64)
+            correct = hits(boxes, record, label)
+            counted = correct | ~in_groups(boxes, record, label)
+            scores[label].append(own.scores.astype(np.float64)[counted])
+            right[label].append(correct[counted])
     return [
         _best(np.concatenate(scores[label]), np.concatenate(right[label]), int(wanted[label]))
         if wanted[label] and scores[label]
@@ -49,6 +52,17 @@ def hits(boxes: Array, record: Annotated, label: int) -> NDArray[np.bool_]:
             free[overlap.argmax()] = False
             found[place] = True
     return found
+
+
+def in_groups(boxes: Array, record: Annotated, label: int) -> NDArray[np.bool_]:
+    """Which of boxes (N, 4) lie by half in a group of a class, or in a region that is ignored for all."""
+    groups = record.boxes[record.crowd & np.isin(record.labels, (label, NO_CLASS))]
+    low = np.maximum(boxes[:, None, :2], groups[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], groups[None, :, 2:])
+    shared = (high - low).clip(0).prod(2)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    inside: NDArray[np.bool_] = (shared >= SAME * areas[:, None]).any(1)
+    return inside
 
 
 def _overlap(box: Array, others: Array) -> Array:

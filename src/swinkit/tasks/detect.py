@@ -233,6 +233,7 @@ class Detector(Task):
         maps = self.neck(self.backbone(images))
         raw = self.rpn_head(maps)
         boxes, labels = [own.boxes for own in truth], [own.labels for own in truth]
+        ignored = [own.ignored for own in truth]
         score, change = rpn_losses(
             raw,
             torch.cat(self.rpn_head.anchors(raw)),
@@ -241,6 +242,7 @@ class Detector(Task):
             padded=padded,
             border=self.system.border,
             beta=self.system.beta,
+            ignored=ignored,
         )
         with torch.no_grad():
             kept = self.system.kept
@@ -248,7 +250,14 @@ class Detector(Task):
         proposals = [own[:, :4] for own in regions]
         masks = [own.masks for own in truth if own.masks is not None]
         losses = self.roi_head.losses(
-            maps[:-1], proposals, boxes, labels, masks or None, sizes, min_size=self.min_box_size
+            maps[:-1],
+            proposals,
+            boxes,
+            labels,
+            masks or None,
+            sizes,
+            min_size=self.min_box_size,
+            ignored=ignored,
         )
         return {"proposal": score, "proposal_box": change, **losses}
 

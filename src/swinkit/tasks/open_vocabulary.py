@@ -366,7 +366,7 @@ class OpenVocabulary(TwoTowers):
             places = torch.cat([there, others])
             numbers = torch.full((count,), -1, device=self.device)
             numbers[places.to(self.device)] = torch.arange(len(places), device=self.device)
-            truth = [Objects(own.boxes, numbers[own.labels], None) for own in truth]
+            truth = [Objects(own.boxes, numbers[own.labels], None, ignored=own.ignored) for own in truth]
             known = None if known is None else known[:, places.to(self.device)]
         if not self.reads:
             return self.vocabulary[places.to(self.device)], truth, known

@@ -21,6 +21,7 @@ from torchvision.ops import (  # type: ignore[import-untyped, unused-ignore]
 
 from swinkit.data.batching import Objects
 from swinkit.features import Size
+from swinkit.heads.assign import covered
 
 ALPHA, GAMMA = 0.3, 2.0
 SAME = 0.9  # overlap above which two boxes are one object, as published
@@ -74,7 +75,7 @@ def detection_losses(
 
     `logits` (B, N, Q), `boxes` (B, N, 4) as corners and those of `truth` in shares of the sides; labels are
     numbers of queries. `known` (B, Q) says of which queries it is known whether a picture has them: others
-    are not judged, but for the objects that it has.
+    are not judged, but for the objects that it has. Tokens in ignored regions learn no background.
     """
     every = [merged(own, logits.shape[2]) for own in truth]
     matches = [
@@ -90,6 +91,8 @@ def detection_losses(
     each = sigmoid_focal_loss(logits.float(), targets, alpha=ALPHA, gamma=GAMMA)
     if known is not None:
         each = each * (known[:, None] | (targets > 0))
+    counted = _counted(boxes.detach(), objects, truth)
+    each = each * counted[..., None]
     found = torch.cat([own[tokens] for own, (tokens, _) in zip(boxes, matches, strict=True)]).float()
     wanted = torch.cat([own[places] for (own, _), (_, places) in zip(every, matches, strict=True)]).float()
     losses = {
@@ -99,14 +102,24 @@ def detection_losses(
     }
     if objectness is not None:
         own = sigmoid_focal_loss(objectness.float(), objects, alpha=ALPHA, gamma=GAMMA)
-        losses["objectness"] = own.sum() / count
+        losses["objectness"] = (own * counted).sum() / count
     return losses
+
+
+def _counted(boxes: Tensor, objects: Tensor, truth: Sequence[Objects]) -> Tensor:
+    """Which tokens (B, N) learn: those that are an object, and others not in an ignored region."""
+    counted = torch.ones_like(objects, dtype=torch.bool)
+    for i, own in enumerate(truth):
+        if own.ignored is not None:
+            counted[i] = (objects[i] > 0) | ~covered(boxes[i].float(), own.ignored)
+    return counted
 
 
 def in_shares(objects: Objects, size: Size) -> Objects:
     """Objects of an image of (height, width) in shares of its sides."""
     sides = objects.boxes.new_tensor([size[1], size[0]] * 2)
-    return Objects(objects.boxes / sides, objects.labels, None)
+    ignored = None if objects.ignored is None else objects.ignored / sides
+    return Objects(objects.boxes / sides, objects.labels, None, ignored=ignored)
 
 
 def known_of(truth: Sequence[Objects], classes: int) -> Tensor | None:
