@@ -43,6 +43,12 @@ def make_folder(folder: Path) -> None:
         raise RunError(f"{folder} cannot be made ({error.strerror}): choose another place.") from error
 
 
+def check_readable(path: Path) -> None:
+    """Open a file and close it; raises OSError with the true reason if it cannot be read."""
+    with path.open("rb"):
+        pass
+
+
 def check_writable(folder: Path) -> Path:
     """Give a folder back that can be written to, or made; RunError where it cannot. Makes nothing."""
     place = next(place for place in (folder, *folder.parents) if place.exists())

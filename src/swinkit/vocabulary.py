@@ -14,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from swinkit.errors import ConfigError, DataError, nearest, some
-from swinkit.files import check_target, write_atomically
+from swinkit.errors import ConfigError, DataError, nearest, some, unreadable
+from swinkit.files import check_readable, check_target, write_atomically
+from swinkit.weights.checksum import is_intact, with_checksum
 
 KEY = "swinkit_vocabulary"
 
@@ -116,7 +117,8 @@ class Vocabulary:
         if self.thresholds is not None:
             tensors["thresholds"] = self.thresholds.detach().float().cpu().contiguous()
         metadata = {KEY: json.dumps({"names": self.names, "negatives": self.negatives}, ensure_ascii=False)}
-        write_atomically(place, lambda p: save_file(tensors, p, metadata))
+        sealed = with_checksum(tensors, metadata)
+        write_atomically(place, lambda p: save_file(tensors, p, sealed))
         return place
 
     @classmethod
@@ -130,15 +132,24 @@ class Vocabulary:
         if key or told.endswith(".npz"):
             return _from_npz(Path(f"{file}.npz" if key else told), key)
         try:
+            check_readable(Path(told))
             with safe_open(told, framework="pt") as opened:
                 metadata = opened.metadata() or {}
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, no mapping
+            if not is_intact(tensors, metadata):
+                raise DataError(
+                    f"{told} is damaged: its content does not match its checksum; take another copy."
+                )
             stated = json.loads(metadata[KEY])
             names, negatives = tuple(map(str, stated["names"])), int(stated["negatives"])
             made = cls(names, tensors["embeddings"].float(), tensors.get("thresholds"), negatives)
             return _meaning(made)
         except ConfigError as error:
             raise DataError(f"{told} is a damaged vocabulary: {error}") from error
+        except DataError:
+            raise
+        except PermissionError as error:
+            raise DataError(unreadable(told, error, "a vocabulary")) from error
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             why = "there is no such file" if not Path(told).is_file() else "it was not written as one"
             raise DataError(

@@ -17,8 +17,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from swinkit.errors import WeightsError
+from swinkit.files import check_readable
 from swinkit.text_files import read_json
 from swinkit.weights.beside import BESIDE
+from swinkit.weights.checksum import is_intact
 from swinkit.weights.unpickling import LEGACY, Foreign, check_archive, is_zip, unpickle, unreadable
 
 FILE_KEY = "swinkit_file"  # in a config.json of ours: the name of the weights that it belongs to
@@ -175,12 +177,17 @@ def _looks_like_safetensors(path: Path) -> bool:
 def _read_safetensors(path: Path) -> Checkpoint:
     """Copy every tensor: one that stays mapped dies with the process where its file is written anew."""
     tensors = {}
+    check_readable(path)  # safetensors says of a file without read permission that there is none
     try:
         with safe_open(path, framework="pt") as file:
             names, metadata = list(file.keys()), file.metadata() or {}
         for name in names:  # opened for each, so that mapped pages do not pile up beside the copies
             with safe_open(path, framework="pt") as file:
                 tensors[name] = file.get_tensor(name).clone()
+        if not is_intact(tensors, metadata):
+            raise WeightsError(
+                f"{path} is damaged: its content does not match its checksum; take another copy of the file."
+            )
         return Checkpoint(str(path), tensors, metadata=metadata)
     except SafetensorError as error:
         raise WeightsError(

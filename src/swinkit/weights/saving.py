@@ -16,6 +16,7 @@ from swinkit.core.config import SwinConfig
 from swinkit.files import MADE_BY, is_replaceable, make_folder, mark_archive, write_atomically, write_text
 from swinkit.labels import Labels
 from swinkit.weights.beside import BESIDE, Beside
+from swinkit.weights.checksum import with_checksum
 from swinkit.weights.containers import FILE_KEY
 from swinkit.weights.image_processors import write_processor
 from swinkit.weights.timm_config import not_timm, timm_config
@@ -69,7 +70,7 @@ def write_dialect(
 
 
 def _write_safetensors(path: Path, tensors: dict[str, Tensor], beside: Beside) -> None:
-    metadata = {"format": "pt", "creator": MADE_BY, BESIDE: beside.to_text()}
+    metadata = with_checksum(tensors, {"format": "pt", "creator": MADE_BY, BESIDE: beside.to_text()})
     write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
 
 

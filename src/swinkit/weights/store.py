@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from swinkit.errors import WeightsError
 from swinkit.files import write_atomically
+from swinkit.weights.checksum import with_checksum
 
 HEADER_KEY = "swinkit"
 FORMAT = 1
@@ -57,7 +58,8 @@ def write_file(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]
     """Write tensors, and the header as JSON in the metadata, as one safetensors file."""
     ours = {name: tensor.detach().cpu().contiguous() for name, tensor in file_names(tensors).items()}
     metadata = {"format": "pt", HEADER_KEY: json.dumps({"format": FORMAT, **header})}
-    write_atomically(path, lambda temporary: save_file(ours, temporary, metadata))
+    sealed = with_checksum(ours, metadata)
+    write_atomically(path, lambda temporary: save_file(ours, temporary, sealed))
 
 
 def adopt(
