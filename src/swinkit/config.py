@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
-from swinkit.inputs import Augmentation
+from swinkit.inputs import Augmentation, checked_range
 from swinkit.settings import Settings
 
 
@@ -60,7 +60,23 @@ def _check_int8(wanted: bool, calibration: str | None, force: bool) -> None:
         raise ValueError("force is for precision int8; give both")
 
 
-class Views(Compute):
+class Values(Settings):
+    """Which stored values are black and white."""
+
+    value_range: tuple[float, float] | None = Field(
+        default=None,
+        description="Stored values that become black and white, 0 4095 say; by default those of the model, "
+        "else of the type: 0 255 of 8 bits, 0 65535 of 16. In training on floats and signed or wider "
+        "integers the least and the most of the training images.",
+    )
+
+    @field_validator("value_range")
+    @classmethod
+    def _has_extent(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
+        return checked_range(limits)
+
+
+class Views(Compute, Values):
     """How a picture is answered whose every pixel is, in prediction and evaluation."""
 
     flip: bool = Field(default=False, description="Answer each picture and its mirror image; mean of both.")
@@ -319,7 +335,7 @@ class EvaluateConfig(Views, Masks, Runtimes):
         return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
-class TrainOptions(Compute, Masks):
+class TrainOptions(Compute, Masks, Values):
     """Options of train."""
 
     model: str = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -10,6 +11,13 @@ from swinkit.settings import Settings
 
 Interpolation = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
 _IMAGENET = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0.226,))}
+
+
+def checked_range(limits: tuple[float, float] | None) -> tuple[float, float] | None:
+    """A range of values; ValueError for one without extent, or of numbers that are not finite."""
+    if limits is not None and not (limits[0] < limits[1] and math.isfinite(limits[1] - limits[0])):
+        raise ValueError("give two finite numbers, the smaller first")
+    return limits
 
 
 class Clips(Settings):
@@ -61,6 +69,10 @@ class Preprocessing(Settings):
     `mean` and `std` hold for pixels in 0..1, one number a channel; ImageNet's, or their mean for grey. `clip`
     is for videos. With `dense` nothing is cut, and `size` is that of the crops of training; with `square` a
     picture then fills a square of `size`, stretched, or padded with grey to the right and below.
+
+    `value_range` has the stored values that become 0 and 1; None: by the type of the numbers, 0..255 of
+    uint8, 0..65535 of uint16, False and True. It holds for all images, or for those of types that are
+    `unbounded`: floats, signed and wider integers.
     """
 
     size: int = Field(ge=1)
@@ -77,6 +89,8 @@ class Preprocessing(Settings):
     clip: Clips | None = None
     dense: Dense | None = None
     square: Literal["stretch", "pad"] | None = None
+    value_range: tuple[float, float] | None = None
+    value_range_for: Literal["all", "unbounded"] = "all"
 
     @property
     def resized(self) -> int:
@@ -101,6 +115,16 @@ class Preprocessing(Settings):
         if not self.antialias and self.interpolation not in ("nearest", "bilinear", "bicubic"):
             raise ValueError(f"interpolation {self.interpolation!r} is always antialiased")
         return self
+
+    def with_range(self, limits: tuple[float, float], *, unbounded: bool = False) -> Preprocessing:
+        """The same with another range of values."""
+        scope = "unbounded" if unbounded else "all"
+        return self.model_copy(update={"value_range": tuple(limits), "value_range_for": scope})
+
+    @field_validator("value_range")
+    @classmethod
+    def _check_range(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
+        return checked_range(limits)
 
 
 class Augmentation(Settings):

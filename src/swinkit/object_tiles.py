@@ -15,7 +15,9 @@ from swinkit.config import PredictConfig
 from swinkit.data.batching import Item
 from swinkit.data.object_dataset import ObjectDataset
 from swinkit.data.pair_transforms import normalised
+from swinkit.data.reading import Picture
 from swinkit.data.regions import Regions, open_regions
+from swinkit.data.values import ValueRule
 from swinkit.explain.annotate import Names, write_objects
 from swinkit.progress import Advance
 from swinkit.results import Detections
@@ -23,7 +25,7 @@ from swinkit.shapes import mask_of, rle_of_part, union
 from swinkit.tasks.detect import Detector
 from swinkit.tasks.open_vocabulary import OpenVocabulary
 from swinkit.tasks.sliding import WINDOW_STEP, windows
-from swinkit.tiles import as_seen, for_people, sampled
+from swinkit.tiles import as_seen, for_people, holds_floats, sampled
 
 SAME = 0.5  # share of the smaller of two boxes of a class from which both are one object (SAHI's)
 
@@ -43,9 +45,11 @@ def detect_tiles(
     pixels.
     ImageError for a picture that cannot be read.
     """
-    with open_regions(path, task.preprocessing.channels) as regions:
+    pre = task.preprocessing
+    with open_regions(path, pre.channels, ValueRule.of(pre)) as regions:
         small, size = sampled(regions), regions.size
-        found = [_whole(task, small, size, config), *_tiles(task, regions, config, advance)]
+        shown = as_seen(small, floats=holds_floats(regions))
+        found = [_whole(task, shown, size, config), *_tiles(task, regions, config, advance)]
     result = replace(merged(found), path=str(path))
     result = result.chosen(np.arange(len(result))[: config.detections])
     if names is not None:
@@ -55,11 +59,11 @@ def detect_tiles(
 
 @torch.inference_mode()
 def _whole(
-    task: Detector | OpenVocabulary, small: NDArray[np.float32], size: tuple[int, int], config: PredictConfig
+    task: Detector | OpenVocabulary, shown: Picture, size: tuple[int, int], config: PredictConfig
 ) -> Detections:
     """What is found in the whole picture, of which a smaller one is looked at."""
     dataset = ObjectDataset((), task.preprocessing)
-    item = dataset.whole(as_seen(small), (small.shape[0], small.shape[1]), "")
+    item = dataset.whole(shown, (shown.height, shown.width), "")
     raw = task.respond(dataset.collate([item]), flip=config.flip)
     (result,) = task.postprocess(raw, [size])
     assert isinstance(result, Detections)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -20,7 +21,7 @@ from swinkit.frames import answer_frames, make_tracker
 from swinkit.hardware import pick_batch_size, pick_workers
 from swinkit.object_tiles import detect_tiles
 from swinkit.options import check_owners
-from swinkit.progress import row
+from swinkit.progress import note_clipped, row
 from swinkit.results import Failure, Result
 from swinkit.streaming import stream_video
 from swinkit.tasks.base import Task
@@ -50,7 +51,8 @@ def set_up(task: Task, config: PredictConfig) -> Task:
     }
     if isinstance(task, TwoTowers):
         limits |= _asked(task, config)
-    limited = task.limited(config if config.tile is None else Views(), **limits)
+    views = config if config.tile is None else Views(value_range=config.value_range)
+    limited = task.limited(views, **limits)
     return in_runtime(limited, config)
 
 
@@ -131,8 +133,10 @@ def _in_batches(
     workers = pick_workers(config.workers, images=len(files), device=device, shape=shape)
     dataset = task.dataset(files, clips=task.clips)
     remaining = iter(files)
+    clipped = Counter[str]()
     with closing(in_order(dataset, batch_size=size, workers=workers)) as loader:
         for batch in loader:
+            clipped.update(batch.clipped_counts())
             results = task.answer(batch, flip=config.flip) if len(batch) else []
             answers = {result.path: result for result in results}
             errors = iter(batch.unreadable)
@@ -142,3 +146,4 @@ def _in_batches(
                 if names is not None:
                     annotate(result, names, task.medium, config)
                 yield result
+    note_clipped(clipped["values"], clipped["images"])

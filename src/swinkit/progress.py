@@ -78,6 +78,13 @@ def print_notes(notes: Sequence[str], limit: int = 20) -> None:
         remark(console(), f"Note: {note}")
 
 
+def note_clipped(values: int, images: int) -> None:
+    """Tell of stored values outside of the value range: how many, in how many images."""
+    if values:
+        note = f"{values:,} values in {images} images lie outside of the value range and were clipped."
+        remark(console(), f"Note: {note}")
+
+
 def show_changes(report: LoadReport | None) -> None:
     """Print what became of weights, unless all of them were taken as they are."""
     if report is not None and (len(report.rows()) > 1 or report.notes):

@@ -221,7 +221,9 @@ def _preprocessing(config: TrainConfig, usual: Preprocessing, task: str) -> Prep
         raise ConfigError(
             "frames, stride, fps and frame_sampling are for videos, and the model takes images."
         )
-    values = usual.model_dump() | _given(config, "mean", "std")
+    values = usual.model_dump() | _given(config, "mean", "std", "value_range")
+    if config.value_range is not None:
+        values["value_range_for"] = "all"
     if usual.clip is not None:
         values["clip"] |= clip
     if usual.dense is not None and config.short is not None:

@@ -19,6 +19,7 @@ from swinkit.data.pair_transforms import normalised
 from swinkit.data.planes import Planes
 from swinkit.data.reading import Picture
 from swinkit.data.regions import Regions, open_regions
+from swinkit.data.values import ValueRule
 from swinkit.explain.annotate import Names, write_map
 from swinkit.files import MADE_BY, not_writable, unfinished
 from swinkit.progress import Advance
@@ -45,7 +46,8 @@ def segment_tiles(
     then a TIFF from the start, and is not held in memory. ImageError for a picture that cannot be read.
     """
     assert config.tile is not None
-    with open_regions(path, task.preprocessing.channels) as regions, ExitStack() as opened:
+    pre = task.preprocessing
+    with open_regions(path, pre.channels, ValueRule.of(pre)) as regions, ExitStack() as opened:
         step = config.stride or max(1, round(config.tile * WINDOW_STEP))
         blend = Blend(regions.size, config.tile, step, classes=len(task.classes), room=ROOM)
         large = regions.size[0] * regions.size[1] > LARGE and names is not None
@@ -120,9 +122,14 @@ def for_people(pixels: NDArray[np.float32]) -> Image.Image:
     return Image.fromarray(shown if shown.shape[2] == 3 else shown[..., 0]).convert("RGB")
 
 
-def as_seen(pixels: NDArray[np.float32]) -> Picture:
-    """The same as a picture for a model of so many channels."""
-    if pixels.shape[2] in (1, 3):
+def as_seen(pixels: NDArray[np.float32], *, floats: bool) -> Picture:
+    """The same as an image for a model of so many channels."""
+    if not floats:
         whole = pixels.clip(0, 255).astype(np.uint8)
         return Image.fromarray(whole[..., 0] if whole.shape[2] == 1 else whole)
-    return Planes([Image.fromarray(np.ascontiguousarray(band)) for band in np.moveaxis(pixels, 2, 0)])
+    return Planes.from_floats(pixels)
+
+
+def holds_floats(regions: Regions) -> bool:
+    """Whether an image has other numbers than 8 bits."""
+    return isinstance(regions.read(slice(0, 1), slice(0, 1)), Planes)

@@ -18,6 +18,8 @@ from swinkit.data.media import CLIPS
 from swinkit.data.objects import ObjectData
 from swinkit.data.pairs import MaskData
 from swinkit.data.samples import ClassData, Samples
+from swinkit.data.survey import measured_rule, survey_values, value_notes
+from swinkit.data.values import ValueRule
 from swinkit.engine.evaluate import evaluate_split
 from swinkit.engine.faults import listed, too_many
 from swinkit.engine.launch import is_launcher, launch, node_rank
@@ -149,6 +151,7 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
         data = data.with_splits({**data.splits, "train": few}, data.notes)
     torch.manual_seed(config.seed)
     model = start_model(config, data, task)
+    data = _with_range(model, data, config)
     plan = prepare(model, len(data.splits["train"]), config)
     if task == "contrastive" and plan.batches.whole < 2:
         raise ConfigError(
@@ -169,6 +172,19 @@ def _unmirrored(config: TrainConfig, data: Data) -> tuple[TrainConfig, list[str]
     augmentation = augmentation.model_copy(update={"hflip": 0.0})
     note = f"Images are not mirrored in training (hflip=0): {reason}."
     return config.model_copy(update={"augmentation": augmentation}), [note]
+
+
+def _with_range(model: Task, data: Data, config: TrainConfig) -> Data:
+    """Give the model the value range of the training images, where it has none; notes on what they hold."""
+    pre = model.preprocessing
+    rule = ValueRule.of(pre)
+    survey = survey_values(data.splits["train"], pre.channels, rule)
+    as_stored = pre.channels not in (1, 3) and config.mean is not None and config.std is not None
+    measured = rule if as_stored else measured_rule(survey, rule)
+    if measured.value_range is not None and measured != rule:
+        model.preprocessing = pre.with_range(measured.value_range, unbounded=True)
+    splits: dict[str, Any] = dict(data.splits)
+    return data.with_splits(splits, [*data.notes, *value_notes(survey, measured, "train")])
 
 
 def _open_folder(ready: _Ready, resumed: RunFolder | None) -> RunFolder:

@@ -15,6 +15,7 @@ from swinkit.data import reading
 from swinkit.data.finding import natural_key
 from swinkit.data.media import find_inputs
 from swinkit.data.reading import check_header, read_image, read_sized
+from swinkit.data.values import ValueRule
 from swinkit.errors import DataError, ImageError
 
 
@@ -55,25 +56,37 @@ def test_16_bit_big_endian_tiff(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"),
-    [([0, 128, 255], [0, 128, 255]), ([-5, 32896, 65535], [0, 128, 255]), ([0, 257, 1_000_000], [0, 1, 255])],
+    ("values", "limits", "expected"),
+    [
+        ([0, 128, 255], (0, 255), [0, 128, 255]),
+        ([-5, 32896, 65535], (0, 65535), [0, 128, 255]),
+        ([0, 257, 1_000_000], (0, 65535), [0, 1, 255]),
+    ],
 )
-def test_32_bit_integers(tmp_path: Path, values: list[int], expected: list[int]) -> None:
+def test_32_bit_integers(
+    tmp_path: Path, values: list[int], limits: tuple[float, float], expected: list[int]
+) -> None:
     Image.fromarray(np.array([values], dtype=np.int32)).save(tmp_path / "i.tif")
-    assert pixels(tmp_path / "i.tif", mode="L") == [expected]
+    assert pixels(tmp_path / "i.tif", mode="L", rule=ValueRule(limits)) == [expected]
+    with pytest.raises(ImageError, match=r"i\.tif holds int32 numbers"):
+        read_image(tmp_path / "i.tif")
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"),
+    ("values", "limits", "expected"),
     [
-        ([0.0, 0.5, 1.0], [0, 128, 255]),
-        ([0.0, 100.4, 300.0], [0, 100, 255]),
-        ([-3.0, 0.5, float("nan")], [0, 0, 0]),
+        ([0.0, 0.5, 1.0], (0, 1), [0, 128, 255]),
+        ([0.0, 100.4, 300.0], (0, 255), [0, 100, 255]),
+        ([-3.0, 0.5, float("nan")], (-3, 0.5), [0, 255, 0]),
     ],
 )
-def test_floats(tmp_path: Path, values: list[float], expected: list[int]) -> None:
+def test_floats(
+    tmp_path: Path, values: list[float], limits: tuple[float, float], expected: list[int]
+) -> None:
     Image.fromarray(np.array([values], dtype=np.float32)).save(tmp_path / "f.tif")
-    assert pixels(tmp_path / "f.tif", mode="L") == [expected]
+    assert pixels(tmp_path / "f.tif", mode="L", rule=ValueRule(limits)) == [expected]
+    with pytest.raises(ImageError, match=r"f\.tif holds float32 numbers"):
+        read_image(tmp_path / "f.tif")
 
 
 def test_palette_with_transparency_is_laid_over_white(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from swinkit.data.reading import Picture, opened_picture, read_channels
 from swinkit.data.samples import Sample
 from swinkit.data.threads import in_threads
 from swinkit.data.transforms import ImageTransform
+from swinkit.data.values import ValueRule
 from swinkit.errors import ConfigError, InputError, RunError
 from swinkit.features import PADDED, Size
 from swinkit.inputs import Preprocessing
@@ -69,7 +70,8 @@ class Batch:
     the original (height, width) in pixels, `paths` the files. `unreadable` holds one sentence for each file
     that was dropped from this batch. `others` are the images at other sizes, where they are to be answered
     so too. `valid` has for `images`, and then for each of `others`, the (height, width) of each picture: the
-    rest is padding. `records` are what the data say of each, where a metric wants all of it.
+    rest is padding. `records` are what the data say of each, where a metric wants all of it. `clipped` counts
+    the stored values outside of the value range, and the images that hold them.
     """
 
     images: Tensor
@@ -80,9 +82,14 @@ class Batch:
     others: tuple[Tensor, ...] = ()
     valid: tuple[tuple[Size, ...], ...] = ()
     records: tuple[Any, ...] = ()
+    clipped: tuple[int, int] = (0, 0)
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def clipped_counts(self) -> dict[str, int]:
+        """Stored values outside of the value range, and the images that hold them, to be summed."""
+        return {"values": self.clipped[0], "images": self.clipped[1]}
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """Give this batch with its tensors on a device."""
@@ -114,6 +121,7 @@ class Item(NamedTuple):
     path: str
     others: tuple[Tensor, ...] = ()
     record: Any = None
+    clipped: int = 0  # stored values outside of the value range
 
 
 class SampleDataset(Dataset[Item | InputError], ABC):
@@ -130,6 +138,25 @@ class SampleDataset(Dataset[Item | InputError], ABC):
 
     def __init__(self, samples: Sequence[Any], preprocessing: Preprocessing) -> None:
         self.samples, self.preprocessing = samples, preprocessing
+        self.rule = ValueRule.of(preprocessing)
+        self._clipped = 0  # since the last item
+
+    def read_picture(
+        self, source: str | Path | Image.Image, *, at_least: int | None = None
+    ) -> tuple[Picture, Size]:
+        """An image as the model takes it, and its original (height, width); ImageError as `read_image`."""
+        channels = self.preprocessing.channels
+        if isinstance(source, Image.Image):
+            picture, size = opened_picture(source, channels, self.rule)
+        else:
+            picture, size = read_channels(source, channels, at_least=at_least, rule=self.rule)
+        self.count_clipped(picture)
+        return picture, size
+
+    def count_clipped(self, picture: Picture) -> None:
+        """Count the values outside of the value range for the next item."""
+        if isinstance(picture, Planes):
+            self._clipped += picture.clipped
 
     @abstractmethod
     def item(self, place: int) -> Item:
@@ -151,10 +178,16 @@ class SampleDataset(Dataset[Item | InputError], ABC):
             torch.set_rng_state(state)
 
     def _item(self, place: int) -> Item | InputError:
+        self._clipped = 0
         try:
-            return self.item(place)
+            return self.counted(self.item(place))
         except InputError as error:
             return error
+
+    def counted(self, item: Item) -> Item:
+        """The item with the values that were clipped since the last one."""
+        clipped, self._clipped = self._clipped, 0
+        return item._replace(clipped=clipped)
 
     def collate(self, items: Sequence[Item | InputError]) -> Batch:
         """Stack the readable items; with none of them, `images` is (0, C, size, size)."""
@@ -170,6 +203,7 @@ class SampleDataset(Dataset[Item | InputError], ABC):
             others=tuple(self.stack(view) for view in others),
             valid=tuple(tuple((x.shape[-2], x.shape[-1]) for x in view) for view in views),
             records=tuple(item.record for item in read if item.record is not None),
+            clipped=(sum(item.clipped for item in read), sum(item.clipped > 0 for item in read)),
         )
 
     def stack(self, images: Sequence[Tensor]) -> Tensor:
@@ -233,27 +267,28 @@ class ImageDataset(ClassDataset):
 
     def read(self, place: int, path: Path) -> tuple[Tensor, tuple[int, int]]:
         """As `ClassDataset`."""
-        picture, size = self._kept.get(place) or self._read(place, path)
+        kept = self._kept.get(place)
+        if kept is None:
+            picture, size = self._read(place, path)
+        else:
+            picture, size = kept
+            self.count_clipped(picture)
         return self.transform(picture), size
 
     def pictures(self, sources: Sequence[object]) -> Batch:
         """Files or PIL images as a batch; ConfigError for anything else."""
         items = []
-        channels = self.preprocessing.channels
         for source in sources:
-            if isinstance(source, Image.Image):
-                picture, size = opened_picture(source, channels)
-                items.append(Item(self.transform(picture), None, size, ""))
-            elif isinstance(source, str | Path):
-                read, size = read_channels(source, channels)
-                items.append(Item(self.transform(read), None, size, str(source)))
-            else:
+            if not isinstance(source, Image.Image | str | Path):
                 raise ConfigError(f"A {type(source).__name__} is no picture: give files or PIL images.")
+            picture, size = self.read_picture(source)
+            path = "" if isinstance(source, Image.Image) else str(source)
+            items.append(self.counted(Item(self.transform(picture), None, size, path)))
         return self.collate(items)
 
     def _read(self, place: int, path: Path) -> tuple[Picture, tuple[int, int]]:
         """Read an image, and keep it where there is room."""
-        read = read_channels(path, self.preprocessing.channels, at_least=self.at_least)
+        read = self.read_picture(path, at_least=self.at_least)
         picture = read[0]
         depth = 4 if isinstance(picture, Planes) else 1  # bytes a number
         weight = picture.width * picture.height * len(picture.getbands()) * depth

@@ -50,7 +50,7 @@ class ClipDataset(ClassDataset):
         """Of the first `count` frames, where not all that the header tells of are there."""
         assert self.preprocessing.clip is not None
         # one thread: of several loader processes each has a core
-        with open_footage(path, rate=self.preprocessing.clip.fps, threads=1) as footage:
+        with open_footage(path, rate=self.preprocessing.clip.fps, threads=1, rule=self.rule) as footage:
             return self.views(footage, count or footage.ticks), footage.size
 
     def views(self, footage: Footage, count: int) -> Tensor:
@@ -71,6 +71,7 @@ class ClipDataset(ClassDataset):
         frames: dict[int, Tensor] = {}
         for tick, image in zip(wanted, footage.frames(wanted, at_least=self.at_least), strict=True):
             torch.set_rng_state(state)  # what is drawn is drawn for all frames alike
+            self.count_clipped(image)
             frames[tick] = self.transform(image)
         return [torch.stack([frames[tick] for tick in ticks], dim=-3) for ticks in chosen]
 

@@ -13,7 +13,6 @@ from swinkit.data.layouts import Pair
 from swinkit.data.masks import LabelMap
 from swinkit.data.pair_transforms import PairTransform
 from swinkit.data.pairs import Pairs
-from swinkit.data.reading import read_channels
 from swinkit.data.whole import WholeDataset
 from swinkit.errors import ConfigError
 from swinkit.inputs import Preprocessing
@@ -42,7 +41,7 @@ class PairDataset(WholeDataset):
         sample = self.samples[place]
         if not isinstance(sample, Pair):
             return self.picture(Path(sample))
-        picture, size = read_channels(sample.image, self.preprocessing.channels)
+        picture, size = self.read_picture(sample.image)
         assert self.label_map is not None
         mask = self.label_map.read(sample.mask, size)
         if self.transform is None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from swinkit.data.batching import Item, Objects
 from swinkit.data.object_transforms import ObjectTransform, Scene
 from swinkit.data.objects import Annotated, ObjectSamples, check_size, known_together
-from swinkit.data.reading import Picture, read_channels
+from swinkit.data.reading import Picture
 from swinkit.data.whole import WholeDataset
 from swinkit.errors import ImageError
 from swinkit.features import Size, padded_size
@@ -66,7 +66,7 @@ class ObjectDataset(WholeDataset):
             return None
 
     def _read(self, sample: Annotated) -> tuple[Picture, Size]:
-        picture, size = read_channels(sample.image, self.preprocessing.channels)
+        picture, size = self.read_picture(sample.image)
         check_size(sample, size)
         return picture, size
 

@@ -150,7 +150,7 @@ class ObjectTransform:
         if other is not None:
             view = pasted(view, self._varied(other))
         picture = view.picture
-        if self.distort and isinstance(picture, Image.Image):
+        if self.distort:
             picture = distorted(picture)
         image = normalised(picture, self.pre.mean, self.pre.std)
         boxes, labels = torch.from_numpy(view.boxes).float(), torch.from_numpy(view.labels)
@@ -240,13 +240,13 @@ def pasted(view: View, other: View) -> View:
     assert view.masks is not None
     assert other.masks is not None
     chosen = torch.rand(len(other.labels)).numpy() < 0.5
-    if not chosen.any() or isinstance(view.picture, Planes) or isinstance(other.picture, Planes):
+    if not chosen.any():
         return view
     size = view.masks.shape[1:]
     given = np.stack([_on(mask, size) for mask in other.masks[chosen]])
     cover: NDArray[Any] = np.logical_or.reduce(given)
-    picture = view.picture.copy()
-    picture.paste(other.picture, (0, 0), Image.fromarray(_on(cover, other.masks.shape[1:])))
+    (picture, pasted_picture) = alike([view.picture.copy(), other.picture])
+    picture.paste(pasted_picture, (0, 0), Image.fromarray(_on(cover, other.masks.shape[1:])))
     left: NDArray[Any] = view.masks & ~cover
     boxes = boxes_of(left)
     moved = np.abs(boxes - view.boxes).max(1, initial=0)
@@ -265,19 +265,14 @@ def pasted(view: View, other: View) -> View:
 
 
 def tiled(views: Sequence[View], count: int, cell: int) -> View:
-    """A square of `count` by `count` cells of that side, in each the next picture, in a corner of its cell.
-
-    Of pictures that Pillow does not hold the first alone.
-    """
-    first = views[0].picture
-    if any(isinstance(view.picture, Planes) for view in views) or isinstance(first, Planes):
-        return views[0]
+    """A square of `count` by `count` cells of that side, in each the next image, in a corner of its cell."""
     side = count * cell
-    page = Image.new(first.mode, (side, side), GREY if first.mode == "L" else (GREY,) * 3)
+    pictures = alike([view.picture for view in views])
+    page = _grey_page(pictures[0], side)
     boxes, ignored, masks = [], [], []
     for number, view in enumerate(views):
         top, left = (place * cell for place in divmod(number, count))
-        page.paste(view.picture, (left, top))  # type: ignore[arg-type]
+        page.paste(pictures[number], (left, top))
         boxes.append(view.boxes + np.array([left, top] * 2))
         ignored.append(view.ignored + np.array([left, top] * 2))
         if view.masks is not None:
@@ -288,6 +283,20 @@ def tiled(views: Sequence[View], count: int, cell: int) -> View:
     labels = np.concatenate([view.labels for view in views])
     shapes = np.concatenate(masks) if masks else None
     return View(page, np.concatenate(boxes), labels, shapes, np.concatenate(ignored))
+
+
+def alike(pictures: Sequence[Picture]) -> list[Any]:
+    """Images that can be put together: all of them floats where one is."""
+    if not any(isinstance(picture, Planes) for picture in pictures):
+        return list(pictures)
+    return [picture if isinstance(picture, Planes) else Planes.of_image(picture) for picture in pictures]
+
+
+def _grey_page(picture: Picture, side: int) -> Any:
+    """A square of grey, of the same kind as an image."""
+    if isinstance(picture, Planes):
+        return Planes([Image.new("F", (side, side), GREY) for _ in picture.bands])
+    return Image.new(picture.mode, (side, side), GREY if picture.mode == "L" else (GREY,) * 3)
 
 
 def boxes_of(masks: NDArray[np.bool_]) -> NDArray[np.float64]:

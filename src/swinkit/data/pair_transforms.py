@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from swinkit.data.float_ops import from_hsv, to_hsv
 from swinkit.data.planes import Planes
 from swinkit.data.reading import Picture
 from swinkit.data.resizing import resize_image, shorter_side_to
@@ -90,7 +91,7 @@ class PairTransform:
         mask = mask[rows, columns]
         if torch.rand(()).item() < self.flip:
             image, mask = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), mask[:, ::-1]
-        if self.distort and not isinstance(image, Planes):
+        if self.distort:
             image = distorted(image)
         return self._padded(image, mask)
 
@@ -127,29 +128,44 @@ def normalised(image: Picture, mean: tuple[float, ...], std: tuple[float, ...]) 
     return torch.from_numpy(values)
 
 
-def distorted(image: Image.Image) -> Image.Image:
+def distorted(image: Picture) -> Picture:
     """Other brightness, contrast, saturation and hue of an RGB picture, each by a chance of one half.
 
     SSD's photometric distortion, in mmseg's order and ranges: ±32 of 255, factors 0.5 to 1.5, ±18 of 180.
+    Float images are not rounded on the way.
     """
     chances = torch.rand(5).tolist()
     brightness, contrast, saturation, hue = torch.rand(4).tolist()
     early = chances[4] < 0.5  # contrast before the colours, or after them
+    floats = isinstance(image, Planes)
+    held = _clipped if floats else _rounded
     pixels = np.asarray(image, np.float32)
     if chances[0] < 0.5:
-        pixels = _rounded(pixels + (2 * brightness - 1) * 32)
+        pixels = held(pixels + (2 * brightness - 1) * 32)
     if early and chances[1] < 0.5:
-        pixels = _rounded(pixels * (0.5 + contrast))
+        pixels = held(pixels * (0.5 + contrast))
     if chances[2] < 0.5 or chances[3] < 0.5:
-        colours = np.asarray(Image.fromarray(pixels.astype(np.uint8)).convert("HSV"), np.float32).copy()
+        colours = to_hsv(pixels) if floats else _hsv_of_8_bits(pixels)
         if chances[2] < 0.5:
-            colours[..., 1] = _rounded(colours[..., 1] * (0.5 + saturation))
+            colours[..., 1] = held(colours[..., 1] * (0.5 + saturation))
         if chances[3] < 0.5:
             colours[..., 0] = (colours[..., 0] + np.round((2 * hue - 1) * 18 * 256 / 180)) % 256
-        pixels = np.asarray(Image.fromarray(colours.astype(np.uint8), "HSV").convert("RGB"), np.float32)
+        pixels = from_hsv(colours) if floats else _8_bits_of_hsv(colours)
     if not early and chances[1] < 0.5:
-        pixels = _rounded(pixels * (0.5 + contrast))
-    return Image.fromarray(pixels.astype(np.uint8))
+        pixels = held(pixels * (0.5 + contrast))
+    return Planes.from_floats(pixels) if floats else Image.fromarray(pixels.astype(np.uint8))
+
+
+def _hsv_of_8_bits(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(Image.fromarray(pixels.astype(np.uint8)).convert("HSV"), np.float32).copy()
+
+
+def _8_bits_of_hsv(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(Image.fromarray(colours.astype(np.uint8), "HSV").convert("RGB"), np.float32)
+
+
+def _clipped(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return values.clip(0, 255)
 
 
 def _rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,11 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
+from swinkit.data import float_ops
+from swinkit.data.planes import Planes
 from swinkit.errors import ConfigError
 
+Picture = Image.Image | Planes
 FULL = 10.0  # the largest strength
 PATTERN = re.compile(r"([a-z]+)(\d+(?:\.\d+)?)")
 
@@ -62,8 +66,8 @@ class RandAugment:
         named = {known[key]: value for key, value in values.items()}
         return cls(**{name: typed.get(name, float)(value) for name, value in named.items()})
 
-    def __call__(self, image: Image.Image, canvas: Canvas) -> Image.Image:
-        """Change an image of mode RGB or L."""
+    def __call__(self, image: Picture, canvas: Canvas) -> Picture:
+        """Change an image of mode RGB or L, or a float image of so many channels."""
         changes = GROWING if self.increasing else CHANGES
         names = list(changes)
         for place in torch.randint(len(names), (self.layers,)).tolist():
@@ -75,46 +79,88 @@ class RandAugment:
 
 
 # of the image, its strength in 0..1, a drawn sign, and the canvas
-Change = Callable[[Image.Image, float, int, Canvas], Image.Image]
+Change = Callable[[Any, float, int, Canvas], Any]
 
 
-def _affine(image: Image.Image, matrix: tuple[float, ...], canvas: Canvas) -> Image.Image:
-    return image.transform(
-        image.size, Image.Transform.AFFINE, matrix, resample=canvas.resample, fillcolor=canvas.fill
-    )
+def _filled(image: Picture, canvas: Canvas, change: Callable[..., Image.Image]) -> Picture:
+    """A geometric change, of a float image channel by channel."""
+    if not isinstance(image, Planes):
+        return change(image, resample=canvas.resample, fillcolor=canvas.fill)
+    fills = canvas.fill if isinstance(canvas.fill, tuple) else (canvas.fill,)
+    bands = []
+    for band, fill in zip(image.bands, fills, strict=True):
+        # a cubic filter overshoots, which 8 bits cut off
+        changed = change(band, resample=canvas.resample, fillcolor=fill)
+        bands.append(Image.fromarray(np.asarray(changed).clip(0, 255)))
+    return Planes(bands, image.clipped)
 
 
-def _rotate(image: Image.Image, strength: float, sign: int, canvas: Canvas) -> Image.Image:
-    return image.rotate(sign * 30 * strength, resample=canvas.resample, fillcolor=canvas.fill)
+def _affine(image: Picture, matrix: tuple[float, ...], canvas: Canvas) -> Picture:
+    def change(band: Image.Image, **options: Any) -> Image.Image:
+        return band.transform(band.size, Image.Transform.AFFINE, matrix, **options)
+
+    return _filled(image, canvas, change)
 
 
-def _shear_x(image: Image.Image, strength: float, sign: int, canvas: Canvas) -> Image.Image:
+def _rotate(image: Picture, strength: float, sign: int, canvas: Canvas) -> Picture:
+    return _filled(image, canvas, lambda band, **options: band.rotate(sign * 30 * strength, **options))
+
+
+def _shear_x(image: Picture, strength: float, sign: int, canvas: Canvas) -> Picture:
     return _affine(image, (1, sign * 0.3 * strength, 0, 0, 1, 0), canvas)
 
 
-def _shear_y(image: Image.Image, strength: float, sign: int, canvas: Canvas) -> Image.Image:
+def _shear_y(image: Picture, strength: float, sign: int, canvas: Canvas) -> Picture:
     return _affine(image, (1, 0, 0, sign * 0.3 * strength, 1, 0), canvas)
 
 
-def _translate_x(image: Image.Image, strength: float, sign: int, canvas: Canvas) -> Image.Image:
+def _translate_x(image: Picture, strength: float, sign: int, canvas: Canvas) -> Picture:
     return _affine(image, (1, 0, sign * 0.45 * strength * image.width, 0, 1, 0), canvas)
 
 
-def _translate_y(image: Image.Image, strength: float, sign: int, canvas: Canvas) -> Image.Image:
+def _translate_y(image: Picture, strength: float, sign: int, canvas: Canvas) -> Picture:
     return _affine(image, (1, 0, 0, 0, 1, sign * 0.45 * strength * image.height), canvas)
 
 
-def _solarize_add(image: Image.Image, strength: float, *_: object) -> Image.Image:
+def _autocontrast(image: Picture, *_: object) -> Picture:
+    return (
+        image.changed(float_ops.autocontrast) if isinstance(image, Planes) else ImageOps.autocontrast(image)
+    )
+
+
+def _equalize(image: Picture, *_: object) -> Picture:
+    return image.changed(float_ops.equalize) if isinstance(image, Planes) else ImageOps.equalize(image)
+
+
+def _invert(image: Picture, *_: object) -> Picture:
+    if isinstance(image, Planes):
+        return image.changed(lambda pixels: 255 - pixels)
+    return ImageOps.invert(image)
+
+
+def _solarize_add(image: Picture, strength: float, *_: object) -> Picture:
     added = min(128, int(110 * strength))
+    if isinstance(image, Planes):
+        return image.changed(lambda pixels: float_ops.solarize_add(pixels, added))
     table = [min(255, value + added) if value < 128 else value for value in range(256)]
     return image.point(table * len(image.getbands()))
+
+
+FLOAT_KINDS = {
+    ImageEnhance.Color: float_ops.saturation,
+    ImageEnhance.Contrast: float_ops.contrast,
+    ImageEnhance.Brightness: float_ops.brightness,
+    ImageEnhance.Sharpness: float_ops.sharpness,
+}
 
 
 def _enhance(kind: Any, *, growing: bool) -> Change:
     """Brightness, contrast, colour or sharpness: away from 1 by up to 0.9 with a sign, or 0.1 to 1.9."""
 
-    def change(image: Image.Image, strength: float, sign: int, canvas: Canvas) -> Image.Image:
+    def change(image: Picture, strength: float, sign: int, canvas: Canvas) -> Picture:
         factor = max(0.1, 1 + sign * 0.9 * strength) if growing else 1.8 * strength + 0.1
+        if isinstance(image, Planes):
+            return image.changed(lambda pixels: FLOAT_KINDS[kind](pixels, factor))
         changed: Image.Image = kind(image).enhance(factor)
         return changed
 
@@ -124,19 +170,24 @@ def _enhance(kind: Any, *, growing: bool) -> Change:
 def _changes(*, growing: bool) -> dict[str, Change]:
     """The fifteen changes in timm's order."""
 
-    def posterize(image: Image.Image, strength: float, *_: object) -> Image.Image:
+    def posterize(image: Picture, strength: float, *_: object) -> Picture:
         bits = 4 - int(4 * strength) if growing else int(4 * strength)
+        if isinstance(image, Planes):
+            return image.changed(lambda pixels: float_ops.posterize(pixels, bits))
         # no bits give black, as in the Pillow of the time; today's refuses
         return ImageOps.posterize(image, bits) if bits else image.point([0] * 256 * len(image.getbands()))
 
-    def solarize(image: Image.Image, strength: float, *_: object) -> Image.Image:
+    def solarize(image: Picture, strength: float, *_: object) -> Picture:
         threshold = min(256, int(256 * strength))
+        if isinstance(image, Planes):
+            threshold = 256 - threshold if growing else threshold
+            return image.changed(lambda pixels: float_ops.solarize(pixels, threshold))
         return ImageOps.solarize(image, 256 - threshold if growing else threshold)
 
     return {
-        "autocontrast": lambda image, *_: ImageOps.autocontrast(image),
-        "equalize": lambda image, *_: ImageOps.equalize(image),
-        "invert": lambda image, *_: ImageOps.invert(image),
+        "autocontrast": _autocontrast,
+        "equalize": _equalize,
+        "invert": _invert,
         "rotate": _rotate,
         "posterize": posterize,
         "solarize": solarize,

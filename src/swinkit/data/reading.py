@@ -1,8 +1,9 @@
-"""Read any common image file as clean 8-bit RGB or grey."""
+"""Read any common image file as upright RGB or grey: of 8 bits as PIL images, of other numbers as floats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
@@ -22,12 +23,15 @@ from PIL import (
 )
 
 from swinkit.data.archives import open_file
-from swinkit.data.planes import TIFF, Planes, check_npy, read_npy, read_tiff, to_bytes
+from swinkit.data.deep import Stored, as_colours, deep_type, is_deep, read_deep, tiff_type
+from swinkit.data.planes import TIFF, Planes, check_npy, npy_header, read_npy, read_tiff, upright
+from swinkit.data.values import Limits, ValueRule
 from swinkit.errors import ConfigError, ImageError, unreadable
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded: Pillow's own limit against decompression bombs, 0.5 GB as RGB."""
 
+PLAIN = ValueRule()
 Mode = Literal["RGB", "L"]
 Picture = Image.Image | Planes
 
@@ -57,74 +61,85 @@ _TURNS = {
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
-def read_image(path: str | Path, *, mode: Mode = "RGB", at_least: int | None = None) -> Image.Image:
+def read_image(
+    path: str | Path, *, mode: Mode = "RGB", at_least: int | None = None, rule: ValueRule = PLAIN
+) -> Image.Image:
     """Read the first frame of a file, upright, as 8-bit RGB or grey.
 
-    Transparency is laid over white. 16-bit grey is divided by 257. Wide integers ("I") hold 16 bits
-    when a value exceeds 255, and are cut at 65535. Floats are 0..1 or, where one lies outside, 0..255,
-    and are cut there. `at_least` lets a JPEG be decoded at 1/2, 1/4 or 1/8 as long as its short side
-    keeps that many pixels. A JPEG beyond MAX_PIXELS is decoded at such a fraction in any case.
+    Transparency is laid over white. Numbers of other types are brought to 8 bits by the rule, which says
+    what becomes black and white. `at_least` lets a JPEG be decoded at 1/2, 1/4 or 1/8 as long as its short
+    side keeps that many pixels. A JPEG beyond MAX_PIXELS is decoded at such a fraction in any case.
 
-    Raises ImageError for a file that is missing, broken, no image, or beyond MAX_PIXELS.
+    Raises ImageError for a file that is missing, broken, no image, or beyond MAX_PIXELS, and for numbers
+    whose range the rule does not know.
     """
-    return read_sized(path, mode=mode, at_least=at_least)[0]
+    return read_sized(path, mode=mode, at_least=at_least, rule=rule)[0]
 
 
 def read_sized(
-    path: str | Path, *, mode: Mode = "RGB", at_least: int | None = None
+    path: str | Path, *, mode: Mode = "RGB", at_least: int | None = None, rule: ValueRule = PLAIN
 ) -> tuple[Image.Image, tuple[int, int]]:
     """Read like `read_image`, and say the (height, width) in pixels of the full upright image."""
-    path = Path(path)
-    try:
-        with open_file(path) as file:
-            array = _read_array(file, path)
-            if array is not None:
-                return _from_array(array, path, mode), array.shape[:2]
-            image = _open(file, path)
-            width, height = image.size
-            _limit_size(image, path, at_least)
-            turned = _orientation(image) in (5, 6, 7, 8)
-            image.load()
-            pixels = clean(image, mode=mode)
-    except Exception as error:
-        raise explain(path, error) from error
-    return pixels, (width, height) if turned else (height, width)
+    channels = 1 if mode == "L" else 3
+    picture, size = read_channels(path, channels, at_least=at_least, rule=rule)
+    return (picture.to_image() if isinstance(picture, Planes) else picture), size
 
 
 def read_channels(
-    path: str | Path, channels: int, *, at_least: int | None = None
+    path: str | Path, channels: int, *, at_least: int | None = None, rule: ValueRule = PLAIN
 ) -> tuple[Picture, tuple[int, int]]:
-    """Read a picture for a model of so many channels, and say the (height, width) of it.
+    """Read an image for a model of so many channels, and say the (height, width) of it.
 
-    One and three are grey and RGB, as `read_sized` has them. Of another number a file must have as many
-    itself: they are taken as they are stored, alpha and CMYK too. Raises ImageError as `read_image`.
+    One and three are grey and RGB: of 8 bits as `read_image` has them, of other numbers `Planes`. Of another
+    count a file must have as many itself: they are taken as they are stored, alpha and CMYK too. Raises
+    ImageError as `read_image`.
     """
-    if channels in (1, 3):
-        return read_sized(path, mode=mode_for(channels), at_least=at_least)
     path = Path(path)
     try:
         with open_file(path) as file:
-            array = _stored_array(file, path, channels)
+            if channels not in (1, 3):
+                array = _stored_array(file, path, channels)
+                return as_picture(array, path, channels, rule), array.shape[:2]
+            stored = _read_array(file, path, channels)
+            if stored is None:
+                image = _open(file, path)
+                if not is_deep(image):
+                    return _read_8_bit(image, path, channels, at_least, rule)
+                _limit_size(image, path, None)
+                stored = _read_deep(image, file, path)
+            return _coloured(stored, path, channels, rule), stored.array.shape[:2]
     except Exception as error:
         raise explain(path, error) from error
-    return as_picture(array, path, channels), array.shape[:2]
 
 
-def as_picture(array: NDArray[Any], path: Path, channels: int) -> Picture:
-    """(H, W, C) as it is stored, for a model of so many channels; ImageError where it has others."""
+def as_picture(array: NDArray[Any], name: object, channels: int, rule: ValueRule = PLAIN) -> Picture:
+    """(H, W, C) of any numbers for a model of so many channels; ImageError where it has others.
+
+    `name` is what the array is called in a message. Numbers of 8 bits with one or three channels become a PIL
+    image, others `Planes`.
+    """
     if channels in (1, 3):
-        return _from_array(array, path, mode_for(channels))
+        return _coloured(Stored(array), name, channels, rule)
     if array.shape[2] != channels:
-        raise ImageError(f"{path} has {array.shape[2]} channels, but {channels} are wanted; see --in-chans.")
-    return Planes.of(array)
+        raise ImageError(f"{name} has {array.shape[2]} channels, but {channels} are wanted; see --in-chans.")
+    return Planes.of(array, rule)
 
 
-def opened_picture(image: Image.Image, channels: int) -> tuple[Image.Image, tuple[int, int]]:
+def opened_picture(
+    image: Image.Image, channels: int, rule: ValueRule = PLAIN
+) -> tuple[Picture, tuple[int, int]]:
     """A PIL image for a model of so many channels, and its (height, width); ConfigError for others."""
     if channels not in (1, 3):
         raise ConfigError(f"The model takes {channels} channels: give files, not PIL images.")
-    pixels = clean(image, mode=mode_for(channels))
-    return pixels, (pixels.height, pixels.width)
+    if image.mode.startswith(("I", "F")):
+        # Pillow has brought a PGM to 16 bits, and holds it as wide integers
+        from_pgm = image.format == "PPM" and image.mode == "I"
+        pixels = np.asarray(image).astype(np.uint16) if from_pgm else np.asarray(image)
+        array = upright(pixels[..., None], _orientation(image))
+        picture = as_picture(array, "The image", channels, rule)
+    else:
+        picture = _by_rule(clean(image, mode=mode_for(channels)), rule)
+    return picture, (picture.height, picture.width)
 
 
 def mode_for(channels: int) -> Mode:
@@ -140,13 +155,15 @@ def read_labels(path: str | Path, *, colours: bool = False) -> NDArray[Any]:
     path = Path(path)
     try:
         with open_file(path) as file:
-            stored = _read_array(file, path, 3 if colours else 1)
-            if stored is None:
+            read = _read_array(file, path, 3 if colours else 1)
+            if read is None:
                 image = _open(file, path)
                 if isinstance(image, JpegImagePlugin.JpegImageFile):
                     raise ImageError(f"{path} is a JPEG, whose compression invents labels; give a PNG.")
                 _limit_size(image, path, None)
                 stored = np.asarray(image.convert("RGB") if colours else image)
+            else:
+                stored = read.array
     except Exception as error:
         raise explain(path, error) from error
     channels = 1 if stored.ndim == 2 else stored.shape[2]
@@ -157,22 +174,23 @@ def read_labels(path: str | Path, *, colours: bool = False) -> NDArray[Any]:
 
 
 def read_preview(path: str | Path, *, at_least: int | None = None) -> Image.Image:
-    """A picture for people: RGB, of many channels the first three, each stretched over its range."""
+    """An image for people: RGB; other numbers than 8 bits are stretched over their range, three channels."""
+    path = Path(path)
     try:
+        with open_file(path) as file:
+            stored = _read_stored(file, path)
+    except Exception as error:
+        raise explain(path, error) from error
+    if stored is None:
         return read_image(path, at_least=at_least)
-    except ImageError as error:
-        try:
-            with open_file(Path(path)) as file:
-                array = _stored_array(file, Path(path))
-        except Exception:  # noqa: BLE001, the first one tells more
-            raise error from None
+    array = stored.array
     shown = np.nan_to_num(array[..., [0, 1 % array.shape[2], 2 % array.shape[2]]].astype(np.float32))
     low, high = shown.min((0, 1)), shown.max((0, 1))
     return Image.fromarray((255 * (shown - low) / np.maximum(high - low, 1e-6)).astype(np.uint8))
 
 
 def clean(image: Image.Image, *, mode: Mode = "RGB") -> Image.Image:
-    """Turn an opened image upright and into 8-bit RGB or grey, as `read_image` does."""
+    """Turn an opened image of 8 bits upright and into RGB or grey, as `read_image` does."""
     orientation = _orientation(image)
     pixels = _to_mode(image, mode)
     return pixels.transpose(_TURNS[orientation]) if orientation in _TURNS else pixels
@@ -211,9 +229,9 @@ def read_header(path: str | Path) -> Header:
     path = Path(path)
     try:
         with open_file(path) as file:
-            array = _read_array(file, path)
-            if array is not None:
-                return Header((array.shape[0], array.shape[1]))
+            read = _read_array(file, path)
+            if read is not None:
+                return Header((read.array.shape[0], read.array.shape[1]))
             image = _open(file, path)
             _limit_size(image, path, None)
             orientation = _orientation(image)
@@ -237,13 +255,96 @@ def stored_mode(path: str | Path) -> str:
     path = Path(path)
     try:
         with open_file(path) as file:
-            array = _read_array(file, path)
-            if array is not None:
-                return f"{array.shape[2]} × {array.dtype}"
-            with _open(file, path) as image:
-                return image.mode
+            read = _read_array(file, path)
+            if read is None:
+                with _open(file, path) as image:
+                    if not is_deep(image) or image.mode.startswith(("I", "F")):
+                        return image.mode
+                    read = _read_deep(image, file, path)
+            return f"{read.array.shape[2]} × {read.array.dtype}"
     except Exception as error:
         raise explain(path, error) from error
+
+
+def number_type(path: str | Path) -> np.dtype[Any]:
+    """The type of a file's numbers by its header; ImageError as `read_image`."""
+    path = Path(path)
+    try:
+        with open_file(path) as file:
+            if path.suffix.lower() == ".npy":
+                return npy_header(file)[1]
+            if _is_rare_tiff(file, path):
+                return tiff_type(file)
+            image = _open(file, path)
+            return deep_type(image) if is_deep(image) else np.dtype(np.uint8)
+    except Exception as error:
+        raise explain(path, error) from error
+
+
+def read_numbers(path: str | Path, channels: int) -> tuple[NDArray[Any], Limits | None]:
+    """The numbers of a file (H, W, C) as they are stored, and the range that it says they have.
+
+    ImageError as `read_image`.
+    """
+    path = Path(path)
+    try:
+        with open_file(path) as file:
+            if channels in (1, 3):
+                stored = _read_stored(file, path, channels)
+                if stored is not None:
+                    return stored.array, stored.type_range
+                file.seek(0)
+            return _stored_array(file, path, channels), None
+    except Exception as error:
+        raise explain(path, error) from error
+
+
+def _read_8_bit(
+    image: ImageFile.ImageFile, path: Path, channels: int, at_least: int | None, rule: ValueRule
+) -> tuple[Picture, tuple[int, int]]:
+    """An image of 8 bits, whose header is read, and the (height, width) that it has in full."""
+    width, height = image.size
+    _limit_size(image, path, at_least)
+    turned = _orientation(image) in (5, 6, 7, 8)
+    image.load()
+    pixels = clean(image, mode=mode_for(channels))
+    return _by_rule(pixels, rule), ((width, height) if turned else (height, width))
+
+
+def _by_rule(image: Image.Image, rule: ValueRule) -> Picture:
+    """An image of 8 bits, as it is unless a range is stated for it too."""
+    if rule.keeps_8_bits:
+        return image
+    pixels = np.asarray(image)
+    return Planes.of(pixels.reshape(image.height, image.width, -1), rule)
+
+
+def _coloured(stored: Stored, name: object, channels: int, rule: ValueRule) -> Picture:
+    """Stored numbers as grey or RGB: of 8 bits a PIL image, else `Planes`."""
+    array = stored.array
+    if array.dtype.name in ("uint8", "bool") and rule.keeps_8_bits and array.shape[2] in (1, 3):
+        pixels = np.where(array, 255, 0).astype(np.uint8) if array.dtype == bool else array
+        image = Image.fromarray(np.ascontiguousarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]))
+        return image.convert(mode_for(channels))
+    return Planes.from_floats(*as_colours(stored, channels, rule, name))
+
+
+def _read_deep(image: ImageFile.ImageFile, file: IO[bytes], path: Path) -> Stored:
+    """Numbers of other types than 8 bits, upright."""
+    stored = read_deep(image, file, path, MAX_PIXELS)
+    return replace(stored, array=upright(stored.array, _orientation(image)))
+
+
+def _read_stored(file: IO[bytes], path: Path, channels: int = 3) -> Stored | None:
+    """What a file holds, upright; None for an image of 8 bits that Pillow reads."""
+    stored = _read_array(file, path, channels)
+    if stored is not None:
+        return stored
+    image = _open(file, path)
+    if not is_deep(image):
+        return None
+    _limit_size(image, path, None)
+    return _read_deep(image, file, path)
 
 
 def _is_rare_tiff(file: IO[bytes], path: Path) -> bool:
@@ -259,11 +360,11 @@ def _is_rare_tiff(file: IO[bytes], path: Path) -> bool:
     return False
 
 
-def _read_array(file: IO[bytes], path: Path, channels: int = 3) -> NDArray[Any] | None:
-    """(H, W, C) of a file that Pillow cannot read: .npy, and rare TIFFs; None for others."""
+def _read_array(file: IO[bytes], path: Path, channels: int = 3) -> Stored | None:
+    """What a file holds that Pillow cannot read: .npy, and rare TIFFs; None for others."""
     if path.suffix.lower() == ".npy":
-        return read_npy(file, path, MAX_PIXELS, channels)
-    return read_tiff(file, path, MAX_PIXELS) if _is_rare_tiff(file, path) else None
+        return Stored(read_npy(file, path, MAX_PIXELS, channels))
+    return Stored(read_tiff(file, path, MAX_PIXELS)) if _is_rare_tiff(file, path) else None
 
 
 def _any_tiff(file: IO[bytes], path: Path) -> NDArray[Any] | None:
@@ -279,27 +380,19 @@ def _any_tiff(file: IO[bytes], path: Path) -> NDArray[Any] | None:
 
 def _stored_array(file: IO[bytes], path: Path, channels: int = 3) -> NDArray[Any]:
     """(H, W, C) of any file, as it is stored, upright."""
-    array = _any_tiff(file, path) if path.suffix.lower() in TIFF else _read_array(file, path, channels)
-    if array is None:
-        image = _open(file, path)
-        _limit_size(image, path, None)
-        turn = _TURNS.get(_orientation(image))
-        image.load()
-        array = np.asarray(image if turn is None else image.transpose(turn))
+    array = _any_tiff(file, path) if path.suffix.lower() in TIFF else None
+    if array is not None:
+        return array
+    stored = _read_stored(file, path, channels)
+    if stored is not None:
+        return stored.array
+    file.seek(0)
+    image = _open(file, path)
+    _limit_size(image, path, None)
+    turn = _TURNS.get(_orientation(image))
+    image.load()
+    array = np.asarray(image if turn is None else image.transpose(turn))
     return array if array.ndim == 3 else array[..., None]
-
-
-def _from_array(array: NDArray[Any], path: Path, mode: Mode) -> Image.Image:
-    """An array as 8-bit RGB or grey, by the rules of `read_image`; ImageError where it has other channels."""
-    if array.shape[2] not in (1, 3):
-        raise ImageError(f"{path} has {array.shape[2]} channels, not 1 or 3; see --in-chans.")
-    planes = np.moveaxis(array, -1, 0)
-    if array.dtype.kind == "f":
-        bands = [_to_mode(Image.fromarray(plane.astype(np.float32)), "L") for plane in planes]
-    else:
-        values = to_bytes(planes) if array.dtype.name in ("uint16", "bool") else planes.clip(0, 255)
-        bands = [Image.fromarray(plane.round().astype(np.uint8)) for plane in values]
-    return (Image.merge("RGB", bands) if len(bands) == 3 else bands[0]).convert(mode)
 
 
 def _open(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
@@ -345,17 +438,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _to_mode(image: Image.Image, mode: Mode) -> Image.Image:
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        wide = image.mode != "I" or image.format == "PPM" or values.max(initial=0) > 255
-        values = (values.clip(0, 65535) + 128) // 257 if wide else values.clip(0, 255)
-        image = Image.fromarray(values.astype(np.uint8))
-    elif image.mode == "F":
-        floats = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=255.0, neginf=0.0)
-        if floats.min(initial=0) >= 0 and floats.max(initial=0) <= 1:
-            floats = floats * 255
-        image = Image.fromarray(floats.round().clip(0, 255).astype(np.uint8))
-    elif image.has_transparency_data:
+    if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     elif image.mode == "P":

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from swinkit.data.planes import TIFF
 from swinkit.data.reading import MAX_PIXELS, Picture, as_picture, explain, read_channels
+from swinkit.data.values import ValueRule
 from swinkit.errors import ImageError
 
 ROOM = 2**28  # bytes of decoded pieces of a TIFF that are kept
@@ -34,23 +35,23 @@ class Regions(Protocol):
         """Close."""
 
 
-def open_regions(path: Path, channels: int) -> Regions:
-    """A picture for a model of so many channels; ImageError for one that cannot be read."""
+def open_regions(path: Path, channels: int, rule: ValueRule = ValueRule()) -> Regions:  # noqa: B008, frozen
+    """An image for a model of so many channels; ImageError for one that cannot be read."""
     if path.suffix.lower() in TIFF:
         try:
-            return TiffRegions(path, channels)
+            return TiffRegions(path, channels, rule)
         except _WholeOnly:
             pass
         except Exception as error:
             raise explain(path, error) from error
-    return WholePicture(path, channels)
+    return WholePicture(path, channels, rule)
 
 
 class WholePicture:
     """A picture that is decoded at once."""
 
-    def __init__(self, path: Path, channels: int) -> None:
-        self._picture, self.size = read_channels(path, channels)
+    def __init__(self, path: Path, channels: int, rule: ValueRule) -> None:
+        self._picture, self.size = read_channels(path, channels, rule=rule)
 
     def read(self, rows: slice, columns: slice) -> Picture:
         """As `Regions`."""
@@ -70,10 +71,10 @@ class _WholeOnly(Exception):  # noqa: N818, never told
 class TiffRegions:
     """The first page of a TIFF, whose tiles or strips are decoded where they are wanted."""
 
-    def __init__(self, path: Path, channels: int) -> None:
+    def __init__(self, path: Path, channels: int, rule: ValueRule) -> None:
         import tifffile
 
-        self.path, self.channels = path, channels
+        self.path, self.channels, self.rule = path, channels, rule
         with ExitStack() as opened:
             tiff = opened.enter_context(tifffile.TiffFile(path))
             self._page = page = tiff.pages.first
@@ -81,10 +82,7 @@ class TiffRegions:
             if page.axes not in ("YX", "YXS") or (turned is not None and turned.value != 1):
                 raise _WholeOnly
             bands = page.shape[2] if len(page.shape) == 3 else 1
-            # of other numbers the range of the whole picture tells the scale; alpha is laid over white
-            if np.dtype(page.dtype).name not in ("uint8", "uint16") or (
-                channels in (1, 3) and bands not in (1, 3)
-            ):
+            if channels in (1, 3) and bands not in (1, 3):  # alpha is laid over white
                 raise _WholeOnly
             if tifffile.PHOTOMETRIC(page.photometric).name not in ("MINISBLACK", "RGB", "YCBCR"):
                 raise _WholeOnly
@@ -107,7 +105,7 @@ class TiffRegions:
             array = self._array(rows, columns)
         except Exception as error:
             raise explain(self.path, error) from error
-        return as_picture(array, self.path, self.channels)
+        return as_picture(array, self.path, self.channels, self.rule)
 
     def _check_packing(self) -> None:
         """Decode one piece; where a library is missing, Pillow may read the whole of a smaller picture."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image, ImageEnhance
 from torch import Tensor
 from torch.nn import functional as F
 
+from swinkit.data import float_ops
 from swinkit.data.planes import Planes
 from swinkit.data.randaugment import Canvas, RandAugment
 from swinkit.data.reading import Picture
@@ -19,6 +21,7 @@ from swinkit.data.resizing import FILTERS, central_square
 from swinkit.errors import ConfigError
 from swinkit.inputs import Augmentation, Preprocessing
 
+_FLOAT_KINDS = (float_ops.brightness, float_ops.contrast, float_ops.saturation)
 ImageTransform = Callable[[Picture], Tensor]
 BatchMix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -131,7 +134,7 @@ class _TrainingTransform:
         flip, erase = torch.rand(2).tolist()
         if flip < aug.hflip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        if self.randaugment is not None and not isinstance(image, Planes):
+        if self.randaugment is not None:
             image = self.randaugment(image, _canvas(pre))
         elif aug.color_jitter > 0:
             image = _jitter(image, aug.color_jitter)
@@ -174,12 +177,15 @@ def _shift(image: Picture, reach: int) -> Picture:
 def _jitter(image: Picture, strength: float) -> Picture:
     """Change brightness, contrast and, of colours, saturation by factors of 1 ± strength, in random order."""
     kinds: list[Any] = [ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color]
-    kinds = kinds[: 3 if image.mode == "RGB" else 2]
-    factors = torch.empty(len(kinds)).uniform_(1 - strength, 1 + strength).tolist()
-    if isinstance(image, Planes):
+    count = 3 if len(image.getbands()) == 3 else 2
+    factors = torch.empty(count).uniform_(1 - strength, 1 + strength).tolist()
+    if isinstance(image, Planes) and len(image.bands) not in (1, 3):
         return image.each(lambda band: _brighter(band, *factors))
-    for kind in torch.randperm(len(kinds)).tolist():
-        image = kinds[kind](image).enhance(factors[kind])
+    for kind in torch.randperm(count).tolist():
+        if isinstance(image, Planes):
+            image = image.changed(partial(_FLOAT_KINDS[kind], factor=factors[kind]))
+        else:
+            image = kinds[kind](image).enhance(factors[kind])
     return image
 
 

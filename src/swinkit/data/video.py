@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from swinkit.data.finding import frames_in
-from swinkit.data.reading import read_image, read_sized
+from swinkit.data.reading import header_size, read_channels, read_preview
 from swinkit.data.reel import Reel
+from swinkit.data.values import ValueRule
 from swinkit.errors import ClipError, ConfigError, ImageError
 
 FEWEST = 2  # frames that show motion
@@ -105,15 +106,18 @@ def with_span(path: str, start: float, end: float) -> str:
     return f"{path}#t={round(start, 3):.10g},{round(end, 3):.10g}"
 
 
-def open_footage(path: str | Path, *, rate: float | None = None, threads: int = 0) -> Footage:
+def open_footage(
+    path: str | Path, *, rate: float | None = None, threads: int = 0, rule: ValueRule | None = None
+) -> Footage:
     """Open a video file or a folder of frames. With `rate`, ticks are that many a second.
 
-    `threads` decode a file, 0 as many as fit. To be used in `with`. Raises ClipError for what is missing,
+    `threads` decode a file, 0 as many as fit. The `rule` says which values of frames in a folder are black
+    and white; None: they are for people. To be used in `with`. Raises ClipError for what is missing,
     no video, without pictures, or of one frame only.
     """
     place, span = stretch_of(path)
     if place.is_dir():
-        return FrameFolder(place, span, name=str(path))
+        return FrameFolder(place, span, name=str(path), rule=rule)
     return VideoFile(place, span, name=str(path), rate=rate, threads=threads)
 
 
@@ -169,25 +173,33 @@ class FramesInMemory(Footage):
 class FrameFolder(Footage):
     """Pictures in a folder, in natural order of their names: a tick each."""
 
-    def __init__(self, folder: Path, span: tuple[float, float] | None, *, name: str) -> None:
-        self.path = name
+    def __init__(
+        self, folder: Path, span: tuple[float, float] | None, *, name: str, rule: ValueRule | None = None
+    ) -> None:
+        self.path, self._rule = name, rule
         pictures = frames_in(folder)
         start, end = (0, None) if span is None else (int(span[0]), int(span[1]))
         self._pictures = pictures[start:end]
         self.ticks = len(self._pictures)
         self._check_length("picture")
-        self.size = _as_clip_error(read_sized, self._pictures[0])[1]
+        self._frame(self._pictures[0], None)  # one that is damaged is named at once
+        self.size = _as_clip_error(header_size, self._pictures[0])
 
     def frames(
         self, ticks: Sequence[int], *, at_least: int | None = None, strict: bool = True
     ) -> Iterator[Image.Image]:
         """As `Footage`."""
-        return (_as_clip_error(read_image, self._pictures[tick], at_least=at_least) for tick in ticks)
+        return (self._frame(self._pictures[tick], at_least) for tick in ticks)
+
+    def _frame(self, path: Path, at_least: int | None) -> Any:
+        if self._rule is None:
+            return _as_clip_error(read_preview, path, at_least=at_least)
+        return _as_clip_error(read_channels, path, 3, at_least=at_least, rule=self._rule)[0]
 
 
-def _as_clip_error(read: Any, path: Path, **options: Any) -> Any:
+def _as_clip_error(read: Any, *args: Any, **options: Any) -> Any:
     try:
-        return read(path, **options)
+        return read(*args, **options)
     except ImageError as error:
         raise ClipError(str(error)) from error
 

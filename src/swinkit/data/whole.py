@@ -12,7 +12,7 @@ from torch import Tensor
 
 from swinkit.data.batching import Batch, Item, SampleDataset
 from swinkit.data.pair_transforms import whole_picture
-from swinkit.data.reading import Picture, opened_picture, read_channels
+from swinkit.data.reading import Picture
 from swinkit.errors import ConfigError
 from swinkit.features import Size
 from swinkit.inputs import Preprocessing
@@ -29,10 +29,8 @@ class WholeDataset(SampleDataset):
 
     def picture(self, source: Path | Image.Image) -> Item:
         """One picture alone; ImageError for one that cannot be read."""
-        channels = self.preprocessing.channels
-        if isinstance(source, Image.Image):
-            return self.whole(*opened_picture(source, channels), "")
-        return self.whole(*read_channels(source, channels), str(source))
+        path = "" if isinstance(source, Image.Image) else str(source)
+        return self.counted(self.whole(*self.read_picture(source), path))
 
     def pictures(self, sources: Sequence[Any]) -> Batch:
         """Files or PIL images as a batch; ConfigError for anything else."""

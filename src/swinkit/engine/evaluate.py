@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -17,7 +18,7 @@ from swinkit.errors import DataError
 from swinkit.files import MADE_BY, check_targets, check_writable, is_ours, write_text
 from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.labels import Labels
-from swinkit.progress import progress_bar, remark
+from swinkit.progress import note_clipped, progress_bar, remark
 from swinkit.tasks.base import Metric, Task
 
 WRITTEN = ("evaluation.json", "confusion.png", "predictions.png")
@@ -79,6 +80,7 @@ def run_metric(
     workers = pick_workers(config.workers, images=len(samples), device=device, shape=shape)
     several = config.real is not None
     metric, unreadable, seen = task.metric(several=several, labels=labels), [], 0
+    clipped = Counter[str]()
     with ExitStack() as opened:
         opened.enter_context(task.answering())
         pictures = task.dataset(
@@ -91,8 +93,10 @@ def run_metric(
             if len(batch):
                 metric.update(task.measure(batch, flip=config.flip), batch)
             seen += len(batch)
+            clipped.update(batch.clipped_counts())
             unreadable += batch.unreadable
             bar.update(step, advance=len(batch) + len(batch.unreadable))
+    note_clipped(clipped["values"], clipped["images"])
     if not seen:
         raise DataError(f"None of the {len(samples)} {task.medium.noun}s could be read: {unreadable[0]}")
     return metric, unreadable

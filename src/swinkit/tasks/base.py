@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -26,6 +27,7 @@ from swinkit.data.media import PICTURES, Medium
 from swinkit.errors import ConfigError
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
+from swinkit.progress import note_clipped
 from swinkit.results import Result
 from swinkit.towers.vit import ViTConfig
 from swinkit.weights.store import RECOMPUTED, LoadReport, canonical_names, write_file
@@ -245,6 +247,8 @@ class Task(nn.Module, ABC):
         own = copy(self)
         if views is not None:
             own.set_views(views)
+            if views.value_range is not None:
+                own.preprocessing = own.preprocessing.with_range(views.value_range)
         own.set_test_limits(**limits)
         return own
 
@@ -275,8 +279,12 @@ class Task(nn.Module, ABC):
             raise ConfigError(f"batch_size={batch_size}: give a whole number from 1 on.")
         batch_size = self.at_once(batch_size)
         results: list[Result] = []
+        clipped = Counter[str]()
         for start in range(0, len(inputs), batch_size):
-            results += self.answer(self.preprocess(inputs[start : start + batch_size]))
+            batch = self.preprocess(inputs[start : start + batch_size])
+            clipped.update(batch.clipped_counts())
+            results += self.answer(batch)
+        note_clipped(clipped["values"], clipped["images"])
         return results
 
     @torch.inference_mode()
