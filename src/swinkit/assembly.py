@@ -280,6 +280,7 @@ def retarget(
             "window": tuple((8, *window) for window in config.windows),
             "img_size": None if size is None else (32, *size),
             "fit": "clamp",
+            "patch_remainder": "pad",
         }
         if config.absolute_position:
             raise ConfigError("A model with absolute position cannot be inflated to video: train one anew.")
@@ -289,7 +290,7 @@ def retarget(
         usual: Any = {"segment": SIDES["segment"][0], "contrastive": PAIRED}.get(task)
         if config.absolute_position and task != "segment":
             usual = config.img_size
-        values |= {"img_size": usual, "fit": "pad_shift"}
+        values |= {"img_size": usual, "fit": "pad_shift", "patch_remainder": "pad"}
     return SwinConfig.from_dict(values | with_depth(values, settings))
 
 

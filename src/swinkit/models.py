@@ -157,7 +157,8 @@ def backbone(
     or those whose norms the file has); `settings` are those of `load`. Maps come AFTER a LayerNorm of their
     own (`norm0` …, as in Microsoft's detection and segmentation backbones; fresh where the file is a
     classifier's); with `norms=False` they are the raw outputs of the stages. A classifier's final norm is
-    left behind. `fit` is "pad_shift" by default, for video "clamp", as published.
+    left behind. `fit` is "pad_shift" by default, for video "clamp", as published; raw maps of timm's and
+    torchvision's weights are by their own rules.
     `net.load_report` tells what was loaded; it is None for random weights.
     """
     kind: Norms = "each" if norms else "none"
@@ -168,7 +169,10 @@ def backbone(
         return SwinBackbone(config, out_indices=out_indices, norms=kind).eval()
     opened = open_named(name, window=settings.get("window"), img_size=settings.get("img_size"))
     if not isinstance(opened.config, ViTConfig):
-        settings |= {"fit": fit or _dense_fit(opened.config)}
+        if norms or opened.config.patch_remainder == "pad":
+            settings = {"patch_remainder": "pad", **settings, "fit": fit or _dense_fit(opened.config)}
+        elif fit is not None:
+            settings |= {"fit": fit}
     return backbone_of(opened, kind, out_indices=out_indices, strict=strict, **settings)
 
 

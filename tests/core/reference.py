@@ -50,7 +50,7 @@ class Axis(NamedTuple):
 
 
 def lay_axis(size: int, window: int, shifted: bool, fit: str) -> Axis:
-    if size <= window and fit in ("clamp", "roll_pad"):
+    if size <= window and fit in ("clamp", "roll_pad", "roll_pad_fixed"):
         return Axis(size, size, 0, 1)
     shift = window // 2 if shifted else 0
     if size <= window and fit == "pad":

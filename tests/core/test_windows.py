@@ -96,10 +96,11 @@ def test_rules(grid, window, fit, fitted, shift, padded) -> None:
 def test_windows_of_timm_are_those_of_the_size_it_was_built_for(
     grid, trained, window, shift, padded, rolls_first
 ) -> None:
-    plan = plan_windows(grid, (7, 7), shifted=True, fit="roll_pad", trained=trained)
+    plan = plan_windows(grid, (7, 7), shifted=True, fit="roll_pad_fixed", trained=trained)
     assert plan == WindowPlan(grid, window, shift, padded, rolls_first)
-    other = plan_windows(grid, (7, 7), shifted=True, fit="pad", trained=trained)
-    assert other == plan_windows(grid, (7, 7), shifted=True, fit="pad")
+    for fit in ("pad", "roll_pad"):
+        other = plan_windows(grid, (7, 7), shifted=True, fit=fit, trained=trained)
+        assert other == plan_windows(grid, (7, 7), shifted=True, fit=fit)
 
 
 def test_plan_properties() -> None:

@@ -417,10 +417,13 @@ def test_what_stands_beside_a_transformers_model_is_used(tmp_path: Path) -> None
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": [1]}))
     with pytest.raises(WeightsError, match=r"The preprocessing in .* is not understood: .*mean has 1"):
         swinkit.load(tmp_path)
-    config = transformers.SwinConfig(embed_dim=16, depths=[2, 2], num_heads=[2, 2], image_size=[112, 28])
-    transformers.SwinForImageClassification(config).save_pretrained(tmp_path / "uneven")
-    with pytest.raises(WeightsError, match=r"was made for 112×28, where transformers shifts no window"):
-        swinkit.load(tmp_path / "uneven")
+    config = transformers.SwinConfig(embed_dim=16, depths=[2, 2], num_heads=[2, 2], image_size=[112, 56])
+    theirs = stirred(transformers.SwinForImageClassification(config))
+    theirs.save_pretrained(tmp_path / "uneven")
+    ours = swinkit.load(tmp_path / "uneven")
+    assert (ours.backbone.config.fit, ours.backbone.config.img_size) == ("square", (112, 56))
+    x = torch.randn(2, 3, 112, 56, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(ours(x), theirs(x).logits, **CLOSE)
 
 
 def test_what_stands_beside_a_timm_model_is_used(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ class SwinConfig:
     Ints are expanded on construction: `patch` to one number an axis, `window` to one tuple a stage. A flat
     sequence as `window` means the axes of every stage where its length is the rank, else one side a stage.
     With an `img_size` an int window is cut to the shorter side of a stage's grid by the fits "pad" and
-    "square", as Microsoft's classifiers do, and to each side by "roll_pad", as timm does. The rank (2 image,
+    "square", as Microsoft's classifiers do, and each side of one for all stages by "roll_pad" and
+    "roll_pad_fixed", as timm does. The rank (2 image,
     3 video) is the length of `patch`. `patch_remainder="drop"` ignores pixels beyond whole patches, as
     torchvision's images and timm do, where "pad" fills the last patch with zeros. `prefix_index` copies a
     fault of the video references, for parity with them. `init_std` is that of random linear weights; None
@@ -138,6 +139,8 @@ class SwinConfig:
         flat = [side for side in window if isinstance(side, int)]
         if len(flat) < len(window):
             return tuple(tuple(sides) for sides in window if not isinstance(sides, int))
+        if len(flat) == self.rank and self.fit in ("roll_pad", "roll_pad_fixed"):
+            return tuple(self._cut(tuple(flat), stage) for stage in range(self.stages))
         if len(flat) == self.rank:
             return (tuple(flat),) * self.stages
         return tuple((side,) * self.rank for side in flat)
@@ -149,7 +152,7 @@ class SwinConfig:
             return window
         if self.fit in ("pad", "square"):
             return (min(*window, *grid[-2:]),) * self.rank
-        if self.fit == "roll_pad":
+        if self.fit in ("roll_pad", "roll_pad_fixed"):
             return tuple(map(min, window, grid))
         return window
 

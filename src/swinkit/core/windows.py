@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Fit = Literal["pad", "pad_shift", "clamp", "square", "roll_pad", "roll_pad_shift"]
+Fit = Literal["pad", "pad_shift", "clamp", "square", "roll_pad", "roll_pad_fixed", "roll_pad_shift"]
 FITS: tuple[Fit, ...] = get_args(Fit)
-ROLL_PADS: tuple[Fit, ...] = ("roll_pad", "roll_pad_shift")
+ROLL_PADS: tuple[Fit, ...] = ("roll_pad", "roll_pad_fixed", "roll_pad_shift")
 Remainder = Literal["pad", "drop"]
 REMAINDERS: tuple[Remainder, ...] = get_args(Remainder)
 MASKED = -100.0  # the published weights were trained with this, not with -inf
@@ -67,11 +67,11 @@ def plan_windows(
     - `clamp` shrinks the window to the grid there (Video Swin, torchvision 3-D).
     - `square` is that of Microsoft's classifiers at any shape: where the shorter side of the grid is not
       larger than the window, the window is a square of that side and no axis is shifted. Time is clamped.
-    - `roll_pad` is timm's: rolled before it is padded; window and shift follow from the grid that the model
-      was built for, `trained` (default: `grid`), as by `clamp`.
+    - `roll_pad` is timm's: rolled before it is padded; window and shift as by `clamp`. `roll_pad_fixed` is
+      timm's at other sizes than the model was built for: they follow from the `trained` grid instead.
     - `roll_pad_shift` is timm's with `always_partition=True`: the whole window, shifted everywhere.
     """
-    judged = trained if trained is not None and fit in ROLL_PADS else grid
+    judged = trained if trained is not None and fit == "roll_pad_fixed" else grid
     window, resting = _fitted(judged, window, fit)
     sides = zip(window, resting, strict=True)
     shift = tuple(0 if rests or not shifted else side // 2 for side, rests in sides)
@@ -87,7 +87,7 @@ def _fitted(grid: tuple[int, ...], window: tuple[int, ...], fit: Fit) -> tuple[t
     clamped = tuple(map(min, grid, window))
     if fit in ("pad_shift", "roll_pad_shift"):
         return window, [False] * len(grid)
-    if fit in ("clamp", "roll_pad"):
+    if fit in ("clamp", "roll_pad", "roll_pad_fixed"):
         return clamped, covered
     if fit == "square":
         side = min(grid[-2:])

@@ -13,8 +13,9 @@ from swinkit.labels import Colour
 from swinkit.weights.beside import Beside
 from swinkit.weights.containers import Checkpoint
 from swinkit.weights.image_processors import read_processor, write_processor
+from swinkit.weights.infer import Stated
 from swinkit.weights.presets import preset
-from swinkit.weights.timm_config import pretrained_cfg, read_timm, timm_images, timm_labels
+from swinkit.weights.timm_config import pretrained_cfg, read_timm, timm_arguments, timm_images, timm_labels
 
 
 def check_settings(checkpoint: Checkpoint, config: SwinConfig) -> None:
@@ -37,14 +38,6 @@ def check_settings(checkpoint: Checkpoint, config: SwinConfig) -> None:
         if said != value:
             what = f"its tensors make {value!r}: is it whole?" if key in read else f"swinkit knows {value!r}."
             raise WeightsError(f"{checkpoint.source} says {key}={said!r} in config.json, but {what}")
-    grids = [config.grid(stage) or () for stage in range(config.stages)]
-    for grid, window in zip(grids, config.windows, strict=True):
-        if config.fit == "pad" and grid and min(grid) <= min(window) < max(grid):
-            size = "×".join(map(str, config.input_size or ()))
-            raise WeightsError(
-                f"{checkpoint.source} was made for {size}, where transformers shifts no window of a stage "
-                "with one short side; swinkit does, and would answer otherwise: it reads square ones."
-            )
 
 
 def class_labels(config: Mapping[str, Any], classes: int | None) -> list[str] | None:
@@ -74,10 +67,20 @@ def class_colours(config: Mapping[str, Any], classes: int) -> tuple[Colour, ...]
     return tuple((red, green, blue) for red, green, blue in found)
 
 
+def stated_architecture(config: Mapping[str, Any]) -> Stated:
+    """What a config.json says of size, window and the rule at the edges, beyond what tensors tell."""
+    arguments = timm_arguments(config)
+    shifts_always = arguments.get("always_partition") is True
+    window = arguments.get("window_size")
+    return Stated(trained_size(config), window, "roll_pad_shift" if shifts_always else None)
+
+
 def trained_size(config: Mapping[str, Any]) -> tuple[int, int] | None:
     """Height and width that config.json names, if it does."""
     timm = pretrained_cfg(config)
-    said = config.get("image_size") if timm is None else timm.get("input_size")
+    said = config.get("image_size") if timm is None else timm_arguments(config).get("img_size")
+    if timm is not None and said is None:
+        said = timm.get("input_size")
     sizes = [said, said] if isinstance(said, int) else said
     if not isinstance(sizes, list) or len(sizes) < 2:
         return None

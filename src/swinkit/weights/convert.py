@@ -23,6 +23,8 @@ LEFT = re.compile(
 )
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 HEAD = ("head.weight", "head.bias")
+POSITION = "absolute_pos_embed"
+CLIP = 32  # frames that video models are released for
 BODY = re.compile(r"(patch_embed\.|absolute_pos_embed$|layers\.\d+\.|norm[0-9]?\.)")
 
 # names by which other models are told, for the sentence that refuses them
@@ -51,7 +53,7 @@ class Converted:
 
     `tensors` are backbone and head; `others` what belongs to neither, by its own name. `converted` names
     those that are not the file's own tensors any more; `indices` and `masks` are stored relative position
-    indices and shift masks, by stage.
+    indices and shift masks, by stage; `position_grid` is that of an absolute position laid out on its grid.
     """
 
     source: str
@@ -62,6 +64,7 @@ class Converted:
     dropped: tuple[str, ...]
     indices: dict[int, list[Tensor]]
     masks: dict[int, list[Tensor]]
+    position_grid: tuple[int, ...] | None = None
 
     @property
     def normed(self) -> tuple[int, ...]:
@@ -100,6 +103,7 @@ def convert(checkpoint: Checkpoint) -> Converted:
         twice = Counter(map(dialect.to_ours, [*kept, *beside])).most_common(1)[0][0]
         raise WeightsError(f"{checkpoint.source} holds {twice} twice, in two spellings: remove one of them.")
     read = dialect.reads(plain)
+    read, position_grid = _with_flat_position(read)
     ours = {name: tensor for name, tensor in read.items() if BODY.match(name) or name in HEAD}
     check_numbers(ours, checkpoint.source)
     rest = {name: tensor for name, tensor in read.items() if name not in ours}
@@ -117,7 +121,22 @@ def convert(checkpoint: Checkpoint) -> Converted:
         dropped=(*sorted(left), *strange, *checkpoint.dropped),
         indices=indices,
         masks=masks,
+        position_grid=position_grid,
     )
+
+
+def _with_flat_position(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[int, ...] | None]:
+    """Lay an absolute position (1, C, *grid), as Microsoft's dense codes keep it, out as (1, tokens, C).
+
+    Of a video's one for all frames is repeated over as many as models are released for.
+    """
+    table, kernel = tensors.get(POSITION), tensors.get("patch_embed.proj.weight")
+    if table is None or table.ndim not in (4, 5):
+        return tensors, None
+    if table.ndim == 4 and kernel is not None and kernel.ndim == 5:
+        frames = -(-CLIP // kernel.shape[2])
+        table = table.unsqueeze(2).expand(-1, -1, frames, -1, -1)
+    return {**tensors, POSITION: table.flatten(2).mT.contiguous()}, tuple(table.shape[2:])
 
 
 def _unwrapped(checkpoint: Checkpoint) -> dict[str, Tensor]:

@@ -6,24 +6,37 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from swinkit.core.config import Axes, SwinConfig
-from swinkit.core.windows import relative_index
+from swinkit.core.windows import Fit, relative_index
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.weights.convert import Converted
+from swinkit.weights.rules import classifier_fit
+from swinkit.weights.sizes import infer_size
 
 LONGEST = 32  # frames of patches in a window: more is no guess to make
 
 
-def infer_config(given: Converted, window: Any = None, img_size: Any = None) -> SwinConfig:
+class Stated(NamedTuple):
+    """What a config.json beside the tensors says of the architecture, each None where it does not."""
+
+    size: Axes | None = None
+    window: Any = None
+    fit: Fit | None = None
+
+
+def infer_config(
+    given: Converted, window: Any = None, img_size: Any = None, stated: Stated | None = None
+) -> SwinConfig:
     """Read the architecture off the tensors: widths, depths, heads, windows, patch, rank, position, fit.
 
-    `window` chooses where a bias table fits several, `img_size` where an absolute position does. Raises
-    WeightsError where the tensors disagree or do not tell.
+    `window` chooses where a bias table fits several, `img_size` where an absolute position or a table does.
+    Raises WeightsError where the tensors disagree or do not tell.
     """
+    stated = stated or Stated()
     tensors, source = given.tensors, given.source
     depths = _depths(tensors, source)
     width = _width(tensors, source)
@@ -55,17 +68,30 @@ def infer_config(given: Converted, window: Any = None, img_size: Any = None) -> 
         "mlp_ratio": max(ratios, default=4.0),
         "qkv_bias": not dialect.no_qkv_bias or any(name.endswith("attn.qkv.bias") for name in tensors),
         "patch_norm": not dialect.no_patch_norm or any(n.startswith("patch_embed.norm.") for n in tensors),
-        "fit": "clamp" if rank == 3 else "pad_shift" if given.normed else "pad",
+        **_rules(given, rank, stated.fit),
     }
     known = _config(values, source)
-    windows = _windows(tables, given, known, window)
-    size = _image_size(windows, patch[2:], position, given.masks.get(0, ()))
-    if position is not None and img_size is not None:
-        wanted = replace(known, img_size=img_size)
-        size = wanted.input_size if math.prod(wanted.grid(0) or ()) == position[1] else size
-    return _config(
-        values | {"window": windows, "absolute_position": position is not None, "img_size": size}, source
-    )
+    wanted = _expanded_size(known, img_size)
+    sizes = (stated.size if rank == 2 else None, wanted)
+    windows = _windows(tables, given, known, _choices(known, (window, stated.window), sizes, tables))
+    values |= {"window": windows}
+    size = infer_size(given, _config(values, source), *sizes)
+    config = _config(values | {"absolute_position": position is not None, "img_size": size}, source)
+    if config.fit == "square":
+        return replace(config, fit=classifier_fit(dialect, config))
+    told = wanted is not None or size == stated.size  # else as if built for each input
+    return replace(config, fit="roll_pad_fixed") if config.fit == "roll_pad" and told else config
+
+
+def _rules(given: Converted, rank: int, fit: Fit | None) -> dict[str, Any]:
+    """What the code that the checkpoint is from does at the edges."""
+    dialect = given.dialect
+    usual = dialect.video_fit if rank == 3 else dialect.dense_fit if given.normed else dialect.fit
+    return {
+        "fit": fit or usual,
+        "patch_remainder": dialect.patch_remainder if rank == 2 else "pad",
+        "prefix_index": rank == 3 and dialect.prefix_index and not dialect.mends_index,
+    }
 
 
 def _config(values: dict[str, Any], source: str) -> SwinConfig:
@@ -116,19 +142,22 @@ def _check_widths(tensors: Mapping[str, Tensor], width: int, stages: int, source
 
 
 def _windows(
-    tables: Sequence[Axes | None], given: Converted, known: SwinConfig, wanted: Any
+    tables: Sequence[Axes | None],
+    given: Converted,
+    known: SwinConfig,
+    choices: Sequence[tuple[Axes, ...]],
 ) -> tuple[Axes, ...]:
     """Window of each stage; where a table is absent or strange, that of another stage."""
-    found = [
-        None if table is None else _window(stage, table[0], given, known, wanted)
-        for stage, table in enumerate(tables)
-    ]
+    found: list[Axes | None] = []
+    for stage, table in enumerate(tables):
+        chosen = [windows[stage] for windows in choices]
+        found.append(None if table is None else _window(stage, table[0], given, known, chosen))
     usual = next(window for window in found if window is not None)
     return tuple(window or usual for window in found)
 
 
-def _window(stage: int, rows: int, given: Converted, known: SwinConfig, wanted: Any) -> Axes:
-    """Window of a bias table: that of the stored relative index; else `wanted`; else the one square in space.
+def _window(stage: int, rows: int, given: Converted, known: SwinConfig, chosen: Sequence[Axes]) -> Axes:
+    """Window of a bias table: of the stored relative index; else one `chosen`; else the one square in space.
 
     WeightsError names those that fit where none of these is found.
     """
@@ -144,23 +173,57 @@ def _window(stage: int, rows: int, given: Converted, known: SwinConfig, wanted: 
         return fitting[0]
     if not candidates:
         raise WeightsError(f"{given.source} is damaged: no window has a bias table of {rows} rows.")
-    chosen = None if wanted is None else _chosen(stage, known, wanted)
-    if chosen in candidates:
-        return chosen
+    for window in chosen:
+        if window in candidates:
+            return window
     square = [w for w in candidates if w[-1] == w[-2] and (known.rank == 2 or w[0] <= LONGEST)]
     square = [window for window in square if window[-1] > 1] or square
     if len(square) == 1:
         return square[0]
+    way = ", or the input that it was made for by img_size=" if known.fit == "roll_pad" else ""
     raise WeightsError(
         f"{given.source} does not tell the window of stage {stage}: its bias table of {rows} rows fits "
-        f"{', '.join(map(str, square or candidates))}; say which by window=."
+        f"{', '.join(map(str, square or candidates))}; say which by window={way}."
     )
 
 
-def _chosen(stage: int, known: SwinConfig, wanted: Any) -> Axes | None:
-    """The window that a user names, where it is one for this rank: to inflate, it is not."""
+def _choices(
+    known: SwinConfig,
+    wanted: Sequence[Any],
+    sizes: Sequence[Axes | None],
+    tables: Sequence[Axes | None],
+) -> list[tuple[Axes, ...]]:
+    """Windows of all stages that are named; before them those that the family's code cuts at a named size.
+
+    The latter make all tables. timm cuts each side by itself: there the largest square window is tried too.
+    Left out are those that are none for this rank: to inflate, they are not.
+    """
+    rows = [0 if table is None else table[0] for table in tables]
+    named = [window for window in wanted if window is not None]
+    squares = [math.isqrt(row) // 2 + 1 for row in rows if row == math.isqrt(row) ** 2]
+    cut = [*named, max(squares)] if squares and known.fit == "roll_pad" else named
+    found = []
+    for size in sizes:
+        for window in cut if size is not None else ():
+            windows = _expanded(known, window, size)
+            made = [math.prod(2 * side - 1 for side in sides) for sides in windows or ()]
+            if windows and all(row in (0, count) for row, count in zip(rows, made, strict=True)):
+                found.append(windows)
+    expanded = [_expanded(known, window, None) for window in named]
+    return found + [windows for windows in expanded if windows]
+
+
+def _expanded(known: SwinConfig, window: Any, size: Axes | None) -> tuple[Axes, ...] | None:
     try:
-        return replace(known, window=wanted).windows[stage]
+        return replace(known, window=window, img_size=size).windows
+    except ConfigError:
+        return None
+
+
+def _expanded_size(known: SwinConfig, img_size: Any) -> Axes | None:
+    """Height and width that a user names; None for a video, and where they are not for this rank."""
+    try:
+        return replace(known, img_size=img_size).input_size if known.rank == 2 else None
     except ConfigError:
         return None
 
@@ -179,26 +242,3 @@ def _windows_of(rows: int, rank: int) -> list[Axes]:
         for high in sides
         if rows % ((2 * depth - 1) * (2 * high - 1)) == 0
     ]
-
-
-def _image_size(
-    windows: Sequence[Axes],
-    patch: Sequence[int],
-    position: Axes | None,
-    masks: Sequence[Tensor],
-) -> Axes | None:
-    """Trained size in pixels: from absolute position, a stored mask, a window cut by its stage, the window.
-
-    Releases are square with a last grid as large as the window: 7·32 = 224, 12·32 = 384.
-    """
-    if len(patch) == 3:
-        return (32, 32 * windows[0][-2], 32 * windows[0][-1]) if position is None else None
-    if position is not None:
-        side = math.isqrt(position[1])
-        return (side * patch[0], position[1] // side * patch[1])
-    mask = next((mask for mask in masks if mask.ndim == 3), None)
-    if mask is not None:
-        side = math.isqrt(len(mask))
-        return (side * windows[0][0] * patch[0], side * windows[0][1] * patch[1])
-    cut = next((s for s, window in enumerate(windows) if window != windows[0]), len(windows) - 1)
-    return tuple(side * p << cut for side, p in zip(windows[cut], patch, strict=True))

@@ -23,7 +23,7 @@ from swinkit.weights.companions import (
     class_colours,
     class_labels,
     preprocessing,
-    trained_size,
+    stated_architecture,
 )
 from swinkit.weights.containers import Checkpoint, read_checkpoint
 from swinkit.weights.convert import check_numbers, convert, normed_stages
@@ -152,10 +152,7 @@ def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
     if is_owl(checkpoint.tensors):
         return _open_owl(checkpoint)
     given = convert(checkpoint)
-    trained = trained_size(checkpoint.config)
-    config = infer_config(given, window, trained if img_size is None else img_size)
-    if trained is not None and config.rank == 2 and not config.absolute_position:
-        config = replace(config, img_size=trained)
+    config = infer_config(given, window, img_size, stated_architecture(checkpoint.config))
     check_settings(checkpoint, config)
     theirs, others = split_heads(given.others)
     heads = our_names(theirs)

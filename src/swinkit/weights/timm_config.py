@@ -23,6 +23,12 @@ def pretrained_cfg(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return config if "architecture" in config and "model_type" not in config else None
 
 
+def timm_arguments(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Arguments with which timm builds the model of a config.json; empty where it has none."""
+    arguments = config.get("model_args")
+    return arguments if pretrained_cfg(config) is not None and isinstance(arguments, Mapping) else {}
+
+
 def read_timm(cfg: Mapping[str, Any], *, channels: int, side: int) -> Preprocessing:
     """Preprocessing as timm's `resolve_data_config` and `create_transform` make it for evaluation.
 
@@ -94,6 +100,8 @@ def timm_config(
         "mlp_ratio": config.mlp_ratio,
         "in_chans": config.in_chans,
     }
+    if config.fit == "roll_pad_shift":
+        arguments["always_partition"] = True
     named = {} if labels is None or labels.numbered else {"label_names": list(labels.names)}
     return {
         "architecture": _architecture(config),

@@ -13,7 +13,7 @@ from swinkit.core.config import Axes, SwinConfig
 from swinkit.core.windows import relative_index
 from swinkit.errors import ConfigError, nearest
 from swinkit.labels import Labels
-from swinkit.weights.convert import INDEX
+from swinkit.weights.convert import INDEX, POSITION
 from swinkit.weights.dense_heads import check_head, huggingface_heads, infer_heads, split_heads, their_names
 from swinkit.weights.dialects import (
     HUGGINGFACE,
@@ -25,6 +25,7 @@ from swinkit.weights.dialects import (
     Dialect,
 )
 from swinkit.weights.dialects.spelling import renamed
+from swinkit.weights.rules import difference
 
 Cut = Callable[[Axes, Axes], Axes | None]
 
@@ -107,10 +108,12 @@ def spell(
         return {f"backbone.{name}": tensor for name, tensor in theirs.items()} | beside
     if name == "huggingface" and not dense and "norm.weight" not in tensors:
         raise ConfigError("A backbone without a final norm cannot be written for transformers: it has one.")
-    dialect = TORCHVISION_3D if name == "torchvision" and config.rank == 3 else target.dialect
+    dialect = _dialect(target, config)
     ours = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     if target.index:
         ours |= _indices(config, flat=dialect is TORCHVISION)
+    if name == "microsoft" and (dense or config.rank == 3):
+        ours |= _position_on_grid(ours, config)
     body = {name: tensor for name, tensor in dialect.writes(ours).items() if not name.startswith("head.")}
     theirs = renamed(body, dialect.to_theirs)
     head = {name: tensor for name, tensor in ours.items() if name.startswith("head.")}
@@ -192,18 +195,38 @@ def _indices(config: SwinConfig, *, flat: bool) -> dict[str, Tensor]:
     return found
 
 
+def _dialect(target: Target, config: SwinConfig) -> Dialect:
+    return TORCHVISION_3D if target.dialect is TORCHVISION and config.rank == 3 else target.dialect
+
+
+def _position_on_grid(tensors: Mapping[str, Tensor], config: SwinConfig) -> dict[str, Tensor]:
+    """Absolute position as Microsoft's dense and video codes keep it, (1, C, H, W): one for all frames."""
+    if POSITION not in tensors:
+        return {}
+    table = tensors[POSITION].mT.unflatten(2, config.grid(0) or ())
+    if config.rank == 3:
+        if not torch.equal(table, table[:, :, :1].expand_as(table)):
+            raise ConfigError(
+                "This model cannot be written in Microsoft's spelling (microsoft): its absolute position "
+                "differs from frame to frame, and there all frames share one."
+            )
+        table = table[:, :, 0]
+    return {POSITION: table.contiguous()}
+
+
 def _check(target: Target, name: str, config: SwinConfig, *, dense: bool) -> None:
     """Refuse what the target's code would compute otherwise, or not at all."""
     title = target.dialect.title
     size = "×".join(map(str, config.input_size or ())) or "any size"
     tables = _tables(target, config, dense=dense)
-    rule = "clamp" if config.rank == 3 else "pad_shift" if dense else "pad"
+    dialect = _dialect(target, config)
+    fault_at_edges = difference(dialect, config, dense=dense)
     square = all(len(set(window[-2:])) == 1 for window in config.windows)
     faults = {
         f"it takes no {'video' if config.rank == 3 else 'images'}": config.rank not in target.ranks,
         "it has no norm for each map": dense and not target.dense,
-        f"it computes fit={rule!r}, not {config.fit!r}": config.fit != rule,
         f"at {size} its windows are {tables}, not {list(config.windows)}": tables != list(config.windows),
+        str(fault_at_edges): fault_at_edges is not None,
         "its patches are square": len(set(config.patch_size[-2:])) > 1 and not target.uneven_patches,
         "its windows are square": not square and not target.uneven_windows,
         "it has no absolute position": config.absolute_position and not target.position,

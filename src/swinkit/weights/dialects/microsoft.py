@@ -18,4 +18,7 @@ MICROSOFT = Dialect(
     aliases=(("cls_head.fc_cls.", "head."),),
     no_qkv_bias=True,
     no_patch_norm=True,
+    whole_windows=True,
+    prefix_index=True,
+    mends_index=True,
 )

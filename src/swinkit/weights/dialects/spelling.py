@@ -14,6 +14,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from swinkit.core.windows import Fit, Remainder
 from swinkit.weights.containers import is_average
 
 Tensors = dict[str, Tensor]
@@ -32,7 +33,11 @@ class Dialect:
     `starts` replace the beginning of a name (the first that fits counts), `inner` any part of it after
     that. `aliases` are starts and inner parts that are read but never written. `reads` works on renamed
     tensors, `writes` undoes it on ours before they are renamed. `marks` is searched in the names of a file.
-    `no_qkv_bias` and `no_patch_norm` say that its code can build models without.
+    `no_qkv_bias` and `no_patch_norm` say that its code can build models without. `fit`, `dense_fit` and
+    `video_fit` are the rules by which its classifiers, its backbones with a norm for each map and its video
+    models lay windows; `whole_windows` says that its classifiers cannot pad; `patch_remainder` what its
+    images' patches do with pixels beyond whole ones. `prefix_index` is that of its video models, which
+    `mends_index` leaves behind in reading.
     """
 
     name: str
@@ -46,6 +51,13 @@ class Dialect:
     writes: Callable[[Tensors], Tensors] = field(default=_unchanged)
     no_qkv_bias: bool = False
     no_patch_norm: bool = False
+    fit: Fit = "square"
+    dense_fit: Fit = "pad_shift"
+    video_fit: Fit = "clamp"
+    patch_remainder: Remainder = "pad"
+    whole_windows: bool = False
+    prefix_index: bool = False
+    mends_index: bool = False
 
     def recognises(self, names: Sequence[str]) -> bool:
         """Whether one of the names is spelt this way only."""

@@ -34,4 +34,6 @@ TIMM = _Timm(
         ("layers_{s+1}.downsample.", "layers.{s}.downsample."),
         ("layers_{s}.blocks.", "layers.{s}.blocks."),
     ),
+    fit="roll_pad",
+    patch_remainder="drop",
 )

@@ -15,6 +15,8 @@ TORCHVISION = Dialect(
         ("features.{2s+2}.", "layers.{s}.downsample."),
     ),
     inner=_MLP,
+    fit="pad",
+    patch_remainder="drop",
 )
 
 TORCHVISION_3D = Dialect(
@@ -27,4 +29,5 @@ TORCHVISION_3D = Dialect(
         ("features.{2s+1}.", "layers.{s}.downsample."),
     ),
     inner=_MLP,
+    prefix_index=True,
 )
