@@ -287,15 +287,15 @@ def test_no_place_to_write(
     assert (tmp_path / "file").read_text() == ""
 
 
-def test_answers_survive_a_file_that_cannot_be_written(
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     swin: Swin, run: Run, pictures: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     files = ("--json", tmp_path / "file" / "a.json", "--csv", tmp_path / "a.csv")
     ended = swin("predict", run.path, pictures[0], *files, *LIGHT)
-    assert ended.code == 1
-    assert (tmp_path / "a.csv").is_file()
-    assert CLASSES[0] in ended.out
+    assert (ended.code, ended.out) == (1, "")
+    assert "choose another place" in ended.err
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_an_unreadable_picture_gives_code_1_and_the_others_are_answered(

@@ -23,7 +23,7 @@ from swinkit.data.pairs import MaskData, Pairs
 from swinkit.data.real import relabel
 from swinkit.data.samples import Samples
 from swinkit.deploy.runtimes import in_runtime
-from swinkit.errors import ConfigError, DataError, RunError
+from swinkit.errors import ConfigError, DataError, RunError, check_local
 from swinkit.explain.annotate import Names, without_ours
 from swinkit.files import MADE_BY, check_outside, check_target, check_targets, check_writable, write_text
 from swinkit.hardware import pick_device
@@ -143,6 +143,7 @@ def _train_config(data: str | Path | None, options: dict[str, Any]) -> TrainConf
     """Settings from options, over those of a recipe where one is named."""
     if data is None:
         raise ConfigError("Training needs data: give a folder of class folders or a CSV file.")
+    check_local(data, DataError)
     if options.get("recipe") is not None:
         model = str(options.get("model", TrainConfig.model_fields["model"].default))
         recipe = read_recipe(str(options["recipe"]), model)
@@ -303,7 +304,13 @@ def _place(config: EvaluateConfig, usual: Path | None) -> Path | None:
 
 
 def predict(
-    model: ModelLike, paths: str | Path | Iterable[str | Path], out: str | Path | None = None, **options: Any
+    model: ModelLike,
+    paths: str | Path | Iterable[str | Path],
+    out: str | Path | None = None,
+    *,
+    json: str | Path | None = None,
+    csv: str | Path | None = None,
+    **options: Any,
 ) -> Iterator[Result]:
     """Results for files, folders and patterns, one an input, in order; options as in `PredictConfig`.
 
@@ -311,21 +318,26 @@ def predict(
     written there. With `stream` a video gives a `Timeline` of its windows; in `out` then are a table, a film
     and a picture of it, written as it runs. A segmentation model takes videos too, frame by frame, and with
     `tile` pictures of any size. Raises at once where nothing is found or an option is wrong.
+
+    `json` (.json or .jsonl) and `csv` are files of the results. They are written as results come, to a file
+    NAME.part, and whatever ends the iteration, they hold the results up to there.
     """
     from swinkit.prediction import answer_files, check_inputs, inputs_of, set_up
+    from swinkit.results import record, results_files
 
     config = PredictConfig.checked(options)
+    files = results_files(json, csv, overwrite=config.overwrite)
     device = pick_device(config.device)
     task = model if isinstance(model, Task) else _load(model)
     task = set_up(task.to(device), config)
     config, unflipped = without_flip(config, task.result_names)
     print_notes([unflipped] if unflipped else [])
-    files = find_inputs(paths, inputs_of(task))
-    check_inputs(files, config)
+    inputs = find_inputs(paths, inputs_of(task))
+    check_inputs(inputs, config)
     if out is not None:
-        files = without_ours(files, paths, Path(out))
-    names = Names(Path(out), files) if out is not None else None
-    return answer_files(task, files, config, names)
+        inputs = without_ours(inputs, paths, Path(out))
+    names = Names(Path(out), inputs) if out is not None else None
+    return record(answer_files(task, inputs, config, names), files)
 
 
 def benchmark(model: ModelLike, **options: Any) -> dict[str, Any]:

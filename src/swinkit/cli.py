@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import NoReturn
@@ -35,7 +36,10 @@ app = App(
     default_parameter=Parameter(negative_iterable=(), consume_multiple=True),
     suppress_keyboard_interrupt=False,
 )
-HOMES = {"embed": "query_verbs", "calibrate": "query_verbs", "benchmark": "bench_verbs"}
+HOMES = {
+    **{"embed": "query_verbs", "calibrate": "query_verbs"},
+    **{"benchmark": "bench_verbs", "predict": "predict_verbs"},
+}
 for _verb, _help in VERBS.items():
     app.command(f"swinkit.{HOMES.get(_verb, 'verbs')}:{_verb}", help=_help)
 data = App(
@@ -74,6 +78,7 @@ app.register_install_completion_command(add_to_startup=False)
 
 def main() -> None:
     """Run the command line; every mistake ends in one sentence and an exit code."""
+    _escape_output()
     try:
         code = app(exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -93,6 +98,13 @@ def main() -> None:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror}; check access rights and the room on the disk.", FAILED)
     leave(code if isinstance(code, int) else 0)
+
+
+def _escape_output() -> None:
+    """Escape what the encoding of the screen or file lacks: names may hold any letter, and any byte."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _explained(error: CycloptsError) -> str:

@@ -89,7 +89,8 @@ def data_check(
         draw_data(report, out)
     say(f"Contact sheet: {out}")
     if fix_list is not None:
-        write_text(fix_list, "".join(f"{path}\n" for path in report.to_drop()))
+        lines = "".join(f"{path}\n" for path in report.to_drop())
+        write_text(fix_list, lines, errors="surrogateescape")
         say(f"Files to drop: {fix_list} ({len(report.to_drop())})")
     say("Broken: mend it before training." if report.broken else "Nothing is broken.")
     return int(report.broken)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from collections.abc import Iterable
 
 
@@ -62,8 +64,33 @@ def some(names: Iterable[str], limit: int = 8) -> str:
     return ", ".join(repr(name) for name in names[:limit]) + more
 
 
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(?=[^/])")
+
+
+def address_fault(path: object) -> str | None:
+    """Return what to say of an address (https://…) where a file is needed; None for a path.
+
+    `Path` makes one slash of two.
+    """
+    match = _ADDRESS.match(str(path))
+    if match is None:
+        return None
+    address = f"{match[1]}://{str(path)[match.end() :]}"
+    return f"{address[:200]} is a URL, and URLs are not supported: download it and give the file."
+
+
+def check_local(path: object, kind: type[SwinkitError]) -> None:
+    """Raise an error of a kind for an address where a path is needed, unless a file has that name."""
+    fault = address_fault(path)
+    if fault is not None and not os.path.lexists(str(path)):
+        raise kind(fault)
+
+
 def unreadable(path: object, error: Exception, what: str) -> str:
     """Why a file cannot be read as `what`, "an image" say, as a sentence."""
+    fault = address_fault(path)
+    if fault is not None:
+        return fault
     if isinstance(error, FileNotFoundError):
         return f"There is no file {path}; check the path."
     if isinstance(error, PermissionError):

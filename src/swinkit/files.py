@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from swinkit.errors import ConfigError, DataError, RunError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 MADE_BY = "made by swinkit"  # in what swinkit writes, so that it may be replaced
 _STRING = rb'"(?:[^"\\]|\\.)*"'
@@ -30,7 +36,9 @@ _BEGINNINGS = [
         rb'\{\s*"model": ' + _STRING + rb',\s*"task": ' + _STRING + rb',\s*"parameters": ',  # benchmark.json
     )
 ]
-# as `unfinished` names them: .last.ckpt.ab12cd34
+# as `unfinished` names them: .last.ckpt.ab12cd34.swinkit
+TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.swinkit", re.DOTALL)
+# as earlier versions did
 UNFINISHED = re.compile(r"\..+\.(ckpt|tar|safetensors|png|csv|json|yaml|txt|pt)\.[a-z0-9_]{8}")
 
 
@@ -49,14 +57,19 @@ def check_readable(path: Path) -> None:
         pass
 
 
-def check_writable(folder: Path) -> Path:
-    """Give a folder back that can be written to, or made; RunError where it cannot. Makes nothing."""
+def check_writable(folder: Path, file: Path | None = None) -> Path:
+    """Give a folder back that can be written to, or made; RunError where it cannot. Makes nothing.
+
+    The error names the `file` that is to be written there, if given.
+    """
     place = next(place for place in (folder, *folder.parents) if place.exists())
     try:
         with tempfile.TemporaryFile(dir=place):
             return folder
     except OSError as error:
-        raise RunError(f"{folder} cannot be written to ({error.strerror}): choose another place.") from error
+        raise RunError(
+            f"{file or folder} cannot be written to ({error.strerror}): choose another place."
+        ) from error
 
 
 @contextmanager
@@ -66,11 +79,17 @@ def unfinished(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
     With `keep` the file that was there before gets that name.
     """
     temporary: Path | None = None
+    handle: int | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{_stand_in(path)}.", suffix=".swinkit")
         temporary = Path(name)
+        if fcntl is None:
+            os.close(handle)
+            handle = None
+        else:
+            with suppress(OSError):  # not every network file system has locks
+                fcntl.flock(handle, fcntl.LOCK_EX)  # until it is closed, so while this process lives
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -81,8 +100,17 @@ def unfinished(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
             path.replace(keep)
         temporary.replace(path)
     finally:
+        if handle is not None:
+            os.close(handle)
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _stand_in(path: Path) -> str:
+    """Return what a temporary file beside a file is called after: its name, or a hash of a long one."""
+    name = os.fsencode(path.name)
+    spare = len("..12345678.swinkit")
+    return path.name if len(name) + spare <= _longest_name(path.parent) else hashlib.sha256(name).hexdigest()
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], *, keep: Path | None = None) -> None:
@@ -100,10 +128,52 @@ def not_writable(path: Path, error: OSError) -> RunError:
     return RunError(f"{path} cannot be written ({error.strerror}): choose another place.")
 
 
+def fitting_stem(stem: str, folder: Path, suffix_bytes: int) -> str:
+    """Return a stem for a new file in a folder, as near to `stem` as the file system allows.
+
+    Bytes that are not UTF-8 are written as %FF. A stem that is too long ends in a hash of the whole one:
+    the suffix, and a number after it, must find room too.
+    """
+    plain = "".join(f"%{ord(c) - 0xDC00:02X}" if 0xDC80 <= ord(c) <= 0xDCFF else c for c in stem)
+    content = plain.encode("utf-8", "backslashreplace")
+    limit = _longest_name(folder) - len("-99999") - suffix_bytes
+    if len(content) <= limit:
+        return content.decode()
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    return f"{content[: limit - 9].decode(errors='ignore')}-{digest}"
+
+
+def _longest_name(folder: Path) -> int:
+    """Return how many bytes a file name may have in a folder; encrypted ones allow less than 255."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):
+        return 255
+
+
+def remove_stale(folder: Path, name: str | None = None) -> None:
+    """Remove temporary files of `unfinished` that nobody writes to: their process was killed.
+
+    With `name` only those of that file. Does nothing where the system has no locks.
+    """
+    if fcntl is None or not folder.is_dir():
+        return
+    for entry in os.scandir(folder):
+        is_temporary = TEMPORARY.fullmatch(entry.name)
+        if is_temporary is None or (name is not None and is_temporary[1] != name):
+            continue
+        try:
+            with open(entry.path, "rb") as file:  # noqa: PTH123
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                Path(entry.path).unlink()
+        except OSError:  # in use, or not ours to remove
+            continue
+
+
 def remove_unfinished(folder: Path) -> None:
     """Remove what `unfinished` could not finish in a folder of ours, for its process was killed."""
     for path in folder.iterdir():
-        if UNFINISHED.fullmatch(path.name):
+        if TEMPORARY.fullmatch(path.name) or UNFINISHED.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 
@@ -117,6 +187,7 @@ def check_target(path: Path, *suffixes: str, overwrite: bool = False) -> Path:
         ConfigError: If something else is there.
 
     """
+    remove_stale(path.parent, _stand_in(path))
     if not os.path.lexists(path):
         return path
     if path.is_dir():
@@ -196,6 +267,9 @@ def mark_archive(path: Path) -> None:
         archive.comment = MADE_BY.encode()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file as UTF-8, whole or not at all."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def write_text(path: Path, text: str, *, errors: str = "backslashreplace") -> None:
+    """Write a text file as UTF-8, whole or not at all.
+
+    A file name that is not UTF-8 is escaped; with `errors="surrogateescape"` it is written byte by byte.
+    """
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors=errors))

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from swinkit.errors import ConfigError, nearest
+from swinkit.errors import ConfigError, check_local, nearest
 from swinkit.text_files import read_text
 
 
@@ -39,6 +39,8 @@ def merged(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Keys and values of a YAML file; ConfigError where it cannot be read or is no mapping."""
     import yaml  # here, for `swin --help` shall be quick
+
+    check_local(path, ConfigError)
 
     try:
         values = yaml.safe_load(read_text(path))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swinkit.data.names import class_names, labels_named
-from swinkit.errors import ConfigError, WeightsError, nearest
+from swinkit.errors import ConfigError, WeightsError, check_local, nearest
 from swinkit.variants import VARIANTS
 from swinkit.weights.catalog import CATALOG
 from swinkit.weights.containers import holds_checkpoint
@@ -21,6 +21,7 @@ def find_file(path: str | Path) -> Path:
     """The weights behind a name, file, run or Hugging Face folder; WeightsError where there are none."""
     if not isinstance(path, str | Path):
         raise ConfigError(f"{path!r} is no model: give a name, a file or a folder.")
+    check_local(path, WeightsError)
     try:
         return _find_file(Path(path))
     except OSError as error:

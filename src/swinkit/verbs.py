@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.table import Table
-from rich.text import Text
 
-from swinkit.config import EvaluateConfig, PredictConfig, TrainOptions
+from swinkit.config import EvaluateConfig, TrainOptions
 from swinkit.errors import ConfigError
-from swinkit.files import check_target
-from swinkit.printing import Overwrite, messages, say, screen, table
+from swinkit.printing import Overwrite, say, screen, table
 from swinkit.settings import merged, read_yaml
 
 if TYPE_CHECKING:
-    from swinkit.results import Result
     from swinkit.variants import Variant
 
 Options = Parameter(name="*")
@@ -77,45 +72,6 @@ def evaluate(
         figure = next((word for key, word in FIGURES.items() if key in report["metrics"]), "top1")
         screen.print(table(("class", figure), rows))
     _print_figures(report["metrics"])
-
-
-def predict(
-    model: Annotated[str, Parameter(help="Run folder or weights file.")],
-    paths: Annotated[list[str], Parameter(help="Pictures or videos, folders, patterns.")],
-    /,
-    *,
-    out: Annotated[Path | None, Parameter(help="Folder for annotated pictures, tables and films.")] = None,
-    json: Annotated[Path | None, Parameter(help="File for the results as JSON.")] = None,
-    csv: Annotated[Path | None, Parameter(help="File for the results as CSV.")] = None,
-    options: Annotated[PredictConfig, Options] = PredictConfig(),  # noqa: B008, frozen
-) -> int:
-    import swinkit
-    from swinkit.progress import progress_bar
-    from swinkit.results import Kept, write_csv, write_json
-
-    for target, suffix in ((json, ".json"), (csv, ".csv")):
-        if target is not None:
-            check_target(target, suffix, overwrite=options.overwrite)
-    results: list[Kept] = []
-    answers = swinkit.predict(model, paths, out, **options.model_dump(exclude_unset=True))
-    try:
-        with progress_bar(messages, enabled=options.progress) as bar:
-            step = bar.add_task("predict", total=None, speed="")
-            for result in answers:
-                results.append(Kept.of(result, written=json is not None or csv is not None))
-                bar.advance(step)
-    finally:  # what is answered is shown and kept, whatever comes between
-        if results:
-            with ExitStack() as last:  # each of these happens, even if another fails
-                if json is not None:
-                    last.callback(write_json, results, json)
-                if csv is not None:
-                    last.callback(write_csv, results, csv)
-                _print_results(results)
-    failed = [result.failed for result in results]
-    if out is not None and not all(failed):
-        say(f"Timelines: {out}" if options.stream else f"Annotated pictures: {out}")
-    return int(any(failed))
 
 
 def models(
@@ -242,12 +198,4 @@ def _print_figures(figures: dict[str, float]) -> None:
     for name, value in figures.items():
         number = "–" if value == NOTHING else f"{value:.2f} %"
         shown.add_row(name, f"{value:.0f}" if name.endswith("images") else number)
-    screen.print(shown)
-
-
-def _print_results(results: Sequence[Result]) -> None:
-    shown = Table("input", "answer", "score")
-    for result in results:
-        for i, (name, score) in enumerate(result.lines()):
-            shown.add_row(Text(result.path if i == 0 else ""), Text(name), score)
     screen.print(shown)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from swinkit.errors import ConfigError, DataError, nearest, some, unreadable
+from swinkit.errors import ConfigError, DataError, check_local, nearest, some, unreadable
 from swinkit.files import check_readable, check_target, write_atomically
 from swinkit.weights.checksum import is_intact, with_checksum
 
@@ -128,6 +128,7 @@ class Vocabulary:
         Raises DataError for what is no vocabulary.
         """
         told = str(path)
+        check_local(told, DataError)
         file, _, key = told.partition(".npz:")
         if key or told.endswith(".npz"):
             return _from_npz(Path(f"{file}.npz" if key else told), key)

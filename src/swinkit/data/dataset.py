@@ -13,7 +13,7 @@ from swinkit.data.objects import ObjectData
 from swinkit.data.opening import open_classes, save_split
 from swinkit.data.pairs import MaskData, holds_masks, open_masks, save_pairs
 from swinkit.data.samples import ClassData
-from swinkit.errors import ConfigError
+from swinkit.errors import ConfigError, DataError, check_local
 
 Data = ClassData | MaskData | ObjectData | CaptionData
 
@@ -34,6 +34,7 @@ def open_data(
     `masks` says what values of masks mean; ConfigError where there are none. The others are those of
     `open_classes` and `open_masks`.
     """
+    check_local(data, DataError)
     masks = masks or Masks()
     if task is None:
         task = task_told(data)

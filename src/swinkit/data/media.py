@@ -14,7 +14,7 @@ from swinkit.data.archives import exists as file_exists
 from swinkit.data.finding import is_image, is_video, naturally, pictures_among, walk_files
 from swinkit.data.reading import check_header, read_preview
 from swinkit.data.video import check_clip, read_overview, stretch_of
-from swinkit.errors import ConfigError, DataError, nearest
+from swinkit.errors import ConfigError, DataError, check_local, nearest
 
 
 @dataclass(frozen=True)
@@ -87,24 +87,34 @@ def exists(path: Path) -> bool:
 def find_inputs(paths: str | Path | Iterable[str | Path], medium: Medium = PICTURES) -> list[Path]:
     """List the images or clips behind files, folders (with all below them) and patterns like `photos/*.jpg`.
 
-    The order is that of `paths`, natural inside each ("2.jpg" before "10.jpg"), without duplicates.
+    The order is that of `paths`, natural inside each ("2.jpg" before "10.jpg"). A file that is named twice is
+    listed twice; what a folder or pattern adds is listed once.
     Hidden files and files with other suffixes are left out, but a file given by name is kept. For clips, a
     folder in which pictures lie and no videos is one itself.
 
     Raises DataError naming the first entry behind which there is nothing.
     """
     entries = [paths] if isinstance(paths, str | Path) else paths
-    found: dict[Path, None] = {}
+    found: list[Path] = []
+    listed: set[Path] = set()  # by a folder or pattern, or named before
+    named: set[Path] = set()
     for entry in entries:
-        found.update(dict.fromkeys(_behind(Path(entry).expanduser(), medium)))
+        path = Path(entry).expanduser()
+        behind = _behind(path, medium)
+        new = behind if path in named else [each for each in behind if each not in listed]
+        found += new
+        listed.update(new)
+        if behind == [path]:
+            named.add(path)
     if not found:
         raise DataError(
             f"No {medium.noun} was named; give files, folders or patterns such as 'photos/*.jpg'."
         )
-    return list(found)
+    return found
 
 
 def _behind(path: Path, medium: Medium) -> list[Path]:
+    check_local(path, DataError)
     if path.is_dir():
         found = _below(path, medium)
         if not found:

@@ -16,7 +16,7 @@ from swinkit.data.samples import check_apart, held_out
 from swinkit.data.tables import check_columns, csv_lines
 from swinkit.data.voc import find_voc, read_voc, voc_home
 from swinkit.data.yolo import describes_yolo, description_in, lies_as_yolo, read_yolo
-from swinkit.errors import DataError, some
+from swinkit.errors import DataError, check_local, some
 from swinkit.files import write_text
 from swinkit.labels import Labels
 
@@ -75,6 +75,7 @@ def open_objects(
     number the objects. Raises DataError for data that cannot be used as they are.
     """
     root = Path(data)
+    check_local(root, DataError)
     if not root.exists():
         raise DataError(f"There is no folder or file {root}; check the path.")
     read = reader_for(root)

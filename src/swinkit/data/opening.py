@@ -16,7 +16,7 @@ from swinkit.data.samples import ClassData, Entry, Found, Samples, draw_key
 from swinkit.data.shards import find_shards, names_shards, read_shards
 from swinkit.data.synsets import SYNSET, readable_names, translation
 from swinkit.data.tables import BETWEEN, TABLES, Row, Table, read_table, write_table
-from swinkit.errors import ConfigError, DataError, some
+from swinkit.errors import ConfigError, DataError, check_local, some
 
 
 def open_classes(
@@ -92,6 +92,7 @@ def save_split(data: ClassData, path: Path) -> None:
 
 
 def _find(data: Path, medium: Medium | None) -> Found:
+    check_local(data, DataError)
     if data.is_dir():
         lists = find_lists(data)
         if lists:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swinkit.config import TrainConfig
-from swinkit.errors import RunError
+from swinkit.errors import RunError, check_local
 from swinkit.files import check_targets, write_text
 from swinkit.settings import read_yaml, to_yaml
 from swinkit.tasks.base import Task
@@ -108,6 +108,7 @@ class RunFolder:
     @classmethod
     def open(cls, path: str | Path) -> tuple[RunFolder, TrainConfig]:
         """A run folder that is there, and its settings; RunError where it is none."""
+        check_local(path, RunError)
         folder = cls(Path(path))
         if not folder.config_file.is_file():
             raise RunError(f"{folder.path} is no run folder: it holds no config.yaml.")

@@ -16,7 +16,15 @@ from swinkit.data.media import Medium
 from swinkit.data.video import stretch_of
 from swinkit.errors import DataError
 from swinkit.explain.canvas import save_image
-from swinkit.files import MADE_BY, is_ours, is_replaceable, make_folder, write_text
+from swinkit.files import (
+    MADE_BY,
+    fitting_stem,
+    is_ours,
+    is_replaceable,
+    make_folder,
+    remove_stale,
+    write_text,
+)
 from swinkit.results import Classes, Detections, Result, SegmentationMap
 
 SUFFIXES = {"overlay": ".png", "colour": "_colour.png", "index": "_index.png", "geojson": ".geojson"}
@@ -31,6 +39,7 @@ class Names:
 
     def __init__(self, folder: Path, inputs: Sequence[Path]) -> None:
         make_folder(folder)
+        remove_stale(folder)
         self.folder = folder
         self._taken = {path.resolve() for path in inputs}
 
@@ -38,6 +47,7 @@ class Names:
         """One name, with each of the suffixes; a stretch of a video is part of it."""
         file, span = stretch_of(source)
         stem = file.stem if span is None else f"{file.stem}_{span[0]:g}-{span[1]:g}"
+        stem = fitting_stem(stem, self.folder, max(map(len, suffixes)))
         for name in itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2))):
             places = [self.folder / f"{name}{suffix}" for suffix in suffixes]
             if all(map(self._is_free, places)):

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from swinkit.results.base import Failure, Kept, Result
+from swinkit.results.base import Failure, Result
 from swinkit.results.classes import Classes, Moment, Timeline
 from swinkit.results.maps import SegmentationMap, SegmentedVideo
 from swinkit.results.objects import DetectedVideo, Detections, import_supervision
-from swinkit.results.writing import write_csv, write_json
+from swinkit.results.writing import record, results_files, write_csv, write_json
 
 __all__ = [
     "Classes",
     "DetectedVideo",
     "Detections",
     "Failure",
-    "Kept",
     "Moment",
     "Result",
     "SegmentationMap",
     "SegmentedVideo",
     "Timeline",
     "import_supervision",
+    "record",
+    "results_files",
     "write_csv",
     "write_json",
 ]

@@ -1,4 +1,4 @@
-"""What every answer is; one that could not be given; what is kept of one."""
+"""What every answer is; one that could not be given."""
 
 from __future__ import annotations
 
@@ -54,26 +54,3 @@ class Failure(Result):
     def lines(self) -> list[tuple[str, str]]:
         """The reason."""
         return [(self.error, "")]
-
-
-@dataclass(frozen=True)
-class Kept(Result):
-    """What is shown and written of a result, without the arrays that it holds: many fit in memory."""
-
-    values: dict[str, Any]
-    shown: list[tuple[str, str]]
-    failed: bool
-
-    @classmethod
-    def of(cls, result: Result, *, written: bool) -> Kept:
-        """Of a result; its values only where they are to be written."""
-        values = result.to_dict() if written else {}
-        return cls(result.path, values, result.lines(), isinstance(result, Failure))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result's."""
-        return self.values
-
-    def lines(self) -> list[tuple[str, str]]:
-        """The result's."""
-        return self.shown
