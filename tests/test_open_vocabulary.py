@@ -283,6 +283,27 @@ def test_an_example_is_where_the_box_is(model: OpenVocabulary) -> None:
         model.embed_example(x, [70, 0, 80, 10])
 
 
+def test_an_example_that_reaches_over_the_edge(
+    model: OpenVocabulary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is cut there, with a note; a box that lies elsewhere, or is none, is refused."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8))
+    within = queries.embed_picture(model, Example(image, (0, 16, 96, 64)))
+    assert "reaches over" not in capsys.readouterr().err
+    beyond = queries.embed_picture(model, Example(image, (-5, 16, 96, 90)))
+    assert torch.equal(within, beyond)
+    told = " ".join(capsys.readouterr().err.split())
+    assert (
+        "The box -5,16,96,90 reaches over the edge of its picture of 128×64 pixels, and was cut there."
+        in told
+    )
+    for box in ((128, 5, 150, 9), (9, 5, 5, 9), (-9, 5, -2, 9), (float("nan"), 0, 5, 5)):
+        with pytest.raises(
+            ConfigError, match="does not lie in its picture of 128×64 pixels: give x1,y1,x2,y2"
+        ):
+            queries.embed_picture(model, Example(image, box))
+
+
 def test_negatives_take_what_is_theirs(model: OpenVocabulary, picture: Path) -> None:
     alone = only(model.find(picture, ["red ball"], score=0.0))
     beside = only(model.find(picture, ["red ball"], negatives=["ball", "disc"], score=0.0))
@@ -619,7 +640,7 @@ def test_predict(swin: Swin, model: OpenVocabulary, picture: Path, tmp_path: Pat
     for more, said in (
         ((), "no vocabulary of its own"),
         (("--find", ""), "is no name of what to find"),
-        (("--like", f"{picture}:5,5,400,40"), "does not lie in"),
+        (("--like", f"{picture}:300,5,400,40"), "does not lie in"),
         (("--like", tmp_path / "gone.png"), "gone.png"),
         (("--negatives", "disc"), "negatives stand beside"),
         (("--vocabulary", tmp_path / "v.txt", "--find", "disc"), "v.txt"),

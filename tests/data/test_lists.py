@@ -94,6 +94,23 @@ def test_numbers_beyond_synsets_stay_numbers_in_order(tmp_path: Path) -> None:
     assert open_classes(tmp_path / "train.txt", val_fraction=0).classes == ("2", "9", "10")
 
 
+def test_exact_copies_of_lines_are_dropped(tmp_path: Path) -> None:
+    """With a note, in lists and tables; a file with another class is an error in both."""
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    (tmp_path / "train.txt").write_text("a.png x\nb.png y\na.png x\na.png x\n")
+    (tmp_path / "t.csv").write_text("path,label\na.png,x\nb.png,y\na.png,x\n a.png , x\n")
+    for source, lines in (("train.txt", "3"), ("t.csv", "4")):
+        data = open_classes(tmp_path / source, val_fraction=0)
+        assert [sample.path.name for sample in data.splits["train"]] == ["a.png", "b.png"]
+        (note,) = [note for note in data.notes if "repeat another exactly" in note]
+        assert note.startswith("2 lines of ")
+        assert note.endswith(f"the first is {lines}.")
+    (tmp_path / "t.csv").write_text("path,label\na.png,x\nb.png,y\na.png,y\n")
+    with pytest.raises(DataError, match=r"Line 4 of .* lists .*a\.png again"):
+        open_classes(tmp_path / "t.csv")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

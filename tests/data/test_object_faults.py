@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -424,3 +426,102 @@ def test_polygons_in_fractions_beside_boxes_in_pixels(tmp_path: Path) -> None:
         expected = np.zeros(SIZE, bool)
         expected[top:bottom, left:right] = True
         assert np.array_equal(mask_of(as_rle(sample.shapes[0], SIZE)), expected)
+
+
+# --- EXIF ---------------------------------------------------------------------------------------------
+
+
+def turn(folder: Path, names: Sequence[str], orientation: int) -> None:
+    """Store images as JPEG with a tag that turns them."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in names:
+        with Image.open(folder / name) as image:
+            image.save(folder / name, "JPEG", exif=exif)
+
+
+def test_boxes_made_on_stored_pixels(tmp_path: Path) -> None:
+    """Where sizes tell it, EXIF is named with the remedy: in training, in the check, and without sizes."""
+    root = write_coco(tmp_path / "coco", [])
+    turn(root / "images", ["0.png"], 6)
+    data = opened(root)
+    with pytest.raises(
+        DataError, match=r"0\.png has 48 × 64 pixels, .* 64 × 48: its EXIF orientation 6 .*exiftool"
+    ):
+        data.check(samples_of(data)["0.png"])
+    report = check_data(root, progress=False)
+    assert ["EXIF" in problem.text for problem in report.problems if problem.kind == "other size"] == [True]
+    rows = ["0.png,50,5,62,20,square", "1.png,1,2,9,9,square"]
+    csv = write_csv(tmp_path / "csv", rows)
+    turn(csv / "images", ["0.png"], 6)
+    data = opened(csv)
+    assert list(samples_of(data)) == ["1.png"]
+    assert "EXIF orientation 6" in data.notes[0]
+    yolo = write_yolo(tmp_path / "yolo", "0 {x}/{W} {y}/{H} {w}/{W} {h}/{H}")
+    turn(yolo / "images/train", ["1.png", "2.png"], 3)
+    assert any(
+        note.startswith("2 images are turned by their EXIF orientation") for note in opened(yolo).notes
+    )
+    assert problems(yolo)[0] == {"orientation": 2}
+
+
+# --- ids ----------------------------------------------------------------------------------------------
+
+
+def test_classes_with_other_ids_in_another_part(tmp_path: Path) -> None:
+    """They are read by their names, and a note names the ids; a new name for an old id is an error."""
+    names = {"train": {1: "cat", 2: "dog", 5: "owl"}, "val": {1: "dog", 2: "owl", 3: "cat", 7: "fox"}}
+    for part, categories in names.items():
+        draw_squares(tmp_path / part)
+        content = {
+            "images": [{"id": i, "file_name": f"{i}.png"} for i in range(4)],
+            "annotations": [
+                {"id": i, "image_id": i, "category_id": own, "bbox": [1, 1, 9, 9]}
+                for i, own in enumerate(categories)
+            ],
+            "categories": [{"id": own, "name": name} for own, name in categories.items()],
+        }
+        (tmp_path / part / "_annotations.coco.json").write_text(json.dumps(content))
+    data = opened(tmp_path)
+    assert dict(zip(data.classes, data.labels.categories, strict=True)) == {
+        "cat": 1,
+        "dog": 2,
+        "owl": 5,
+        "fox": 7,
+    }
+    for part, categories in names.items():
+        labels = [label for sample in data.splits[part] for label in sample.labels.tolist()]
+        assert [data.classes[label] for label in labels] == list(categories.values())
+    (note,) = [note for note in data.notes if "other ids" in note]
+    assert "'dog' 1, elsewhere 2; 'owl' 2, elsewhere 5; 'cat' 3, elsewhere 1" in note
+
+
+# --- written ------------------------------------------------------------------------------------------
+
+
+def test_voc_is_written_in_whole_pixels(tmp_path: Path) -> None:
+    """Where a box is whole but for rounding, as one that comes from YOLO's fractions."""
+    root = write_yolo(tmp_path / "in", "0 {x}/{W} {y}/{H} {w}/{W} {h}/{H}")
+    for i, text in enumerate(sorted((root / "labels/train").iterdir())):
+        words = [f"{float(word):.6f}" for word in text.read_text().split()[1:]]
+        text.write_text(" ".join(["0", *words]) + ("\n0 0.3 0.3 0.1234 0.1111\n" if i == 0 else "\n"))
+    convert_data(root, tmp_path / "out", to="voc", progress=False)
+    edges = {}
+    for file in sorted((tmp_path / "out/Annotations").iterdir()):
+        tree = ElementTree.parse(file)
+        edges[file.stem] = [[end.text for end in box] for box in tree.iter("bndbox")]
+    for name, (left, top, right, bottom) in SQUARES.items():
+        assert edges[Path(name).stem][0] == [str(left + 1), str(top + 1), str(right), str(bottom)]
+    assert edges["0"][1][0] == "16.2512"
+
+
+def test_data_yaml_has_val(tmp_path: Path) -> None:
+    """As other programs need it; read again, there is no such part, and coco128's form is read so."""
+    root = write_csv(tmp_path / "in", [f"{name},1,2,9,9,square" for name in SQUARES])
+    notes = convert_data(root, tmp_path / "out", to="yolo", progress=False)
+    stated = yaml.safe_load((tmp_path / "out/data.yaml").read_text())
+    assert (stated["train"], stated["val"]) == ("images/train", "images/train")
+    assert any("data.yaml names images/train as val too" in note for note in notes)
+    assert list(opened(tmp_path / "out").splits) == ["train"]
+    drawn = open_objects(tmp_path / "out")
+    assert {part: len(samples) for part, samples in drawn.splits.items()} == {"train": 5, "val": 1}

@@ -58,7 +58,12 @@ def read_annotations(files: Iterable[Path], root: Path) -> Found:
     places = _places(root)
     for path in files:
         found.sided = found.sided or path.suffix.lower() == ".json"  # Something-Something
-        told = list(_kinetics(path) if path.suffix.lower() == ".csv" else _something(path))
+        rows = list(_kinetics(path) if path.suffix.lower() == ".csv" else _something(path))
+        told = list(dict.fromkeys(rows))
+        if len(told) < len(rows):
+            found.notes.append(
+                f"{len(rows) - len(told)} rows of {path} repeat another exactly and were dropped."
+            )
         missing = []
         for video in told:
             place = _find(video, places)

@@ -17,7 +17,16 @@ from swinkit.data.media import PICTURES, Medium
 from swinkit.data.packed import Packed
 from swinkit.data.samples import ClassData, Sample, Samples, check_apart, held_out, runs_of_archives
 from swinkit.data.shards import captions_in, damaged_among, find_shards, names_shards, tells_captions
-from swinkit.data.tables import TABLES, check_columns, columns_of, file_in, lines_of, split_in, write_lines
+from swinkit.data.tables import (
+    TABLES,
+    check_columns,
+    columns_of,
+    copies_note,
+    file_in,
+    lines_of,
+    split_in,
+    write_lines,
+)
 from swinkit.data.tar_ends import Damage
 from swinkit.data.threads import in_threads
 from swinkit.errors import ConfigError, DataError
@@ -142,11 +151,11 @@ def open_captions(
     shards = _shards(data)
     root = data if data.is_dir() else data.parent
     if split_file is not None and split_file.exists():
-        splits = _of_table(split_file, root, exact=True)
+        splits, notes = _of_table(split_file, root, exact=True)
     elif shards:
         splits, notes = _of_shards(shards)
     elif data.is_file() and data.suffix.lower() in TABLES:
-        splits = _of_table(data, root)
+        splits, notes = _of_table(data, root)
     else:
         raise DataError(
             f"{data} holds no captions: give a CSV or Parquet file with the columns path and caption, or tar "
@@ -173,14 +182,21 @@ def _shards(data: Path) -> list[Path]:
     return find_shards(data) if data.is_dir() or names_shards(data) else []
 
 
-def _of_table(table: Path, root: Path, *, exact: bool = False) -> dict[str, list[Caption]]:
+def _of_table(table: Path, root: Path, *, exact: bool = False) -> tuple[dict[str, list[Caption]], list[str]]:
+    """Pairs of each part, and a note on rows that were dropped."""
     splits: dict[str, list[Caption]] = {}
     seen: set[Caption] = set()
+    rows: set[tuple[str, ...]] = set()
+    repeated: list[int] = []
     locator = FileLocator()
     lines = lines_of(table)
     check_columns(table, next(lines)[1], COLUMN)
     for number, cells in lines:
-        where = f"Line {number} of {table}"
+        where, row = f"Line {number} of {table}", tuple(cells.values())
+        if row in rows:
+            repeated.append(number)
+            continue
+        rows.add(row)
         path, text = cells["path"] if exact else cells["path"].strip(), " ".join(cells[COLUMN].split())
         if not path or not text:
             raise DataError(f"{where} has no {COLUMN if path else 'path'}; fill it in or remove the line.")
@@ -189,7 +205,7 @@ def _of_table(table: Path, root: Path, *, exact: bool = False) -> dict[str, list
             raise DataError(f"{where} says of {pair.path} the same again; list each pair once.")
         seen.add(pair)
         splits.setdefault(split_in(cells, where) or "train", []).append(pair)
-    return splits
+    return splits, list(copies_note(repeated, table))
 
 
 def _of_shards(shards: Sequence[Path]) -> tuple[dict[str, list[Caption]], list[str]]:

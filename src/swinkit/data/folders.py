@@ -5,11 +5,14 @@ from __future__ import annotations
 from itertools import chain
 from pathlib import Path
 
-from swinkit.data.finding import is_visible, walk_files
+from swinkit.data.finding import is_visible, read_lines, walk_files
+from swinkit.data.locating import FileLocator
 from swinkit.data.media import Medium, recognised
 from swinkit.data.samples import Entry, Found
 from swinkit.data.tables import SPLIT_NAMES
 from swinkit.errors import DataError, some
+
+ANNOTATIONS = {".xml", ".json", ".txt", ".csv"}  # suffixes of what belongs to images elsewhere
 
 
 def read_folder(root: Path, medium: Medium | None = None) -> Found:
@@ -33,7 +36,10 @@ def read_folder(root: Path, medium: Medium | None = None) -> Found:
     for folder, split in parts.items():
         if split in found.splits:
             raise DataError(f"{root} has two folders for {split}, one of them {folder.name}; keep one.")
-        if split == "test" and not _subfolders(folder):
+        if split != "train" and _names_classes(folder):
+            found.splits[split] = _listed_part(folder)
+            continue
+        if split == "test" and not _has_classes(folder):
             found.notes.append(f"{folder} has no class folders and was left out.")
             continue
         found.splits[split], found.medium = _find_classes(
@@ -41,6 +47,39 @@ def read_folder(root: Path, medium: Medium | None = None) -> Found:
         )
         medium = found.medium  # all parts are alike
     return found
+
+
+def _names_classes(folder: Path) -> bool:
+    """Whether a part's images lie together and a text names their classes, as in Tiny ImageNet's val."""
+    return _list_of(folder) is not None and (folder / "images").is_dir()
+
+
+def _list_of(folder: Path) -> Path | None:
+    return next(iter(sorted(folder.glob("*_annotations.txt"))), None)
+
+
+def _listed_part(folder: Path) -> list[Entry]:
+    """The images of a text: lines of name, class and, not used here, the edges of a box."""
+    text = _list_of(folder)
+    assert text is not None
+    locator = FileLocator()
+    entries: dict[str, Entry] = {}
+    for number, line in enumerate(read_lines(text), start=1):
+        words = line.split("\t") if "\t" in line else line.split()
+        if not words:
+            continue
+        image = locator.find(folder / "images", words[0])
+        if len(words) < 2 or image is None:
+            raise DataError(
+                f"Line {number} of {text} names no image in {folder / 'images'} and its class; correct it."
+            )
+        entries[str(image)] = Entry(str(image), (words[1].strip(),))
+    return list(entries.values())
+
+
+def _has_classes(folder: Path) -> bool:
+    """Whether a part has class folders, and not only one for all of its images."""
+    return [entry.name for entry in _subfolders(folder)] not in ([], ["images"])
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -79,6 +118,12 @@ def _find_classes(
     empty = [entry.name for entry in folders if entry.name not in by_class]
     if not by_class:
         raise DataError(f"The class folders of {folder} hold no {medium.noun}s; check the path.")
+    annotations = sorted({path.suffix for name in empty for path in files[folder / name]} & ANNOTATIONS)
+    if annotations and strict:
+        raise DataError(
+            f"{folder} holds annotations ({', '.join(annotations)} in {some(empty)}) in no form that is "
+            "read. Give boxes as COCO's JSON, YOLO's texts, Pascal VOC's XML or a CSV, classes as folders."
+        )
     if empty and strict:
         raise DataError(
             f"Class folders without {medium.noun}s in {folder}: {some(empty)}; fill or remove them."

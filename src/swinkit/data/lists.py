@@ -17,7 +17,7 @@ from swinkit.data.finding import is_image, is_video
 from swinkit.data.locating import FileLocator
 from swinkit.data.samples import Entry, Found
 from swinkit.data.synsets import SYNSET
-from swinkit.data.tables import SPLIT_NAMES
+from swinkit.data.tables import SPLIT_NAMES, copies_note
 from swinkit.data.video import stretch_of, with_span
 from swinkit.errors import ClipError, DataError
 from swinkit.text_files import encoding_of
@@ -64,7 +64,7 @@ def read_lists(lists: list[Path], root: Path) -> Found:
         part = part_of(path.name) or "train"
         if part in found.splits:
             raise DataError(f"{root} has two lists for {part}, one of them {path.name}; keep one.")
-        found.splits[part] = _read(path, root, numbers)
+        found.splits[part] = _read(path, root, numbers, found.notes)
     if all(name.isdecimal() for name in found.names()):
         order = sorted(found.names(), key=int)
         found.order = tuple(numbers.get(name, name) for name in order)
@@ -101,9 +101,10 @@ def _parse(text: str) -> Line | None:
     return Line(with_span(file, float(start), float(end)), label) if float(start) < float(end) else None
 
 
-def _read(path: Path, root: Path, numbers: dict[str, str]) -> list[Entry]:
+def _read(path: Path, root: Path, numbers: dict[str, str], notes: list[str]) -> list[Entry]:
     entries: list[Entry] = []
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
+    repeated: list[int] = []
     alone: dict[str, tuple[str]] = {}  # one tuple for a class, not for a file
     base: Path | None = None
     locator = FileLocator()
@@ -121,9 +122,12 @@ def _read(path: Path, root: Path, numbers: dict[str, str]) -> list[Entry]:
                 name, label = words
                 if "\0" in line:
                     raise UnicodeError(f"line {number} holds a zero byte")
+                if name in seen and seen[name] == label:
+                    repeated.append(number)
+                    continue
                 if name in seen:
                     raise DataError(f"Line {number} of {path} lists {name} again; list each file once.")
-                seen.add(name)
+                seen[name] = label
                 base = base or _base(name, path, root, locator)
                 place = _place(base, name, locator)
                 if label not in numbers and SYNSET.fullmatch(folder := Path(place).parent.name):
@@ -133,6 +137,7 @@ def _read(path: Path, root: Path, numbers: dict[str, str]) -> list[Entry]:
         raise DataError(f"{path} cannot be read as a UTF-8 list ({error}); save it as one.") from error
     if not entries:
         raise DataError(f"{path} lists no files; add lines of path and class.")
+    notes += copies_note(repeated, path)
     return entries
 
 

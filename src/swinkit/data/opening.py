@@ -119,7 +119,7 @@ def _find(data: Path, medium: Medium | None) -> Found:
 
 
 def _from_table(table: Table, root: Path) -> Found:
-    found = Found(root, multi=table.multi)
+    found = Found(root, multi=table.multi, notes=list(table.notes))
     for row in table.rows:
         found.splits.setdefault(row.split or "train", []).append(Entry(str(row.path), row.labels))
     return found.known()
@@ -217,7 +217,8 @@ def _apply_split_file(found: Found, split_file: Path) -> Found:
     """Replace the splits by those of a file; images it does not list are left out, with a note."""
     listed = _from_table(read_table(split_file, found.root, exact=True), found.root)
     unlisted = {entry.path for entry in found.entries()} - {entry.path for entry in listed.entries()}
-    listed.notes, listed.order, listed.sided = list(found.notes), found.order, found.sided
+    listed.notes = [*found.notes, *listed.notes]
+    listed.order, listed.sided = found.order, found.sided
     listed.damaged = found.damaged
     if unlisted:
         listed.notes.append(

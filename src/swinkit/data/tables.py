@@ -46,10 +46,14 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows, and whether a file may have several labels: whether the column is `labels`, not `label`."""
+    """Rows, and whether a file may have several labels: whether the column is `labels`, not `label`.
+
+    `notes` are what to tell of rows that were dropped.
+    """
 
     rows: list[Row]
     multi: bool
+    notes: tuple[str, ...] = ()
 
 
 def read_table(table: Path, base: Path, *, exact: bool = False) -> Table:
@@ -62,7 +66,8 @@ def read_table(table: Path, base: Path, *, exact: bool = False) -> Table:
     or does not exist, always with the number of the line; ConfigError where Parquet needs a library more.
     """
     rows: list[Row] = []
-    seen: set[Path] = set()
+    seen: dict[Path, Row] = {}
+    repeated: list[int] = []
     locator = FileLocator()
     lines = lines_of(table)
     columns = next(lines)[1]
@@ -71,13 +76,25 @@ def read_table(table: Path, base: Path, *, exact: bool = False) -> Table:
         if not exact:
             cells = {name: _stripped(cells[name]) for name in columns}
         row = _parse(cells, base, f"Line {number} of {table}", locator)
-        if row.path in seen:
+        first = seen.setdefault(row.path, row)
+        if first is row:
+            rows.append(row)
+        elif first == row:
+            repeated.append(number)
+        else:
             raise DataError(f"Line {number} of {table} lists {row.path} again; list each file once.")
-        seen.add(row.path)
-        rows.append(row)
     if not rows:
         raise DataError(f"{table} lists no files; add lines of path and label.")
-    return Table(rows, "labels" in columns)
+    return Table(rows, "labels" in columns, copies_note(repeated, table))
+
+
+def copies_note(lines: Sequence[int], table: Path) -> tuple[str, ...]:
+    """Return a note on lines that repeat another exactly and were dropped; none where there are none."""
+    if not lines:
+        return ()
+    return (
+        f"{len(lines)} lines of {table} repeat another exactly and were dropped, the first is {lines[0]}.",
+    )
 
 
 def write_table(rows: Iterable[Row], table: Path, base: Path, *, multi: bool = False) -> None:

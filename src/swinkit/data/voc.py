@@ -8,30 +8,64 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from swinkit.data.finding import is_image, natural_key, naturally, read_lines, walk_files
+from swinkit.data.finding import is_image, is_visible, natural_key, naturally, read_lines, walk_files
+from swinkit.data.layouts import lies_as_pairs
 from swinkit.data.object_layouts import FOLDERS, Layout, are_fractions, in_pixels, size_of
 from swinkit.data.object_values import as_number, as_size
 from swinkit.data.objects import Box, Fault, Object
 from swinkit.data.tables import folder_part
 from swinkit.data.threads import in_threads
+from swinkit.data.xml_files import read_xml
 from swinkit.errors import DataError, some
 from swinkit.features import Size
+from swinkit.text_files import read_head
 
 LISTS = ("train", "val", "test", "trainval")
 HEAD = 2**10  # bytes in which a file says what it is
+LOOKED_AT = 100  # entries of a folder by which it is judged
+MANY_FOLDERS = 40
 Named = tuple[str, Object]
 
 
 def find_voc(root: Path) -> list[Path]:
-    """The annotation files of a folder: in VOC's layout, or beside the pictures, also those of its parts."""
+    """The annotation files of a folder: in VOC's layout, beside the pictures, or in folders of their own.
+
+    Beside pictures they may lie in the folder itself and in those of its parts.
+    """
     home = voc_home(root)
     if home is not None:
-        return naturally(path for path in walk_files(home / "Annotations") if path.suffix.lower() == ".xml")
+        return naturally(path for path in walk_files(home / "Annotations") if _is_xml(path))
     folders = [root, *(path for path in sorted(root.iterdir()) if path.is_dir() and folder_part(path.name))]
     files = [path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()]
     pictures = {path.with_suffix("") for path in files if is_image(path)}
-    texts = [path for path in files if path.suffix.lower() == ".xml" and path.with_suffix("") in pictures]
-    return naturally(path for path in texts if _is_annotation(path))
+    texts = [path for path in files if _is_xml(path) and path.with_suffix("") in pictures]
+    beside = naturally(path for path in texts if _is_annotation(path))
+    if beside or lies_as_pairs(root):
+        return beside
+    apart = [path for folder in _annotation_folders(root) for path in walk_files(folder) if _is_xml(path)]
+    return naturally(dict.fromkeys(path for path in apart if _is_annotation(path)))
+
+
+def _annotation_folders(root: Path) -> list[Path]:
+    """Folders, at most three levels below, that hold annotations in XML and no pictures.
+
+    What has many folders has classes, and is not searched.
+    """
+    found: list[Path] = []
+    level = [root]
+    for _ in range(4):
+        inner: list[Path] = []
+        for folder in level:
+            entries = sorted(path for path in folder.iterdir() if is_visible(path.name))
+            inner += [path for path in entries if path.is_dir()]
+            looked_at = entries[:LOOKED_AT]
+            has_texts = any(_is_xml(path) and _is_annotation(path) for path in looked_at)
+            if has_texts and not any(map(is_image, looked_at)):
+                found.append(folder)
+        if len(inner) > MANY_FOLDERS:
+            break
+        level = inner
+    return found
 
 
 def voc_home(root: Path) -> Path | None:
@@ -40,10 +74,13 @@ def voc_home(root: Path) -> Path | None:
     return next((home for home in inner if (home / "Annotations").is_dir()), None)
 
 
+def _is_xml(path: Path) -> bool:
+    return path.suffix.lower() == ".xml"
+
+
 def _is_annotation(file: Path) -> bool:
     try:
-        with file.open("rb") as stream:
-            return b"<annotation" in stream.read(HEAD)
+        return "<annotation" in read_head(file, HEAD)
     except OSError:
         return False
 
@@ -58,6 +95,8 @@ def read_voc(root: Path) -> Layout:
     home = voc_home(root)
     base = home / "Annotations" if home else root
     pictures = _pictures(root)
+    places = _Places(root, pictures)
+    stems = Counter(file.stem for file in files)
     read = list(in_threads(_read, files))
     names = sorted({name for _, _, objects in read for name, _ in objects}, key=natural_key)
     numbers = {name: i for i, name in enumerate(names)}
@@ -69,6 +108,9 @@ def read_voc(root: Path) -> Layout:
     for file, (told, size, objects) in zip(files, read, strict=True):
         own = file.relative_to(base).with_suffix("").as_posix()
         image = _picture(file, own, told, pictures, home or root)
+        if home is None and (image is None or image.parent != file.parent):
+            image = places.find(file, told) or image
+            own = file.stem if stems[file.stem] == 1 else own
         if image is None:
             layout.missing.append(told or own)
             listed[own] = None
@@ -133,6 +175,32 @@ def _picture(file: Path, own: str, told: str, pictures: dict[str, Path], home: P
     return next((pictures[name] for name in names if name in pictures), None)
 
 
+class _Places:
+    """Finds the picture of a file that lies in a folder of its own: at its place in a folder beside that."""
+
+    def __init__(self, root: Path, pictures: Mapping[str, Path]) -> None:
+        self.root, self.pictures = root, pictures
+        self._beside: dict[Path, list[Path]] = {}
+
+    def find(self, file: Path, told: str) -> Path | None:
+        """The picture whose path has one folder other than the file, the last if several have."""
+        parts = file.relative_to(self.root).parts
+        names = dict.fromkeys((file.stem, Path(told).stem or file.stem))
+        for level in range(len(parts) - 2, -1, -1):
+            above = self.root.joinpath(*parts[:level])
+            for folder in self._folders(above):
+                for name in names:
+                    place = folder.joinpath(*parts[level + 1 : -1], name)
+                    if str(place) in self.pictures:
+                        return self.pictures[str(place)]
+        return None
+
+    def _folders(self, folder: Path) -> list[Path]:
+        if folder not in self._beside:
+            self._beside[folder] = sorted(path for path in folder.iterdir() if path.is_dir())
+        return self._beside[folder]
+
+
 def _share_out(layout: Layout, found: dict[str, Listed | None], root: Path) -> None:
     """Into the parts that lists name, where there are any; else those of the folders, or all for training.
 
@@ -170,13 +238,7 @@ def _listed(file: Path, found: Mapping[str, Listed | None]) -> list[str]:
 
 def _read(file: Path) -> tuple[str, tuple[int, int] | None, list[Named]]:
     """Name and size of the picture, and its objects with the names of their classes."""
-    from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import ParseError, parse
-
-    try:
-        tree = parse(file).getroot()
-    except (ParseError, DefusedXmlException, OSError, UnicodeDecodeError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as XML ({error}); correct or remove it.") from error
+    tree = read_xml(file)
     if tree is None or tree.tag != "annotation":
         raise DataError(f"{file} is no annotation of Pascal VOC: it has no <annotation>.")
     size = as_size(tree.findtext("size/height"), tree.findtext("size/width"))

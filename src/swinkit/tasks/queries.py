@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,11 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from swinkit.data.few import drawn_objects
-from swinkit.data.objects import ObjectSamples
+from swinkit.data.objects import ObjectSamples, exif_hint
 from swinkit.data.reading import header_size
 from swinkit.errors import ConfigError
 from swinkit.features import Size
 from swinkit.heads.owl import normalised
+from swinkit.progress import console, remark
 from swinkit.tasks.base import InputLike
 from swinkit.tasks.open_vocabulary import OpenVocabulary, checked_choice
 from swinkit.tasks.two_towers import TwoTowers
@@ -26,6 +28,7 @@ from swinkit.text_files import read_text
 from swinkit.towers.tokens import tokenizer_of
 from swinkit.vocabulary import Vocabulary
 
+ROUNDING = 0.5  # pixels by which a box may leave its image without a note
 AT_ONCE = 64  # prompts that are read at once
 CLIP7 = (
     "itap of a {}.",
@@ -311,25 +314,41 @@ def embed_texts(model: TwoTowers, prompts: Sequence[str]) -> Tensor:
 
 @torch.inference_mode()
 def embed_picture(model: TwoTowers, example: Example, *, by: str | None = None) -> Tensor:
-    """The embedding (dim,) of an example, of length 1; ConfigError for a box that is not in its picture."""
+    """The embedding (dim,) of an example, of length 1; ConfigError for a box that is not in its picture.
+
+    What reaches over the edge is cut off, with a note.
+    """
     if not isinstance(model, OpenVocabulary):
         raise ConfigError(f"Examples are for detectors, and this model is for {model.name}.")
     batch = model.preprocess([example.image])
     box = None
     if example.box is not None:
         (height, width), (own_height, own_width) = batch.sizes[0], batch.valid[0][0]
-        left, top, right, bottom = example.box
-        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-            where = example.image if isinstance(example.image, str | Path) else "its picture"
-            raise ConfigError(
-                f"The box {left:g},{top:g},{right:g},{bottom:g} does not lie in {where} of {width}×{height} "
-                "pixels: give x1,y1,x2,y2."
-            )
+        left, top, right, bottom = _within_image(example, (height, width))
         x, y = own_width / width / batch.images.shape[3], own_height / height / batch.images.shape[2]
         box = [left * x, top * y, right * x, bottom * y]
     images = batch.images.to(model.device, model.dtype)
     with model.answering():
         return normalised(model.embed_example(images, box, by=by)[0].float().cpu())
+
+
+def _within_image(example: Example, size: Size) -> Box:
+    """The box of an example, without what reaches over the edge of its image of (height, width).
+
+    Raises ConfigError for a box that lies elsewhere, or is none.
+    """
+    assert example.box is not None
+    left, top, right, bottom = box = example.box
+    cut = _inside(box, size)
+    path = Path(example.image) if isinstance(example.image, str | Path) else None
+    what = f"The box {left:g},{top:g},{right:g},{bottom:g}"
+    where = f"{path or 'its picture'} of {size[1]}×{size[0]} pixels"
+    if not (all(map(math.isfinite, box)) and cut[0] < cut[2] and cut[1] < cut[3]):
+        hint = None if path is None else exif_hint(path, size[::-1])
+        raise ConfigError(f"{what} does not lie in {where}: {hint or 'give x1,y1,x2,y2'}.")
+    if any(abs(edge - inner) > ROUNDING for edge, inner in zip(box, cut, strict=True)):
+        remark(console(), f"Note: {what} reaches over the edge of {where}, and was cut there.")
+    return cut
 
 
 def names_in(file: Path) -> list[str]:
