@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from swinkit.hardware import pick_device
 from swinkit.inputs import Clips
 from swinkit.mirroring import without_flip
 from swinkit.models import backbone, create, load
+from swinkit.naming import for_prediction, open_for, with_class_names
 from swinkit.options import check_owners
 from swinkit.progress import console, print_notes, progress_bar, remark, show_changes
 from swinkit.querying import asked_for
@@ -245,20 +246,19 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     config = EvaluateConfig.checked(options)
     task = model if isinstance(model, Task) else _load(model)
     check_owners(config, task.name)
-    config, unflipped = without_flip(config, task.result_names)
+    task = with_class_names(task, config.classes)
     run = None if task.load_report is None else RunFolder.around(task.load_report.source)
     split_file, masks = None, config.masks
     if run and run.trained_on(data):
         split_file = run.split_file
         masks = masks if masks != Masks() else RunFolder.open(run.path)[1].masks
-    opened = open_data(
-        data,
-        task=task.name,
-        masks=masks,
-        val_fraction=0,
-        classes=None if isinstance(task, OpenVocabulary) else task.classes,
-        split_file=split_file,
-    )
+    open_with = partial(_open_to_evaluate, data, task.name, masks, split_file)
+    notes: list[str] = []
+    if isinstance(task, OpenVocabulary):
+        opened = open_with(None)
+    else:
+        task, opened, notes = open_for(task, open_with)
+    config, unflipped = without_flip(config, task.result_names)
     if opened.multi and not task.multi_label:
         raise DataError(
             f"{opened.root} gives {task.medium.noun}s several labels, but the model answers with one class."
@@ -268,7 +268,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     if config.real is not None:
         assert isinstance(samples, Samples)
         samples = relabel(samples, Path(config.real), classes=len(task.classes))
-    print_notes([*opened.notes, *([unflipped] if unflipped else [])])
+    print_notes([*notes, *opened.notes, *([unflipped] if unflipped else [])])
     if split == "train" and config.split is None:
         remark(console(), f"{opened.root} has no part val or test: all of train is measured.")
     out = _place(config, run.path if run and not isinstance(model, Task) else None)
@@ -303,6 +303,14 @@ def _place(config: EvaluateConfig, usual: Path | None) -> Path | None:
         return None
 
 
+def _open_to_evaluate(
+    data: str | Path, task: str, masks: Masks, split_file: Path | None, classes: Sequence[str] | None
+) -> Data:
+    return open_data(
+        data, task=task, masks=masks, val_fraction=0, classes=classes, split_file=split_file, min_classes=1
+    )
+
+
 def predict(
     model: ModelLike,
     paths: str | Path | Iterable[str | Path],
@@ -329,6 +337,8 @@ def predict(
     files = results_files(json, csv, overwrite=config.overwrite)
     device = pick_device(config.device)
     task = model if isinstance(model, Task) else _load(model)
+    check_owners(config, task.name)
+    task, config = for_prediction(task, config)
     task = set_up(task.to(device), config)
     config, unflipped = without_flip(config, task.result_names)
     print_notes([unflipped] if unflipped else [])

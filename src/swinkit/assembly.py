@@ -12,7 +12,8 @@ from torch import Tensor
 
 from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
-from swinkit.data.names import class_names, labels_named
+from swinkit.data.names import labels_named
+from swinkit.data.names.reading import read_names
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.labels import Labels
 from swinkit.preparation import PAIRED, SIDES, preprocessing_of
@@ -388,10 +389,10 @@ def labels_of(count: int | None, names: Sequence[str] | None) -> Labels:
     """Named classes, or numbered ones; ConfigError where there are none or the two disagree."""
     if count is not None and (not isinstance(count, int) or isinstance(count, bool)):
         raise ConfigError(f"num_classes={count!r}: give a whole number.")
-    if isinstance(names, str):
-        names = class_names(names)
-    if names is not None and (not isinstance(names, Sequence) or not all(isinstance(n, str) for n in names)):
-        raise ConfigError(f"classes={names!r}: give a list of names, or the name of a list.")
+    if names is not None and not isinstance(names, str | Path | Sequence):
+        raise ConfigError(f"classes={names!r}: give a list of names, the name of a list, or a file.")
+    if names is not None:
+        names = read_names(names)
     if names is None:
         names = [str(i) for i in range(count or 0)]
     if count not in (None, len(names)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
@@ -94,6 +95,11 @@ class Views(Compute, Values):
         default=None, ge=1, description="Step of the windows of slide or tile; by default two thirds."
     )
 
+    @field_validator("classes", mode="before", check_fields=False)
+    @classmethod
+    def _one_file(cls, value: Any) -> Any:
+        return (str(value),) if isinstance(value, str | Path) else value
+
     @field_validator("scales")
     @classmethod
     def _positive(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
@@ -149,7 +155,11 @@ class PredictConfig(Views, Runtimes):
         ge=1,
         description="Detection: objects of a picture at most; by default 100, or of each of its tiles.",
     )
-    classes: tuple[str, ...] = Field(default=(), description="Detection: only objects of these classes.")
+    classes: tuple[str, ...] = Field(
+        default=(),
+        description="Class names of a model whose classes are numbered, in its order, or a file of them "
+        "(txt, json, csv). Detection, where the classes have names: only objects of these.",
+    )
     track: bool = Field(
         default=False, description="Detection: follow the objects of a video; each keeps its number."
     )
@@ -302,6 +312,11 @@ class EvaluateConfig(Views, Masks, Runtimes):
         default=None,
         description="Open vocabulary: file of names, one a line, not seen in training: their figure stands "
         "apart.",
+    )
+    classes: tuple[str, ...] = Field(
+        default=(),
+        description="Class names of a model whose classes are numbered, in its order, or a file of them "
+        "(txt, json, csv); by default those of the data, sorted, where there are as many.",
     )
     real: str | None = Field(
         default=None,

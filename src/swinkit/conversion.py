@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, nearest
 from swinkit.files import check_target, check_targets
+from swinkit.naming import with_class_names
 from swinkit.sources import open_named
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
@@ -28,11 +30,14 @@ OURS = "safetensors"
 WRITTEN = (".safetensors", ".pth", ".pt", ".bin", "")  # the last is a folder's
 
 
-def convert_file(source: str | Path, out: Path, *, to: str, overwrite: bool = False) -> LoadReport:
+def convert_file(
+    source: str | Path, out: Path, *, to: str, classes: Sequence[str] = (), overwrite: bool = False
+) -> LoadReport:
     """Write a weights file in another dialect, or as ours (`safetensors`); the report of its reading.
 
-    Raises ConfigError for an unknown dialect, a model that the other code cannot build, or a file that is
-    there and not ours, unless `overwrite`; WeightsError for a file that does not load whole.
+    `classes` names the classes of a model that has numbers alone. Raises ConfigError for an unknown dialect,
+    a model that the other code cannot build, or a file that is there and not ours, unless `overwrite`;
+    WeightsError for a file that does not load whole.
     """
     if to != OURS and to not in TARGETS:
         raise ConfigError(f"There is no dialect {to!r}: {nearest(to, (OURS, *TARGETS))}")
@@ -41,10 +46,12 @@ def convert_file(source: str | Path, out: Path, *, to: str, overwrite: bool = Fa
     notes: tuple[str, ...] = ()
     model: Task | SwinBackbone
     if opened.labels is None:
+        if classes:
+            raise ConfigError(f"{opened.source} holds a backbone, which has no classes: leave classes out.")
         final: Norms = "final" if "norm.weight" in opened.tensors else "none"
         model = backbone_of(opened, "each" if opened.normed else final)
     else:
-        model = model_of(opened)
+        model = with_class_names(model_of(opened), classes)
     if to == OURS:
         if isinstance(model, SwinBackbone):
             raise ConfigError(

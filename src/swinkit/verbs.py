@@ -123,12 +123,16 @@ def convert(
     /,
     *,
     to: Annotated[str, Parameter(help="microsoft, openmmlab, timm, torchvision, huggingface, safetensors.")],
+    classes: Annotated[
+        tuple[str, ...],
+        Parameter(help="Class names of a model whose classes are numbered, or a file of them."),
+    ] = (),
     overwrite: Overwrite = False,
 ) -> None:
     from swinkit.conversion import convert_file
     from swinkit.progress import show_report
 
-    report = convert_file(source, out, to=to, overwrite=overwrite)
+    report = convert_file(source, out, to=to, classes=classes, overwrite=overwrite)
     show_report(screen, report)
     say(f"Written: {out}")
 

@@ -88,6 +88,7 @@ class Task(nn.Module, ABC):
     named: ClassVar[bool] = True  # whether it has classes in any case
     class_layers: ClassVar[tuple[str, ...]] = ()  # beginnings of the names of what depends on the classes
     is_graph: ClassVar[bool] = False  # whether `forward` alone, tensor to tensor, is the whole network
+    filters_classes: ClassVar[bool] = False  # whether predictions can be limited to some classes
     ragged: ClassVar[bool] = False  # whether inputs keep their shapes, and so are answered one by one
 
     backbone: SwinBackbone

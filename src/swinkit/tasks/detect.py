@@ -55,6 +55,7 @@ class Detector(Task):
         for stage in ("", "0.", "1.", "2.")
     )
     decays_biases: ClassVar[bool] = True
+    filters_classes: ClassVar[bool] = True
     ragged: ClassVar[bool] = True
     films: ClassVar[bool] = True
     forwards: ClassVar[tuple[str, ...]] = ("learn", "find")
