@@ -302,7 +302,8 @@ class ResumableLoader(DataLoader[Item | InputError]):
     """A loader of `Batch` that goes on within an epoch, at the batch after the last that was used.
 
     `position` is that place, (epoch, batches): whoever trains keeps it, for batches are read ahead. Lightning
-    saves `state_dict` and gives it back before the first batch is read.
+    saves `state_dict`. `load_state_dict` must be called before the first `iter`, for loader processes then
+    read ahead.
     """
 
     position = (0, 0)

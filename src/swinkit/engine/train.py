@@ -6,11 +6,9 @@ import logging
 import math
 import signal
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,6 +39,7 @@ from swinkit.engine.outline import Batches
 from swinkit.engine.progress import TrainingProgress
 from swinkit.engine.ranks import Place, here, own_place
 from swinkit.engine.run import RunFolder
+from swinkit.engine.states import newest_state
 from swinkit.engine.trackers import make_loggers
 from swinkit.errors import ConfigError, RunError
 from swinkit.hardware import pick_batch_size, pick_device, pick_precision, pick_workers
@@ -172,9 +171,13 @@ def fit(
         ]
         trainer = make_trainer(config, chosen, run, callbacks)
         try:
-            state = checked_checkpoint(run, console)
+            state = newest_state(run, console)
+            if state is not None:
+                training.load_state_dict(state.position)
             set_modes(module)
-            trainer.fit(module, training, validation, ckpt_path=state, weights_only=True)
+            trainer.fit(
+                module, training, validation, ckpt_path=state.path if state else None, weights_only=True
+            )
         except SIGTERMException as error:  # Lightning's own, between batches
             raise stop.error(signal.SIGTERM) from error
         except RuntimeError as error:
@@ -202,34 +205,6 @@ class Patience(EarlyStopping):
         """Stop at once where it had come to that."""
         if self.wait_count >= self.patience:
             trainer.should_stop = True
-
-
-def checked_checkpoint(run: RunFolder, console: Console) -> Path | None:
-    """The newest training state that is whole, if there is any; RunError where all are damaged."""
-    there = [path for path in (run.checkpoint, run.previous_checkpoint) if path.exists()]
-    for path in there:
-        if is_whole(path):
-            if path != there[0]:
-                remark(console, f"{there[0]} is damaged: the run goes on from {path}.")
-            return path
-    if there:
-        raise RunError(
-            f"{there[0]} cannot be read, it may be cut short: delete it to start the run anew, "
-            f"or train from {run.last} as --model."
-        )
-    return None
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a training state can be read and its checksums hold."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:
-                return False
-        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:  # noqa: BLE001, of any kind where bytes are damaged
-        return False
-    return True
 
 
 def make_trainer(config: TrainConfig, chosen: Plan, run: RunFolder, callbacks: list[Callback]) -> Trainer:
