@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 import swinkit
 from tests.conftest import QUICK
 from tests.engine.test_train import same
+from tests.kills import KINDS, RECIPES, Lives, assert_same_end, kill_in_turn, make_recipe
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
@@ -30,6 +31,36 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 def wait_for(path: Path, process: subprocess.Popen[str], newer_than: float = 0.0) -> None:
     while process.poll() is None and not (path.exists() and path.stat().st_mtime > newer_than):
         time.sleep(0.01)
+
+
+FIXED = {  # task, processes, loader processes, kind of moment
+    "classify, between epochs": ("classify", 1, 1, "between"),
+    "segment, two processes, within an epoch": ("segment", 2, 1, "within"),
+}
+
+
+@pytest.mark.parametrize("case", FIXED)
+def test_a_killed_run_ends_as_an_unbroken_one(case: str, tmp_path: Path) -> None:
+    task, devices, workers, kind = FIXED[case]
+    lives = Lives(make_recipe(task, tmp_path / "recipe", devices=devices, workers=workers), devices)
+    lives.live(tmp_path / "whole")
+    assert all(kill_in_turn(lives, tmp_path / "run", [kind], random.Random(0)))
+    assert_same_end(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("task", RECIPES)
+def test_runs_killed_at_random_moments(task: str, workers: int, devices: int, tmp_path: Path) -> None:
+    """Three kills of each run: within an epoch, at its end, and between two epochs."""
+    rng = random.Random(f"{task}/{workers}/{devices}")
+    lives = Lives(make_recipe(task, tmp_path / "recipe", devices=devices, workers=workers), devices)
+    lives.live(tmp_path / "whole")
+    moments = kill_in_turn(lives, tmp_path / "run", rng.sample(KINDS, len(KINDS)), rng)
+    print(f"Killed {task}, {workers} workers, {devices} processes:", *moments)
+    assert all(moments)
+    assert_same_end(tmp_path / "run", tmp_path / "whole")
 
 
 OPTIONS = {"--epochs": 30, "--batch-size": 4, "--save-minutes": 0, "--device": "cpu", "--precision": "fp32"}

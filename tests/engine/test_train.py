@@ -260,6 +260,21 @@ def test_a_resumed_run_equals_an_unbroken_one(
     assert timeless[0] == timeless[1]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_run_with_loader_processes_goes_on_after_an_epoch(
+    fit: Callable[..., Run], unbroken: Run, epoch: int, workers: int, tmp_path: Path
+) -> None:
+    """Loader processes read ahead before Lightning names the epoch to the sampler."""
+    with pytest.MonkeyPatch.context() as patch:
+        send_at(patch, Checkpoint, "on_train_epoch_end", lambda t: t.current_epoch == epoch)
+        with pytest.raises(InterruptedRunError):
+            fit(epochs=3, drop_path=0.3, workers=workers)
+    assert len(rows(tmp_path / "run")) == epoch + 1
+    resumed = swinkit.train(resume=tmp_path / "run")
+    assert same(weights(resumed.path), weights(unbroken.path))
+
+
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The pictures of every training batch, from now on."""
     batches: list[tuple[str, ...]] = []

@@ -17,7 +17,7 @@ from swinkit.data.batching import Batch
 from swinkit.engine.faults import Unreadable, blow_up, has_blown_up
 from swinkit.engine.optim import make_optimizer, parameter_groups, peak_lr, warmup_schedule
 from swinkit.engine.outline import Batches
-from swinkit.engine.ranks import collected, summed, told_by, world
+from swinkit.engine.ranks import broadcast_statistics, collected, gathered, rank, summed, told_by, world
 from swinkit.errors import RunError
 from swinkit.tasks.base import Task
 
@@ -77,15 +77,18 @@ class TrainingModule(LightningModule):
         self.losses = torch.zeros(2, device=self.device)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the losses of an epoch that is broken off."""
-        checkpoint["losses"] = torch.tensor(summed(self.losses.tolist())) / world()
+        """Keep the losses of an epoch that is broken off, (processes, 2)."""
+        checkpoint["losses"] = torch.tensor(gathered(self.losses.tolist()))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take them back."""
-        self.losses = checkpoint["losses"].to(self.device)
+        """Take them back: each process its own, for sums in another order are rounded otherwise."""
+        losses = checkpoint["losses"].reshape(-1, 2)
+        own = losses[rank()] if len(losses) == world() else losses.sum(0) / world()
+        self.losses = own.to(self.device)
 
     def on_validation_epoch_start(self) -> None:
-        """Start the figures anew."""
+        """Start the figures anew, of the model that the first process saves."""
+        broadcast_statistics(self.task)
         self.task.settle()
         self.metric.reset()
         self.val_losses = [0.0, 0.0]

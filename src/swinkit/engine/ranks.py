@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 Value = TypeVar("Value")
 
@@ -162,6 +163,20 @@ def told_by(value: Value, source: int = 0) -> Value:
     box = [value]
     dist.broadcast_object_list(box, src=source)
     return box[0]
+
+
+def broadcast_statistics(module: nn.Module) -> None:
+    """Give all processes the running statistics of the first one's batch norms; every process must call it.
+
+    Without SyncBatchNorm (on CPUs) each process keeps those of its own images, and the first one's are saved.
+    """
+    if not dist.is_initialized():
+        return
+    for norm in module.modules():
+        if isinstance(norm, _BatchNorm):
+            for statistics in (norm.running_mean, norm.running_var):
+                if statistics is not None:
+                    dist.broadcast(statistics, src=0)
 
 
 def local(tensor: Tensor) -> Tensor:
