@@ -57,6 +57,12 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return f"choose from {', '.join(known)}."
 
 
+def shortened(text: object, limit: int = 300) -> str:
+    """Return a text on one line, cut to a number of characters, for a sentence that quotes it."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= limit else f"{line[: limit - 2]} …"
+
+
 def some(names: Iterable[str], limit: int = 8) -> str:
     """The first few names, for a sentence."""
     names = list(names)

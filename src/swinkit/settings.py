@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from swinkit.errors import ConfigError, check_local, nearest
+from swinkit.errors import ConfigError, check_local, nearest, shortened
 from swinkit.text_files import read_text
 
 
@@ -45,17 +45,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(read_text(path))
     except (OSError, UnicodeError) as error:
-        raise ConfigError(f"{path} cannot be read as text in UTF-8: {error}.") from error
+        raise ConfigError(f"{path} cannot be read as text in UTF-8: {shortened(error)}.") from error
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         if "escape" in reason:
             reason += "; in double quotes write / instead of a backslash"
-        raise ConfigError(f"{path} is not valid YAML: {reason}.") from error
+        raise ConfigError(f"{path} is not valid YAML: {shortened(reason)}.") from error
     except RecursionError as error:
         raise ConfigError(f"{path} is not valid YAML: it is nested too deeply.") from error
     except (ValueError, ArithmeticError, LookupError, AttributeError, TypeError) as error:
         # PyYAML lets pass what its own constructors raise: a date such as 2024-13-45, `!!int x`
-        raise ConfigError(f"{path} is not valid YAML: a value cannot be read ({error}).") from error
+        raise ConfigError(
+            f"{path} is not valid YAML: a value cannot be read ({shortened(error)})."
+        ) from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ConfigError(f"{path} holds no settings: give lines of the form `epochs: 30`.")
     return values
@@ -72,13 +74,13 @@ def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str
     """The first fault in one sentence; with `model`, an unknown key gets its nearest neighbour."""
     fault = error.errors()[0]
     *parents, key = fault["loc"] or ("value",)
-    where = ".".join(map(str, fault["loc"]))
+    where = shortened(".".join(map(str, fault["loc"])), 100)
     if fault["type"] == "extra_forbidden" and model is not None:
         owner: Any = model
         for parent in parents:
             owner = owner.model_fields[str(parent)].annotation
-        return f"There is no option {where!r}: {nearest(str(key), owner.model_fields)}"
+        return f"There is no option {where!r}: {nearest(str(key)[:100], owner.model_fields)}"
     message = fault["msg"].removeprefix("Value error, ")
     if not fault["loc"]:  # of several options together
         return f"{message}."
-    return f"{where}={fault['input']!r} does not fit: {message[0].lower()}{message[1:]}."
+    return f"{where}={shortened(repr(fault['input']), 100)} does not fit: {message[0].lower()}{message[1:]}."

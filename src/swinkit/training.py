@@ -27,7 +27,7 @@ from swinkit.engine.outline import Outline, outline
 from swinkit.engine.ranks import Place, here, join, told_by
 from swinkit.engine.run import Run, RunFolder
 from swinkit.engine.train import Plan, devices_of, fit, prepare
-from swinkit.errors import ConfigError, DataError
+from swinkit.errors import ConfigError, DataError, RunError, SwinkitError, shortened
 from swinkit.files import remove_unfinished, write_text
 from swinkit.hardware import pick_device
 from swinkit.mirroring import why_not_mirrored
@@ -57,7 +57,7 @@ def run_training(config: TrainConfig, resumed: RunFolder | None) -> Run:
         launch(folder, config)  # the first machine prepares, and measures
         return Run(folder.path, load(folder.path), {})
     resumed = resumed or _restarted(config)
-    ready = _prepare(config, resumed)
+    ready = _prepare(config, None) if resumed is None else _prepare_again(config, resumed)
     folder = _open_folder(ready, resumed)
     if is_launcher(config):
         launch(folder, ready.config)
@@ -83,7 +83,7 @@ def fit_share(path: str | Path) -> None:
     if place.first and restarts != "0":
         remove_unfinished(folder.path)
         remark(console(), f"A process has died: all start again where they were ({restarts}).")
-    _prepare(config, folder).fit(folder)
+    _prepare_again(config, folder).fit(folder)
 
 
 def _meet(config: TrainConfig) -> Place:
@@ -187,13 +187,26 @@ def _with_range(model: Task, data: Data, config: TrainConfig) -> Data:
     return data.with_splits(splits, [*data.notes, *value_notes(survey, measured, "train")])
 
 
+def _prepare_again(config: TrainConfig, resumed: RunFolder) -> _Ready:
+    """Prepare a run that goes on; RunError for a folder whose files no run of ours has written so."""
+    try:
+        return _prepare(config, resumed)
+    except SwinkitError:
+        raise
+    except Exception as error:  # of any kind where somebody has changed the files
+        raise RunError(
+            f"{resumed.path} cannot be continued ({type(error).__name__}: {shortened(error)}): undo changes "
+            "of its config.yaml and split.csv, or start a new run."
+        ) from error
+
+
 def _open_folder(ready: _Ready, resumed: RunFolder | None) -> RunFolder:
     """The run folder, with the split and the notes; made last, so that a mistake leaves no litter."""
     folder = resumed or RunFolder.create(ready.config)
-    if resumed is None:
-        save_splits(ready.opened, folder.split_file)
-    else:
+    if resumed is not None:
         remove_unfinished(folder.path)
+    if not folder.split_file.exists():  # a new run, or one that was killed before
+        save_splits(ready.opened, folder.split_file)
     report = ready.model.load_report
     replaced = [report.sentence()] if report is not None and report.initialised else []
     show_changes(report)

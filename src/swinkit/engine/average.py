@@ -29,7 +29,7 @@ class Ema(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
         """Start from the weights, or go on."""
-        for name, weight in _floats(pl_module.task).items():
+        for name, weight in floats(pl_module.task).items():
             old = self.resumed.get(name)
             self.averages[name] = weight.detach().clone() if old is None else shared_out(old, weight)
         self.resumed = {}
@@ -62,7 +62,7 @@ class Ema(Callback):
         self.resumed = checkpoint["average"]
 
     def _pairs(self, pl_module: TrainingModule) -> tuple[list[Tensor], list[Tensor]]:
-        weights = _floats(pl_module.task)
+        weights = floats(pl_module.task)
         return [local(self.averages[name]) for name in weights], [local(w.detach()) for w in weights.values()]
 
     @torch.no_grad()
@@ -73,7 +73,7 @@ class Ema(Callback):
             average.copy_(kept)
 
 
-def _floats(task: Task) -> dict[str, Tensor]:
+def floats(task: Task) -> dict[str, Tensor]:
     """Weights and statistics by name."""
     named = chain(task.named_parameters(), task.named_buffers())
     return {name: tensor for name, tensor in named if tensor.is_floating_point()}

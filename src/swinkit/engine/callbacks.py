@@ -18,6 +18,7 @@ from swinkit.data.batching import ResumableLoader
 from swinkit.engine.module import TrainingModule
 from swinkit.engine.ranks import collected, highest, rank, whole_state, world
 from swinkit.engine.run import RunFolder
+from swinkit.engine.states import TrainingState, check_moments
 from swinkit.errors import InterruptedRunError
 from swinkit.explain.charts import draw_curves
 from swinkit.files import write_atomically
@@ -106,8 +107,11 @@ class Checkpoint(Callback):
     generators, and is taken only where a step has been made, so that no gradient is lost.
     """
 
-    def __init__(self, run: RunFolder, stop: StopOnSignal, *, every: float) -> None:
+    def __init__(
+        self, run: RunFolder, stop: StopOnSignal, *, every: float, resumed: TrainingState | None = None
+    ) -> None:
         self.run, self.stop, self.every = run, stop, every
+        self.resumed = resumed  # until all of it has been restored
         self.saved = time.monotonic()
         self.generators: list[dict[str, Tensor]] | None = None
 
@@ -118,6 +122,9 @@ class Checkpoint(Callback):
             if "cuda" in self.generators[rank()]:
                 torch.cuda.set_rng_state(self.generators[rank()]["cuda"])
         self.generators = None
+        if self.resumed is not None:
+            check_moments(self.resumed, trainer.optimizers[0])
+        self.resumed = None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

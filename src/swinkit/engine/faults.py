@@ -41,7 +41,7 @@ class Unreadable:
 
     def __init__(self, path: Path, count: int, noun: str, console: Console) -> None:
         self.path, self.count, self.noun, self.console = path, count, noun, console
-        old = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        old = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
         self.messages = dict.fromkeys(old)
         self.broken: set[str] = set()  # of training, as far as this process has seen: not those of the file
 

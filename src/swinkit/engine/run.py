@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from swinkit.config import TrainConfig
-from swinkit.errors import RunError, check_local
+from swinkit.errors import RunError, check_local, shortened
 from swinkit.files import check_targets, write_text
 from swinkit.settings import read_yaml, to_yaml
 from swinkit.tasks.base import Task
-from swinkit.text_files import encoding_of
+from swinkit.text_files import read_text
 
 # beside the model and the state of training
 WRITTEN = (
@@ -137,11 +138,23 @@ class RunFolder:
         write_text(self.history_file, text.getvalue())
 
     def read_history(self) -> list[dict[str, float]]:
-        """Rows of metrics.csv; none where there is no file yet."""
-        if not self.history_file.is_file():
+        """Rows of metrics.csv; none where there is no file yet. RunError for any other content."""
+        if not self.history_file.exists():
             return []
-        with self.history_file.open(encoding=encoding_of(self.history_file)) as file:
-            return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+        try:
+            lines = csv.DictReader(io.StringIO(read_text(self.history_file)))
+            rows = [{k: float(v) for k, v in row.items() if v} for row in lines]
+        except (OSError, UnicodeError, csv.Error, ValueError, TypeError, AttributeError) as error:
+            raise self._bad_history(str(error)) from error
+        if not all(math.isfinite(row.get("epoch", math.nan)) for row in rows):
+            raise self._bad_history("a row has no epoch")
+        return rows
+
+    def _bad_history(self, reason: str) -> RunError:
+        return RunError(
+            f"{self.history_file} cannot be read as a table of figures ({shortened(reason)}): mend it, or "
+            "delete it to go on without the earlier rows."
+        )
 
 
 def next_free(parent: Path, name: str) -> Path:

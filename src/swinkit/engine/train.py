@@ -23,7 +23,7 @@ from rich.console import Console
 from swinkit.config import TrainConfig
 from swinkit.data.batching import ResumableLoader, make_loader
 from swinkit.data.order import SeededBatches, Share
-from swinkit.engine.average import Ema
+from swinkit.engine.average import Ema, floats
 from swinkit.engine.callbacks import (
     Checkpoint,
     History,
@@ -41,7 +41,7 @@ from swinkit.engine.ranks import Place, here, own_place
 from swinkit.engine.run import RunFolder
 from swinkit.engine.states import newest_state
 from swinkit.engine.trackers import make_loggers
-from swinkit.errors import ConfigError, RunError
+from swinkit.errors import ConfigError, RunError, SwinkitError
 from swinkit.hardware import pick_batch_size, pick_device, pick_precision, pick_workers
 from swinkit.progress import remark
 from swinkit.tasks.base import Task
@@ -155,7 +155,14 @@ def fit(
     unreadable = Unreadable(run.path / "unreadable.txt", chosen.batches.images, task.medium.noun, console)
     module = TrainingModule(task, config, chosen.batches, unreadable, from_scratch=from_scratch)
     lineage = {"data": config.data, "epochs": chosen.batches.epochs, "seed": config.seed}
+    run.read_history()  # a table that cannot be read is to be known before an epoch has been trained
+    state = newest_state(run, console)
+    if state is not None:
+        averaged = floats(task) if config.ema else {}
+        state.check(module.state_dict(), epochs=chosen.batches.epochs, averaged=averaged)
+        training.load_state_dict(state.position)
     with StopOnSignal(run) as stop, quiet_lightning():
+        checkpoint = Checkpoint(run, stop, every=60 * config.save_minutes, resumed=state)
         callbacks: list[Callback] = [
             TrainingProgress(
                 task.monitor, task.medium.noun, console, enabled=config.progress and chosen.place.first
@@ -167,23 +174,26 @@ def fit(
             *([Thaw(config.freeze_epochs)] if config.freeze_epochs else []),
             *([Ema(chosen.batches.steps, config.ema_decay)] if config.ema else []),
             *([Patience(task.monitor, config.patience)] if config.patience else []),
-            Checkpoint(run, stop, every=60 * config.save_minutes),
+            checkpoint,
         ]
         trainer = make_trainer(config, chosen, run, callbacks)
         try:
-            state = newest_state(run, console)
-            if state is not None:
-                training.load_state_dict(state.position)
             set_modes(module)
             trainer.fit(
                 module, training, validation, ckpt_path=state.path if state else None, weights_only=True
             )
         except SIGTERMException as error:  # Lightning's own, between batches
             raise stop.error(signal.SIGTERM) from error
-        except RuntimeError as error:
+        except SwinkitError:
+            raise
+        except Exception as error:
             batches = chosen.batches
             known = told(error, batch_size=batches.batch_size, accumulate=batches.accumulate, folder=run.path)
-            raise known or error from error
+            if known is None and checkpoint.resumed is not None:  # restoring has failed, not training
+                known = checkpoint.resumed.unfit(f"{type(error).__name__}: {error}")
+            if known is None:
+                raise
+            raise known from error
         finally:
             training.close()
             validation.close()
