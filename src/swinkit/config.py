@@ -553,6 +553,12 @@ class TrainOptions(Compute, Masks, Values):
     save_minutes: float = Field(
         default=10.0, ge=0, description="Minutes between savings of the training state within an epoch."
     )
+    monitor: str | None = Field(
+        default=None,
+        description="Validation figure that picks the best epoch, higher is better: top1, top5, mean_class, "
+        "map, f1, miou, macc, aacc, box_ap, mask_ap, recall …; default: that of the task, with balanced "
+        "sampling or class weights the mean over classes.",
+    )
     patience: int | None = Field(
         default=None, ge=1, description="Stop after this many epochs without a better validation figure."
     )

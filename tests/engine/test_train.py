@@ -545,6 +545,40 @@ def test_best_is_the_best(fit: Callable[..., Run], monkeypatch: pytest.MonkeyPat
     assert swinkit.load(done.path / "last.safetensors").lineage[-1]["epoch"] == 3
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "top1"),
+        ({"sampling": "balanced"}, "mean_class"),
+        ({"class_weights": "balanced"}, "mean_class"),
+        ({"sampling": "balanced", "monitor": "top1"}, "top1"),
+        ({"monitor": "mean_class"}, "mean_class"),
+    ],
+)
+def test_what_picks_the_best_epoch_follows_the_options(
+    fit: Callable[..., Run], options: dict[str, Any], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two figures are made to disagree: top-1 is best in epoch 1, the mean over classes in epoch 2."""
+    from swinkit.metrics.classify import ClassificationMetric
+
+    figures = {"top1": iter([60.0, 50.0]), "mean_class": iter([40.0, 45.0])}
+    original = ClassificationMetric.compute
+    monkeypatch.setattr(
+        ClassificationMetric,
+        "compute",
+        lambda self: original(self) | {name: next(values, 0.0) for name, values in figures.items()},
+    )
+    done = fit(epochs=2, **options)
+    best = swinkit.load(done.path / "best.safetensors").lineage[-1]["epoch"]
+    assert best == (1 if expected == "top1" else 2)
+
+
+def test_a_figure_to_monitor_that_is_none(fit: Callable[..., Run], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="monitor='miuo' is not a figure of classify"):
+        fit(monitor="miuo")
+    assert not (tmp_path / "run").exists()
+
+
 def test_compiled(fit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     """The same weights but for rounding, in a file as any other."""
     graphs = CompileCounterWithBackend("eager")
@@ -865,7 +899,7 @@ def test_default_run_folder(
 
 
 def test_model_files_remember_the_best_figure() -> None:
-    one, other = ModelFiles(RunFolder(Path()), {}), ModelFiles(RunFolder(Path()), {})
+    one, other = (ModelFiles(RunFolder(Path()), {}, "top1") for _ in range(2))
     one.best_figure = 71.5
     other.load_state_dict(one.state_dict())
     assert other.best_figure == 71.5

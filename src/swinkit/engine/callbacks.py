@@ -74,22 +74,22 @@ class Thaw(Callback):
 class ModelFiles(Callback):
     """Write best.safetensors and last.safetensors. Stands before Ema, whose weights it saves."""
 
-    def __init__(self, run: RunFolder, lineage: dict[str, Any]) -> None:
-        self.run, self.lineage = run, lineage
+    def __init__(self, run: RunFolder, lineage: dict[str, Any], monitor: str) -> None:
+        self.run, self.lineage, self.monitor = run, lineage, monitor
         self.best_figure = float("-inf")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: TrainingModule) -> None:  # type: ignore[override]
         """Save the model that has just been validated."""
         task = pl_module.task
         metrics, tensors = pl_module.figures(), whole_state(task)
-        better = metrics[task.monitor] > self.best_figure
+        better = metrics[self.monitor] > self.best_figure
         if trainer.is_global_zero:
             lineage = {**self.lineage, "epoch": trainer.current_epoch + 1, "metrics": metrics}
             task.save(self.run.last, tensors, **lineage)
             if better:
                 task.save(self.run.best, tensors, **lineage)
         if better:
-            self.best_figure = metrics[task.monitor]
+            self.best_figure = metrics[self.monitor]
 
     def state_dict(self) -> dict[str, Any]:
         """The best figure so far."""

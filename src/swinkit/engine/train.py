@@ -41,7 +41,7 @@ from swinkit.engine.ranks import Place, here, own_place
 from swinkit.engine.run import RunFolder
 from swinkit.engine.states import newest_state
 from swinkit.engine.trackers import make_loggers
-from swinkit.errors import ConfigError, RunError, SwinkitError
+from swinkit.errors import ConfigError, RunError, SwinkitError, nearest
 from swinkit.hardware import pick_batch_size, pick_device, pick_precision, pick_workers
 from swinkit.progress import remark
 from swinkit.tasks.base import Task
@@ -59,6 +59,7 @@ class Plan:
     batches: Batches
     workers: int
     place: Place
+    monitor: str
 
 
 def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
@@ -91,7 +92,20 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
         config.workers, images=images, device=device, shape=shape, processes=devices_of(config)
     )
     batches = Batches(images, batch_size, accumulate, config.epochs, world).lasting(config.iterations)
-    return Plan(device, pick_precision(config.precision, device), batches, workers, place)
+    monitor = pick_monitor(task, config)
+    return Plan(device, pick_precision(config.precision, device), batches, workers, place, monitor)
+
+
+def pick_monitor(task: Task, config: TrainConfig) -> str:
+    """Return the figure that picks the best epoch; ConfigError for one that the task does not have."""
+    if config.monitor is None:
+        return task.monitor_for(balanced="balanced" in (config.sampling, config.class_weights))
+    if config.monitor not in task.monitors:
+        raise ConfigError(
+            f"monitor={config.monitor!r} is not a figure of {task.name} that picks a model: "
+            f"{nearest(config.monitor, task.monitors)}"
+        )
+    return config.monitor
 
 
 def check_devices(device: torch.device, processes: int, named: str) -> None:
@@ -165,15 +179,15 @@ def fit(
         checkpoint = Checkpoint(run, stop, every=60 * config.save_minutes, resumed=state)
         callbacks: list[Callback] = [
             TrainingProgress(
-                task.monitor, task.medium.noun, console, enabled=config.progress and chosen.place.first
+                chosen.monitor, task.medium.noun, console, enabled=config.progress and chosen.place.first
             ),
             stop,
             Reseed(config.seed),
-            ModelFiles(run, lineage),
-            History(run, task.monitor),
+            ModelFiles(run, lineage, chosen.monitor),
+            History(run, chosen.monitor),
             *([Thaw(config.freeze_epochs)] if config.freeze_epochs else []),
             *([Ema(chosen.batches.steps, config.ema_decay)] if config.ema else []),
-            *([Patience(task.monitor, config.patience)] if config.patience else []),
+            *([Patience(chosen.monitor, config.patience)] if config.patience else []),
             checkpoint,
         ]
         trainer = make_trainer(config, chosen, run, callbacks)

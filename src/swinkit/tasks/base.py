@@ -98,6 +98,16 @@ class Task(nn.Module, ABC):
     licence: str
     load_report: LoadReport | None
 
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """Figures of `metric` that may pick the best model; higher is better."""
+        return (self.monitor,)
+
+    def monitor_for(self, *, balanced: bool) -> str:
+        """Return the figure that picks the best model; `balanced` training counts each class alike."""
+        monitor: str = self.monitor
+        return monitor
+
     @abstractmethod
     def __init__(
         self, config: SwinConfig | ViTConfig, labels: Labels, preprocessing: Preprocessing, **options: Any

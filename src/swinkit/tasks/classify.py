@@ -59,6 +59,17 @@ class Classifier(Task):
         """Top-1, or the mean over classes of the average precision."""
         return "map" if self.multi_label else "top1"
 
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """As `Task`; top-5 for five classes or more."""
+        if self.multi_label:
+            return "map", "f1"
+        return ("top1", "mean_class", *(("top5",) if len(self.labels) >= 5 else ()))
+
+    def monitor_for(self, *, balanced: bool) -> str:
+        """As `Task`: top-1 would reward a model that knows frequent classes alone."""
+        return "mean_class" if balanced and not self.multi_label else self.monitor
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of normalised images."""
         if self._has_views(x):

@@ -179,6 +179,11 @@ class Contrastive(TwoTowers):
         """ConfigError: there are no classes."""
         raise ConfigError("class_weights is for data with classes, and captions have none.")
 
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """As `Task`: the mean of all recalls, and the first of each direction."""
+        return "recall", "image_to_text_r1", "text_to_image_r1"
+
     def metric(self, *, several: bool = False, labels: Labels | None = None) -> Metric:
         """How often a picture's caption is found among all, and a caption's picture."""
         from swinkit.metrics.retrieval import RetrievalMetric

@@ -102,6 +102,12 @@ class Detector(Task):
         masks = ("roi_head.mask_head.",) if ("mask" in old) != ("mask" in new) else ()
         return masks if stored.get("width") == wanted.get("width") else ("roi_head.bbox_head.", *masks)
 
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """As `Task`: average precision over all overlaps, and at 0.5 and 0.75."""
+        kinds = ("box", "mask") if self.system.masks else ("box",)
+        return tuple(f"{kind}_{figure}" for kind in kinds for figure in ("ap", "ap50", "ap75"))
+
     def forward(self, x: Tensor, sizes: Sequence[Size] | None = None) -> list[Found]:
         """What is found in normalised images (B, C, H, W), one dict an image, the surest first.
 

@@ -401,6 +401,11 @@ class OpenVocabulary(TwoTowers):
             raise ConfigError("The model has no classes of its own: give a vocabulary.")
         return Vocabulary(self.classes, self.vocabulary.detach().cpu())
 
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """As `Task`."""
+        return "box_ap", "box_ap50", "box_ap75"
+
     def metric(self, *, several: bool = False, labels: Labels | None = None) -> Metric:
         """COCO's average precision of boxes."""
         from swinkit.metrics.detect import DetectionMetric

@@ -103,6 +103,11 @@ class Segmenter(Task):
             return ("decode_head.", "auxiliary_head.")
         return () if stored.get("auxiliary") == wanted.get("auxiliary") else ("auxiliary_head.",)
 
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """As `Task`."""
+        return "miou", "macc", "aacc"
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of normalised images, at their size."""
         return resize(self.decode_head(self.backbone(x)), x)
