@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swinkit.explain.canvas import caption, font_for
+from swinkit.explain.canvas import caption
+from swinkit.explain.fonts import font_for
 
 
 @pytest.mark.parametrize("text", ["grün", "naïve ✓", "кошка", "γάτα"])

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from swinkit.explain.canvas import INK, PAPER, enlarge, font_for
+from swinkit.explain.canvas import INK, PAPER, enlarge
+from swinkit.explain.fonts import fitted
 from swinkit.labels import Colour
 from swinkit.shapes import RLE, mask_of
 
@@ -50,13 +51,13 @@ def _label(
     """What is written to an object: above its box, or within where there is no room."""
     if not one.text:
         return
-    font = font_for(one.text, letters)
-    width, height = font.getlength(one.text) + letters * 0.6, round(letters * 1.3)
+    text, font = fitted(one.text, letters)
+    width, height = font.getlength(text) + letters * 0.6, round(letters * 1.3)
     left = max(0.0, min(corner[0], size[0] - width))
     top = corner[1] - height if corner[1] >= height else corner[1]
     draw.rectangle((left, top, left + width, top + height), fill=one.colour)
     bright = sum(weight * part for weight, part in zip((0.3, 0.59, 0.11), one.colour, strict=True)) > 140
-    draw.text((left + letters * 0.3, top + letters * 0.05), one.text, INK if bright else PAPER, font)
+    draw.text((left + letters * 0.3, top + letters * 0.05), text, INK if bright else PAPER, font)
 
 
 def _tinted(picture: Image.Image, objects: Sequence[Drawn]) -> Image.Image:

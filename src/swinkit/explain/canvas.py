@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
+from swinkit.explain.fonts import fitted
 from swinkit.files import MADE_BY, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, PAPER = (24, 24, 27), (255, 255, 255)
-KNOWN = "…·×–"  # beyond ASCII, in Pillow's own font
 SMALLEST_SIDE = 224  # smaller pictures are enlarged before text is put to them
 
 
@@ -27,28 +27,19 @@ def enlarge(image: Image.Image, side: int = SMALLEST_SIDE) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def font_for(text: str, size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    """Pillow's own font, or matplotlib's, which has more of the world's letters, where a text needs it."""
-    if all(letter.isascii() or letter in KNOWN for letter in text):
-        return ImageFont.load_default(size)
-    import matplotlib as mpl  # here, for it takes a moment to import
-
-    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
-
-
 def caption(image: Image.Image, lines: list[str]) -> Image.Image:
     """The picture, small ones enlarged, with lines of text below it."""
     image = enlarge(image.convert("RGB"))
     size = max(13, min(image.width // 18, 40))
-    font = font_for("".join(lines), size)
+    rows = [fitted(line, size) for line in lines]
     step = round(size * 1.35)
-    widest = max((font.getlength(line) for line in lines), default=0)
+    widest = max((font.getlength(line) for line, font in rows), default=0)
     page = Image.new(
         "RGB", (max(image.width, round(widest) + size), image.height + step * len(lines) + size // 2), PAPER
     )
     page.paste(image, (0, 0))
     draw = ImageDraw.Draw(page)
-    for i, line in enumerate(lines):
+    for i, (line, font) in enumerate(rows):
         draw.text((size // 2, image.height + i * step + size // 6), line, INK, font)
     return page
 
@@ -57,10 +48,11 @@ def legend(image: Image.Image, colours: Mapping[str, tuple[int, int, int]]) -> I
     """The picture, small ones enlarged, with squares of colour and their names below it, in rows."""
     image = enlarge(image)
     size = max(13, min(image.width // 30, 32))
-    font, step = font_for("".join(colours), size), round(size * 1.5)
+    step = round(size * 1.5)
+    entries = [(*fitted(name, size), colour) for name, colour in colours.items()]
     places: list[tuple[int, int]] = []
     x = y = 0
-    for name in colours:
+    for name, font, _ in entries:
         width = step + round(font.getlength(name)) + size
         if x and x + width > image.width:
             x, y = 0, y + step
@@ -69,7 +61,7 @@ def legend(image: Image.Image, colours: Mapping[str, tuple[int, int, int]]) -> I
     page = Image.new("RGB", (image.width, image.height + y + step + size // 2), PAPER)
     page.paste(image, (0, 0))
     draw = ImageDraw.Draw(page)
-    for (name, colour), (x, y) in zip(colours.items(), places, strict=True):
+    for (name, font, colour), (x, y) in zip(entries, places, strict=True):
         top = image.height + y + size // 2
         draw.rectangle((x + size // 4, top, x + size // 4 + size, top + size), colour)
         draw.text((x + step, top - size // 8), name, INK, font)

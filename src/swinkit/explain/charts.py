@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swinkit.explain.canvas import save_figure
+from swinkit.explain.fonts import drawable, fit_texts
 
 
 def draw_confusion(
@@ -26,17 +26,16 @@ def draw_confusion(
     figure.colorbar(shown, ax=axes, label="share of the true class", shrink=0.8)
     axes.set(xlabel="predicted", ylabel="true")
     if len(names) <= 40:
-        # a dollar in a class name is no formula
-        axes.set_xticks(range(len(names)), names, rotation=60, ha="right", parse_math=False)
-        axes.set_yticks(range(len(names)), names, parse_math=False)
+        shown_names = [drawable(name) for name in names]
+        axes.set_xticks(range(len(names)), shown_names, rotation=60, ha="right")
+        axes.set_yticks(range(len(names)), shown_names)
+        fit_texts((*axes.get_xticklabels(), *axes.get_yticklabels()))
     if len(names) <= 20:
         for (row, column), count in np.ndenumerate(matrix):
             ink = "white" if share[row, column] > 0.5 else "black"
             text = str(count) if counts else f"{100 * share[row, column]:.0f}"
             axes.text(column, row, text if count else "·", ha="center", va="center", color=ink, size=8)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks
-        save_figure(figure, path, dpi=110)
+    save_figure(figure, path, dpi=110)
 
 
 def draw_curves(history: Sequence[dict[str, float]], monitor: str, path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image, ImageDraw
 
-from swinkit.explain.canvas import font_for
+from swinkit.explain.fonts import fitted
 from swinkit.files import MADE_BY, not_writable
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Film:
 def _label(image: Image.Image, text: str) -> None:
     """Write a line at the bottom, white on a dark band."""
     size = max(10, image.height // 16)
-    font = font_for(text, size)
+    text, font = fitted(text, size)
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, image.height - round(size * 1.5), image.width, image.height), (24, 24, 27))
     draw.text((size // 2, image.height - round(size * 1.35)), text, (255, 255, 255), font)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from swinkit.data.media import medium_of
 from swinkit.errors import InputError
-from swinkit.explain.canvas import INK, PAPER, font_for, save_image
+from swinkit.explain.canvas import INK, PAPER, save_image
+from swinkit.explain.fonts import Font, fitted
 
 SIDE, GAP, COLUMNS, TEXT = 128, 10, 6, 13
 RIGHT, WRONG = (22, 128, 61), (200, 30, 30)
@@ -34,7 +35,8 @@ def draw_sheet(groups: dict[str, list[Tile]], path: Path) -> None:
     for title, tiles in groups.items():
         if not tiles:
             continue
-        draw.text((GAP, top), title, INK, font_for(title, 18))
+        shown, font = fitted(title, 18)
+        draw.text((GAP, top), shown, INK, font)
         for i, tile in enumerate(tiles):
             place = (GAP + i % COLUMNS * (SIDE + GAP), top + 30 + i // COLUMNS * cell)
             _draw_tile(page, draw, tile, place)
@@ -44,9 +46,9 @@ def draw_sheet(groups: dict[str, list[Tile]], path: Path) -> None:
 
 def _draw_tile(page: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, place: tuple[int, int]) -> None:
     page.paste(_thumbnail(tile.path), place)
-    font = font_for("".join(tile.lines), TEXT)
     colour = RIGHT if tile.right else WRONG
-    for i, line in enumerate(tile.lines):
+    for i, words in enumerate(tile.lines):
+        line, font = fitted(words, TEXT)
         draw.text((place[0], place[1] + SIDE + 2 + i * (TEXT + 3)), _fit(line, font), colour, font)
 
 
@@ -65,7 +67,7 @@ def _thumbnail(path: str) -> Image.Image:
     return square
 
 
-def _fit(line: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+def _fit(line: str, font: Font) -> str:
     while font.getlength(line) > SIDE and len(line) > 2:
         line = line[:-2] + "…"
     return line

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from swinkit.explain.canvas import save_figure
+from swinkit.explain.fonts import fit_texts
 from swinkit.files import not_writable
 
 if TYPE_CHECKING:
@@ -71,8 +71,5 @@ def draw_timeline(moments: Sequence[Moment], path: Path) -> None:
         )
     lines.set(xlabel="seconds", ylabel="probability", ylim=(0, 1.02), xlim=(edges[0], edges[-1]))
     lines.grid(alpha=0.3)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks
-        for text in figure.legend(loc="outside lower center", ncols=len(often)).get_texts():
-            text.set_parse_math(False)  # a dollar in a class name is no formula
-        save_figure(figure, path, dpi=110)
+    fit_texts(figure.legend(loc="outside lower center", ncols=len(often)).get_texts())
+    save_figure(figure, path, dpi=110)
