@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ def create(
     of `width`. Raises ConfigError for an
     unknown variant or setting.
     """
+    _check_habits(name, settings)
     variant = find_variant(name)
     task = known_task(task) or variant.task
     kind = TASKS[task]
@@ -71,6 +72,21 @@ def create(
     model.lineage.append({"architecture": name, "weights": "random", "swinkit": __version__})
     take_text(model, text, source)
     return model.eval()
+
+
+def _check_habits(name: str, settings: Mapping[str, Any]) -> None:
+    """Name the option of swinkit for one that other libraries have; ConfigError."""
+    for option in ("pretrained", "weights"):
+        if option in settings:
+            fits = [known for known, weights in CATALOG.items() if weights.variant == name]
+            example = fits[0] if fits else "swin_t.in1k"
+            raise ConfigError(
+                f"There is no option {option!r}: published weights have names of their own, such as "
+                f"swinkit.load({example!r}); `swin models` lists them."
+            )
+    for option in ("n_classes", "nb_classes", "num_labels", "nclasses"):
+        if option in settings:
+            raise ConfigError(f"There is no option {option!r}: did you mean 'num_classes'?")
 
 
 def known_task(task: str | None) -> str | None:
@@ -109,6 +125,7 @@ def load(  # noqa: PLR0913, a keyword for each thing that people change
     Raises WeightsError for a file that is no Swin, is damaged, or does not fit whole; with `strict=False`
     what is missing starts fresh, and the report says so. Raises ConfigError for settings that cannot be.
     """
+    _check_habits(str(path), settings)
     task = known_task(task)
     wanted = {"in_chans": in_chans, "window": window, "fit": fit}
     settings |= {key: value for key, value in wanted.items() if value is not None}
@@ -161,6 +178,7 @@ def backbone(
     torchvision's weights are by their own rules.
     `net.load_report` tells what was loaded; it is None for random weights.
     """
+    _check_habits(str(name), settings)
     kind: Norms = "each" if norms else "none"
     if str(name) in VARIANTS:
         variant = find_variant(str(name))

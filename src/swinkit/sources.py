@@ -42,10 +42,12 @@ def _find_file(path: Path) -> Path:
     if path.is_file():
         return path
     if str(path) in CATALOG:
-        published = CATALOG[str(path)]
-        return (fetch_folder if published.repository else fetch)(str(path), published)
+        weights = CATALOG[str(path)]
+        return (fetch_folder if weights.repository else fetch)(str(path), weights)
     if str(path) in VARIANTS:
-        raise WeightsError(f"{path} is an architecture without weights: train it, or use swinkit.create.")
+        published = next((name for name, one in CATALOG.items() if one.variant == str(path)), None)
+        take = "train it" if published is None else f"take published weights, {published}, or train it"
+        raise WeightsError(f"{path} is an architecture without weights: {take}, or use swinkit.create.")
     if path.parent == Path() and path.suffix not in SUFFIXES:  # no path at all: rather a misspelt name
         known = CATALOG if path.suffix else VARIANTS
         raise WeightsError(f"There is no model, file or run folder {path}: {nearest(str(path), known)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,23 @@ def start_model(config: TrainConfig, data: Data, task: str) -> Task:
             f"freeze=all keeps the backbone as it is, and that of {config.model} is random: begin with "
             "weights, a file, a run folder or a published name."
         )
+    model = _start(config, data, task)
+    if config.freeze == "all" and is_random(model.lineage):
+        raise ConfigError(
+            f"freeze=all keeps the backbone as it is, and that of {config.model} is random: the file was "
+            "saved before any training. Begin with a trained run or a published name."
+        )
+    return model
+
+
+def is_random(lineage: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether weights were never trained, as their history says; a file without a history may be trained."""
+    fresh = any(step.get("weights") == "random" for step in lineage)
+    return fresh and not any("epochs" in step or "published" in step for step in lineage)
+
+
+def _start(config: TrainConfig, data: Data, task: str) -> Task:
+    """The model that a run starts from, whatever its history."""
     if isinstance(data, CaptionData):
         return _start_contrastive(config, data)
     if task == "open_vocabulary":
