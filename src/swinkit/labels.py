@@ -13,6 +13,14 @@ from swinkit.errors import ConfigError
 Colour = tuple[int, int, int]
 
 
+def check_name(name: str) -> None:
+    """Raise ConfigError for a class name that UTF-8 cannot hold, as a folder of another encoding may have."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"The class name {name!a} is not valid text (UTF-8): rename the class.") from error
+
+
 @dataclass(frozen=True)
 class Labels:
     """Names and colours by id (0..K−1); a name that stands twice raises ConfigError.
@@ -29,6 +37,8 @@ class Labels:
             object.__setattr__(self, "categories", tuple(range(len(self.names))))
         if len(set(self.categories)) != len(self.names):
             raise ConfigError(f"{len(self.names)} classes need as many category ids, each its own.")
+        for name in self.names:
+            check_name(name)
         for name, count in Counter(self.names).most_common(1):
             if count > 1:
                 raise ConfigError(f"The class name {name!r} stands twice: give each class its own name.")

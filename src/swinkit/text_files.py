@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from swinkit.regular_files import check_regular
+
 # UTF-32's mark begins as that of UTF-16 does, so it comes first
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -26,13 +28,13 @@ def encoding_of(path: Path) -> str:
 
     UTF-16 without a mark shows by its zero bytes, of which UTF-8 text has none.
     """
-    with path.open("rb") as file:
+    with check_regular(path).open("rb") as file:
         return _encoding(file.read(_HEAD))
 
 
 def read_text(path: Path) -> str:
     """Read a text file whole. Raises OSError, or UnicodeError for other encodings and binary files."""
-    content = path.read_bytes()
+    content = check_regular(path).read_bytes()
     text = content.decode(_encoding(content[:_HEAD]))
     if "\0" in text:
         raise UnicodeError("it holds zero bytes, so it is no text")
@@ -41,14 +43,14 @@ def read_text(path: Path) -> str:
 
 def read_head(path: Path, size: int) -> str:
     """Read the beginning of a file as text, whatever it is, for a look at its kind; OSError as `open`."""
-    with path.open("rb") as file:
+    with check_regular(path).open("rb") as file:
         head = file.read(size)
     return head.decode(_encoding(head), errors="ignore").lstrip()
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises OSError, or ValueError for any other content."""
-    return parse_json(path.read_bytes())
+    return parse_json(check_regular(path).read_bytes())
 
 
 def parse_json(content: bytes) -> Any:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from swinkit.data.tar_ends import Damage, find_damage
 from swinkit.errors import DataError
+from swinkit.regular_files import check_regular
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def index(archive: Path) -> Index:
     """The index of a tar file; DataError for one that is none, is compressed or cut short."""
     names, places = [], []
     try:
-        length = archive.stat().st_size
+        length = check_regular(archive).stat().st_size
         with tarfile.open(archive, "r:") as tar:
             for member in tar:
                 if member.isfile() and not member.issparse():
@@ -82,7 +83,7 @@ def exists(path: Path) -> bool:
 def open_file(path: Path) -> IO[bytes]:
     """Open a file to read, on its own or inside a tar file; FileNotFoundError as usual."""
     inside = place_inside(path)
-    return path.open("rb") if inside is None else io.BytesIO(read_inside(*inside))
+    return check_regular(path).open("rb") if inside is None else io.BytesIO(read_inside(*inside))
 
 
 def read_inside(archive: Path, name: str) -> bytes:

@@ -8,10 +8,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from swinkit.errors import DataError
+from swinkit.regular_files import readable_entries
 from swinkit.text_files import read_text
 
 _PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp"})
-IMAGE_SUFFIXES = _PHOTO_SUFFIXES | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".npy"}
+HEIF_SUFFIXES = frozenset({".heic", ".heif"})
+IMAGE_SUFFIXES = (
+    _PHOTO_SUFFIXES
+    | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".npy"}
+    | HEIF_SUFFIXES
+    | {".avif"}
+)
 _FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"})
 VIDEO_SUFFIXES = _FILM_SUFFIXES | {".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".vob", ".gif"}
 
@@ -21,21 +28,37 @@ def walk_files(folder: Path) -> Iterator[Path]:
 
     Raises DataError for a folder that cannot be listed.
     """
-
-    def refuse(error: OSError) -> None:
-        raise DataError(
-            f"The folder {error.filename} cannot be listed ({error.strerror}); check its access rights."
-        )
-
     seen: set[str] = set()
-    for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+    folders = [str(folder)]
+    while folders:
+        here = folders.pop()
         real = os.path.realpath(here)
         if real in seen:  # a link that leads back up would be walked for ever
-            folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if is_visible(name)]
-        yield from (Path(here, name) for name in files if is_visible(name))
+        try:
+            entries = [entry for entry in readable_entries(here) if is_visible(entry.name)]
+        except OSError as error:
+            raise DataError(
+                f"The folder {error.filename} cannot be listed ({error.strerror}); check its access rights."
+            ) from error
+        for entry in entries:
+            if entry.is_dir():
+                folders.append(entry.path)
+            else:
+                yield Path(here, entry.name)
+
+
+UNSUPPORTED_SUFFIXES = frozenset(
+    {".jxl", ".psd", ".dng", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".exr", ".hdr"}
+    | {".tga", ".dds", ".ico", ".svg", ".dcm", ".j2k", ".heics", ".avifs", ".xcf", ".eps"}
+)
+"""Suffixes of images that cannot be read here: such files are named, not skipped silently."""
+
+
+def is_unsupported_image(path: Path) -> bool:
+    """Tell by its suffix whether a file is an image in a format that is not supported."""
+    return path.suffix.lower() in UNSUPPORTED_SUFFIXES
 
 
 def is_image(path: Path) -> bool:
@@ -56,7 +79,8 @@ def pictures_among(files: Iterable[Path]) -> list[Path]:
 
 def frames_in(folder: Path) -> list[Path]:
     """The pictures that lie in a folder itself, in natural order."""
-    return naturally(path for path in folder.iterdir() if is_visible(path.name) and is_image(path))
+    paths = (Path(folder, entry.name) for entry in readable_entries(folder) if not entry.is_dir())
+    return naturally(path for path in paths if is_visible(path.name) and is_image(path))
 
 
 def is_visible(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from pathlib import Path
 
-from swinkit.data.finding import is_visible, read_lines, walk_files
+from swinkit.data.finding import is_unsupported_image, is_visible, read_lines, walk_files
 from swinkit.data.locating import FileLocator
 from swinkit.data.media import Medium, recognised
 from swinkit.data.samples import Entry, Found
@@ -130,5 +130,8 @@ def _find_classes(
         )
     if others:
         notes.append(f"{others} files in {folder} are no {medium.noun}s and were left out.")
+    unsupported = [path.name for own in files.values() for path in own if is_unsupported_image(path)]
+    if unsupported:
+        notes.append(f"Images in formats that are not supported were left out: {some(unsupported)}.")
     entries = [Entry(str(path), (name,)) for name, samples in by_class.items() for path in samples]
     return entries, medium

@@ -11,7 +11,14 @@ from pathlib import Path
 from PIL import Image
 
 from swinkit.data.archives import exists as file_exists
-from swinkit.data.finding import is_image, is_video, naturally, pictures_among, walk_files
+from swinkit.data.finding import (
+    is_image,
+    is_unsupported_image,
+    is_video,
+    naturally,
+    pictures_among,
+    walk_files,
+)
 from swinkit.data.reading import check_header, read_preview
 from swinkit.data.video import check_clip, read_overview, stretch_of
 from swinkit.errors import ConfigError, DataError, check_local, nearest
@@ -143,4 +150,6 @@ def _below(folder: Path, medium: Medium) -> list[Path]:
     alone = medium is CLIPS and not any(map(is_video, files))
     if alone and any(file.parent == folder and is_image(file) for file in files):
         return [folder]
+    if medium is not CLIPS:  # named as failures, not skipped silently
+        found = [*found, *(file for file in files if is_unsupported_image(file))]
     return naturally(found)

@@ -10,6 +10,7 @@ from typing import IO, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import (
+    AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     Image,
@@ -24,7 +25,9 @@ from PIL import (
 
 from swinkit.data.archives import open_file
 from swinkit.data.deep import Stored, as_colours, deep_type, is_deep, read_deep, tiff_type
+from swinkit.data.finding import HEIF_SUFFIXES
 from swinkit.data.planes import TIFF, Planes, check_npy, npy_header, read_npy, read_tiff, upright
+from swinkit.data.png_checksums import check_png
 from swinkit.data.values import Limits, ValueRule
 from swinkit.errors import ConfigError, ImageError, unreadable
 
@@ -46,6 +49,7 @@ _FORMATS: dict[str, Callable[[IO[bytes]], ImageFile.ImageFile]] = {
     "PPM": PpmImagePlugin.PpmImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
     "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
 }
 
 _ORIENTATION_TAG = 0x0112
@@ -102,7 +106,7 @@ def read_channels(
                 return as_picture(array, path, channels, rule), array.shape[:2]
             stored = _read_array(file, path, channels)
             if stored is None:
-                image = _open(file, path)
+                image = _open(file, path, whole=True)
                 if not is_deep(image):
                     return _read_8_bit(image, path, channels, at_least, rule)
                 _limit_size(image, path, None)
@@ -157,7 +161,7 @@ def read_labels(path: str | Path, *, colours: bool = False) -> NDArray[Any]:
         with open_file(path) as file:
             read = _read_array(file, path, 3 if colours else 1)
             if read is None:
-                image = _open(file, path)
+                image = _open(file, path, whole=True)
                 if isinstance(image, JpegImagePlugin.JpegImageFile):
                     raise ImageError(f"{path} is a JPEG, whose compression invents labels; give a PNG.")
                 _limit_size(image, path, None)
@@ -340,7 +344,7 @@ def _read_stored(file: IO[bytes], path: Path, channels: int = 3) -> Stored | Non
     stored = _read_array(file, path, channels)
     if stored is not None:
         return stored
-    image = _open(file, path)
+    image = _open(file, path, whole=True)
     if not is_deep(image):
         return None
     _limit_size(image, path, None)
@@ -395,8 +399,11 @@ def _stored_array(file: IO[bytes], path: Path, channels: int = 3) -> NDArray[Any
     return array if array.ndim == 3 else array[..., None]
 
 
-def _open(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
-    """Read the header; `PIL.Image.open` would warn of or refuse what a smaller draft makes harmless."""
+def _open(file: IO[bytes], path: Path, *, whole: bool = False) -> ImageFile.ImageFile:
+    """Read the header; `PIL.Image.open` would warn of or refuse what a smaller draft makes harmless.
+
+    With `whole` the checksums of a PNG are verified too.
+    """
     prefix = file.read(16)
     if not prefix:
         raise ImageError(f"{path} is empty (0 bytes); remove or replace it.")
@@ -404,8 +411,27 @@ def _open(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
         accept = Image.OPEN[name][1]
         if accept is not None and accept(prefix) is True:
             file.seek(0)
-            return factory(file)
+            image = factory(file)
+            if whole and name == "PNG":
+                check_png(file, path)
+            return image
+    if prefix[4:8] == b"ftyp" and path.suffix.lower() in HEIF_SUFFIXES:
+        file.seek(0)
+        return _open_heif(file, path)
     raise ImageError(f"{path} is no image in a known format ({', '.join(_FORMATS)}); remove or convert it.")
+
+
+def _open_heif(file: IO[bytes], path: Path) -> ImageFile.ImageFile:
+    """Read the header of an HEIC file; ImageError where its library is not installed."""
+    try:
+        from pillow_heif import HeifImageFile  # type: ignore[import-untyped, unused-ignore]
+    except ImportError as error:
+        raise ImageError(
+            f"{path} is HEIC, which needs a library more: `pip install swinkit[heif]`, or convert it."
+        ) from error
+    read: Callable[[IO[bytes]], ImageFile.ImageFile] = HeifImageFile
+    image = read(file)
+    return image
 
 
 def _limit_size(image: ImageFile.ImageFile, path: Path, at_least: int | None) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from swinkit.data.archives import open_file, place_inside
 from swinkit.errors import ClipError, unreadable
+from swinkit.regular_files import check_regular
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
@@ -249,7 +250,7 @@ def _open(file: Path, name: str) -> InputContainer:
         source: str | IO[bytes] = str(file)
         if place_inside(file) is not None:
             source = open_file(file)
-        elif file.stat().st_size == 0:
+        elif check_regular(file).stat().st_size == 0:
             raise ClipError(f"{name} is empty (0 bytes); remove or replace it.")
         return av.open(source, "r", metadata_errors="replace")
     except ClipError:

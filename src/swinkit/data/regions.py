@@ -14,6 +14,7 @@ from swinkit.data.planes import TIFF
 from swinkit.data.reading import MAX_PIXELS, Picture, as_picture, explain, read_channels
 from swinkit.data.values import ValueRule
 from swinkit.errors import ImageError
+from swinkit.regular_files import check_regular
 
 ROOM = 2**28  # bytes of decoded pieces of a TIFF that are kept
 
@@ -76,7 +77,7 @@ class TiffRegions:
 
         self.path, self.channels, self.rule = path, channels, rule
         with ExitStack() as opened:
-            tiff = opened.enter_context(tifffile.TiffFile(path))
+            tiff = opened.enter_context(tifffile.TiffFile(check_regular(path)))
             self._page = page = tiff.pages.first
             turned = page.tags.get("Orientation")
             if page.axes not in ("YX", "YXS") or (turned is not None and turned.value != 1):

@@ -47,6 +47,8 @@ class Classifier(Task):
         multi_label: bool = False,
     ) -> None:
         super().__init__(config, labels, preprocessing)
+        if not 0 <= head_drop < 1:
+            raise ConfigError(f"head_drop={head_drop}: give a number from 0 up to, not including, 1.")
         self.labels, self.preprocessing, self.multi_label = labels, preprocessing, multi_label
         self.class_weights: Tensor | None = None
         self.lineage, self.licence, self.load_report = [], "", None

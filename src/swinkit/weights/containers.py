@@ -18,6 +18,7 @@ from torch import Tensor
 
 from swinkit.errors import WeightsError
 from swinkit.files import check_readable
+from swinkit.regular_files import check_regular
 from swinkit.text_files import read_json
 from swinkit.weights.beside import BESIDE
 from swinkit.weights.checksum import is_intact
@@ -73,6 +74,10 @@ def _read_file(path: Path) -> Checkpoint:
     """Read a file that is there, without what lies beside it."""
     if path.name.endswith(".index.json"):
         return _read_shards(path)
+    try:
+        check_regular(path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}): give a weights file.") from error
     if path.stat().st_size == 0:
         raise WeightsError(f"{path} is empty: fetch it again.")
     if path.suffix == ".safetensors" or _looks_like_safetensors(path):
