@@ -411,6 +411,11 @@ class TrainOptions(Compute, Masks, Values):
     auxiliary: int | None = Field(
         default=None, ge=0, description="Segmentation: width of the auxiliary head; 0 for none."
     )
+    pool_scales: tuple[int, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Segmentation: scales of the pyramid pooling of upernet and pspnet (1 2 3 6).",
+    )
     loss: tuple[Literal["cross_entropy", "ohem", "focal", "dice"], ...] = Field(
         default=("cross_entropy",), min_length=1, description="Segmentation: losses, which are summed."
     )

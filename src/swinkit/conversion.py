@@ -31,13 +31,20 @@ WRITTEN = (".safetensors", ".pth", ".pt", ".bin", "")  # the last is a folder's
 
 
 def convert_file(
-    source: str | Path, out: Path, *, to: str, classes: Sequence[str] = (), overwrite: bool = False
+    source: str | Path,
+    out: Path,
+    *,
+    to: str,
+    classes: Sequence[str] = (),
+    pool_scales: Sequence[int] | None = None,
+    overwrite: bool = False,
 ) -> LoadReport:
     """Write a weights file in another dialect, or as ours (`safetensors`); the report of its reading.
 
-    `classes` names the classes of a model that has numbers alone. Raises ConfigError for an unknown dialect,
-    a model that the other code cannot build, or a file that is there and not ours, unless `overwrite`;
-    WeightsError for a file that does not load whole.
+    `classes` names the classes of a model that has numbers alone, `pool_scales` those of a segmentation model
+    whose file does not tell them. Raises ConfigError for an unknown dialect, a model that the other code
+    cannot build, or a file that is there and not ours, unless `overwrite`; WeightsError for a file that does
+    not load whole.
     """
     if to != OURS and to not in TARGETS:
         raise ConfigError(f"There is no dialect {to!r}: {nearest(to, (OURS, *TARGETS))}")
@@ -51,7 +58,7 @@ def convert_file(
         final: Norms = "final" if "norm.weight" in opened.tensors else "none"
         model = backbone_of(opened, "each" if opened.normed else final)
     else:
-        model = with_class_names(model_of(opened), classes)
+        model = with_class_names(model_of(opened, pool_scales=pool_scales), classes)
     if to == OURS:
         if isinstance(model, SwinBackbone):
             raise ConfigError(

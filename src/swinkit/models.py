@@ -47,10 +47,10 @@ def create(
 
     `classes` names the classes; `num_classes` alone numbers them. With `multi_label` a picture may have
     several, or none. With `task="segment"` a classifier's variant gets a dense `head` ("upernet",
-    "ssformer" …) of `channels`, and an `auxiliary` one of so many, 0 for none; with `task="detect"` a `head`
-    ("mask_rcnn", "faster_rcnn", "cascade_mask_rcnn", "cascade_rcnn") with a pyramid of `channels` and layers
-    of `width`. Raises ConfigError for an
-    unknown variant or setting.
+    "ssformer" …) of `channels`, pooling at `pool_scales` ("upernet", "pspnet"), and an `auxiliary` one of so
+    many, 0 for none; with `task="detect"` a `head` ("mask_rcnn", "faster_rcnn", "cascade_mask_rcnn",
+    "cascade_rcnn") with a pyramid of `channels` and layers of `width`. Raises ConfigError for an unknown
+    variant or setting.
     """
     _check_habits(name, settings)
     variant = find_variant(name)

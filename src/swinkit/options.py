@@ -20,7 +20,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("slide", "save", "label_map", "ignore_index", "loss", "average"), ("segment",)),
     **dict.fromkeys(("augmentation.resize", "augmentation.largest_class"), ("segment",)),
     **dict.fromkeys(("head", "channels"), _MAPS),
-    **dict.fromkeys(("auxiliary",), ("segment",)),
+    **dict.fromkeys(("auxiliary", "pool_scales"), ("segment",)),
     **dict.fromkeys(("width",), (*_BOXES, *_PAIRS)),
     **dict.fromkeys(("contrast",), _PAIRS),
     **dict.fromkeys(("heads", "augmentation.copy_paste"), ("detect",)),

@@ -92,7 +92,7 @@ def _start(config: TrainConfig, data: Data, task: str) -> Task:
         assert isinstance(data, ObjectData)
         return _start_open_vocabulary(config, data)
     settings = ("img_size", "window", "in_chans", "drop_path", "head", "channels", "auxiliary", "width")
-    given = _given(config, *settings)
+    given = _given(config, *settings, "pool_scales")
     other = None if task == "classify" else task
     if isinstance(data, ObjectData):
         given |= _detector_head(config, data)

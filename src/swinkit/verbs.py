@@ -127,12 +127,18 @@ def convert(
         tuple[str, ...],
         Parameter(help="Class names of a model whose classes are numbered, or a file of them."),
     ] = (),
+    pool_scales: Annotated[
+        list[int] | None,
+        Parameter(help="Scales of the pooling of upernet or pspnet, in a file that does not tell them."),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     from swinkit.conversion import convert_file
     from swinkit.progress import show_report
 
-    report = convert_file(source, out, to=to, classes=classes, overwrite=overwrite)
+    report = convert_file(
+        source, out, to=to, classes=classes, pool_scales=pool_scales, overwrite=overwrite
+    )
     show_report(screen, report)
     say(f"Written: {out}")
 

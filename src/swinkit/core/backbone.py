@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -132,6 +133,8 @@ class SwinBackbone(nn.Module):
     ) -> list[Tensor] | tuple[list[Tensor], list[AttentionWeights]]:
         """Maps of `out_indices`; with `attend=True` also every block's attention weights (eager only)."""
         self._check_input(x)
+        if not len(x):
+            return self._empty(x, attend=attend)
         if attend:
             record: list[AttentionWeights] = []
             return self._maps(x, record), record
@@ -139,6 +142,16 @@ class SwinBackbone(nn.Module):
             return self._maps(x)
         maps: list[Tensor] = self.graphs(self, x)
         return maps
+
+    def _empty(
+        self, x: Tensor, *, attend: bool
+    ) -> list[Tensor] | tuple[list[Tensor], list[AttentionWeights]]:
+        """Answer no inputs: shapes are those of one input, which windows cannot be counted without."""
+        record: list[AttentionWeights] = []
+        one = x.new_zeros(1, *x.shape[1:])
+        maps = [feature_map[:0] for feature_map in self._maps(one, record if attend else None)]
+        seen = [replace(weights, weights=weights.weights[:0]) for weights in record]
+        return (maps, seen) if attend else maps
 
     def _maps(self, x: Tensor, record: list[AttentionWeights] | None = None) -> list[Tensor]:
         x = self._embed(x)

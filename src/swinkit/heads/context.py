@@ -65,6 +65,8 @@ class DynamicConv(nn.Module):
         """(B, C, H, W) -> (B, C', H, W)."""
         filters = self.filter_gen_conv(F.adaptive_avg_pool2d(x, self.size))
         x = self.input_redu_conv(x)
+        if not len(x):  # convolutions have no groups for no images
+            return x
         after = (self.size - 1) // 2
         before = self.size - 1 - after
         padded = F.pad(x, (before, after, before, after)).flatten(0, 1)[None]

@@ -124,6 +124,8 @@ class Detector(Task):
     def find(self, x: Tensor, sizes: Sequence[Size] | None = None) -> list[Found]:
         """As `forward`, without the pasted masks."""
         sizes = _checked(x, sizes)
+        if not len(x):
+            return []
         maps = self.neck(self.backbone(x))
         regions = with_numbers(self._propose(maps, sizes))
         chances, boxes = self.roi_head.look(maps[:-1], regions, sizes)
@@ -354,8 +356,8 @@ class Detector(Task):
 
 def _checked(x: Tensor, sizes: Sequence[Size] | None) -> list[Size]:
     """(height, width) of each image within x; ConfigError where these are none of a batch's."""
-    if x.ndim != 4 or not len(x):
-        raise ConfigError(f"A detector takes images (B, C, H, W), one at least, and not {tuple(x.shape)}.")
+    if x.ndim != 4:
+        raise ConfigError(f"A detector takes images (B, C, H, W), and not {tuple(x.shape)}.")
     height, width = x.shape[2], x.shape[3]
     if sizes is None:
         return [(height, width)] * len(x)

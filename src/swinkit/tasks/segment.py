@@ -22,6 +22,7 @@ from swinkit.heads import DENSE_HEADS
 from swinkit.heads.dense import DenseHead, likeliest, resize
 from swinkit.heads.losses import Average, cross_entropy, dice_loss, focal_loss, ohem_cross_entropy
 from swinkit.heads.plain import FCNHead
+from swinkit.heads.pyramid import POOLED_HEADS, SCALES
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result, SegmentationMap
@@ -38,12 +39,18 @@ class Segmenter(Task):
 
     `head` is one of `swinkit.heads.DENSE_HEADS`, `channels` its width (None: the published one). `auxiliary`
     is the width of an FCN head on the last map but one, whose loss helps in training; 0 for none, None as
-    published: 256, and none beside SSformer's.
+    published: 256, and none beside SSformer's. `pool_scales` are those of the pooling of "upernet" and
+    "pspnet" (None: 1, 2, 3, 6).
     """
 
     name: ClassVar[str] = "segment"
     is_graph: ClassVar[bool] = True
-    options: ClassVar[dict[str, tuple[type, ...]]] = {"head": (str,), "channels": (int,), "auxiliary": (int,)}
+    options: ClassVar[dict[str, tuple[type, ...]]] = {
+        "head": (str,),
+        "channels": (int,),
+        "auxiliary": (int,),
+        "pool_scales": (tuple, list),
+    }
     class_layers: ClassVar[tuple[str, ...]] = ("decode_head.conv_seg.", "auxiliary_head.conv_seg.")
     decays_biases: ClassVar[bool] = True
     ragged: ClassVar[bool] = True
@@ -59,6 +66,7 @@ class Segmenter(Task):
         head: str = "upernet",
         channels: int | None = None,
         auxiliary: int | None = None,
+        pool_scales: Sequence[int] | None = None,
     ) -> None:
         super().__init__(config, labels, preprocessing)
         if head not in DENSE_HEADS:
@@ -80,9 +88,13 @@ class Segmenter(Task):
         self.window: tuple[int, int] | None = None
         self.stride = (0, 0)
         self.backbone = SwinBackbone(config, norms="each")
-        features, width = self.backbone.features, {} if channels is None else {"channels": channels}
+        features = self.backbone.features
+        head_options: dict[str, Any] = {} if channels is None else {"channels": channels}
+        self.pool_scales = _checked_scales(head, pool_scales)
+        if self.pool_scales is not None:
+            head_options["scales"] = self.pool_scales
         self.head_name = head
-        self.decode_head: DenseHead = DENSE_HEADS[head](features, len(labels), **width)
+        self.decode_head: DenseHead = DENSE_HEADS[head](features, len(labels), **head_options)
         if auxiliary is None:
             auxiliary = 0 if head == "ssformer" else 256
         self.auxiliary_head = (
@@ -258,10 +270,26 @@ class Segmenter(Task):
         self.set_test_limits(scales=views.scales, slide=views.slide or 0, stride=views.stride)
 
     def settings(self) -> dict[str, Any]:
-        """The head, and the widths of it and of the auxiliary head."""
+        """The head, the widths of it and of the auxiliary head, the scales of its pooling."""
         auxiliary = 0 if self.auxiliary_head is None else self.auxiliary_head.conv_seg.in_channels
-        return {
+        settings: dict[str, Any] = {
             "head": self.head_name,
             "channels": self.decode_head.conv_seg.in_channels,
             "auxiliary": auxiliary,
         }
+        if self.pool_scales is not None:
+            settings["pool_scales"] = list(self.pool_scales)
+        return settings
+
+
+def _checked_scales(head: str, scales: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Scales of a head's pyramid pooling; None for a head without; ConfigError where they cannot be."""
+    if head not in POOLED_HEADS:
+        if scales is not None:
+            raise ConfigError(f"pool_scales is for {' and '.join(POOLED_HEADS)}, and the head is {head}.")
+        return None
+    if scales is None:
+        return SCALES
+    if not scales or not all(type(scale) is int and scale > 0 for scale in scales):
+        raise ConfigError(f"pool_scales={scales!r}: give whole numbers from 1 on, such as 1, 2, 3, 6.")
+    return tuple(scales)

@@ -6,12 +6,12 @@ Our names are OpenMMLab's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from swinkit.errors import ConfigError
+from swinkit.errors import ConfigError, WeightsError
 from swinkit.weights.dialects.spelling import renamed
 
 HEADS = ("decode_head.", "auxiliary_head.", "neck.", "rpn_head.", "roi_head.")
@@ -85,6 +85,26 @@ def _segmenter(tensors: Mapping[str, Tensor]) -> Heads | None:
     return None
 
 
+def check_pooling(tensors: Mapping[str, Tensor], scales: Sequence[int] | None, source: str) -> None:
+    """Refuse a head that pools at another number of scales; WeightsError names the option."""
+    names = (re.match(r"decode_head\.psp_modules\.(\d+)\.", name) for name in tensors)
+    branches = len({match[1] for match in names if match})
+    if branches and branches != len(scales or (1, 2, 3, 6)):
+        example = ", ".join(map(str, range(1, branches + 1)))
+        raise WeightsError(
+            f"{source} pools at {branches} scales (decode_head.psp_modules), which its tensors do not name: "
+            f"give pool_scales with {branches} numbers, such as ({example}) if these are its own; `swin "
+            "convert --pool-scales` writes a file that tells them."
+        )
+
+
+def stated_pooling(settings: Mapping[str, Any]) -> list[int] | None:
+    """Scales of pooling that a config.json or settings beside the tensors state, if they do."""
+    scales = settings.get("pool_scales")
+    plain = isinstance(scales, list) and all(type(scale) is int and scale > 0 for scale in scales)
+    return scales if plain and scales else None
+
+
 def _detector(tensors: Mapping[str, Tensor]) -> Heads | None:
     """Swin's own: two layers for the boxes, or in each of three stages four convolutions and a layer."""
     masks = any(name.startswith("roi_head.mask_head.") for name in tensors)
@@ -119,7 +139,7 @@ def huggingface_heads(settings: Mapping[str, Any], dim: int) -> dict[str, Any]:
         "model_type": "upernet",
         "architectures": ["UperNetForSemanticSegmentation"],
         "hidden_size": settings["channels"],
-        "pool_scales": [1, 2, 3, 6],
+        "pool_scales": list(settings["pool_scales"]),
         "use_auxiliary_head": bool(auxiliary),
         "auxiliary_loss_weight": 0.4,
         "auxiliary_in_channels": 4 * dim,

@@ -121,6 +121,25 @@ def file_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
 
 
+_CAUSES = (
+    ("relative_position_bias_table", "the window differs: give window"),
+    ("absolute_pos_embed", "it was trained at another size: give img_size"),
+    ("patch_embed.proj.weight", "patches or channels of the input differ: give patch or in_chans"),
+    ("psp_modules.", "the pooling differs: give pool_scales"),
+    (".attn.qkv.weight", "the channels differ: give embed_dim"),
+    (".mlp.", "the hidden layers are of another width: give mlp_ratio"),
+    (".conv_seg.", "the classes differ: give num_classes"),
+    ("head.", "the classes differ: give num_classes"),
+    ("fc_cls.", "the classes differ: give num_classes"),
+)
+
+
+def _likely_cause(name: str) -> str:
+    """What a wrong shape of a tensor most likely comes from, and the option to give."""
+    cause = next((cause for part, cause in _CAUSES if part in name), None)
+    return "" if cause is None else f"; {cause}"
+
+
 def _misfit(
     source: str,
     missing: list[str],
@@ -133,7 +152,8 @@ def _misfit(
         name = reshaped[0]
         return (
             f"{source} does not fit the model: {len(reshaped)} tensors have another shape, the first is "
-            f"{name} with {tuple(given[name].shape)} in the file and {tuple(own[name].shape)} in the model."
+            f"{name} with {tuple(given[name].shape)} in the file and {tuple(own[name].shape)} in the model"
+            f"{_likely_cause(name)}."
         )
     parts = [
         f"{len(names)} tensors {what} (such as {names[0]})"
