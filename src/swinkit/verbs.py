@@ -136,9 +136,7 @@ def convert(
     from swinkit.conversion import convert_file
     from swinkit.progress import show_report
 
-    report = convert_file(
-        source, out, to=to, classes=classes, pool_scales=pool_scales, overwrite=overwrite
-    )
+    report = convert_file(source, out, to=to, classes=classes, pool_scales=pool_scales, overwrite=overwrite)
     show_report(screen, report)
     say(f"Written: {out}")
 
