@@ -70,7 +70,7 @@ def start_model(config: TrainConfig, data: Data, task: str) -> Task:
             "weights, a file, a run folder or a published name."
         )
     model = _start(config, data, task)
-    if config.freeze == "all" and is_random(model.lineage):
+    if config.freeze == "all" and isinstance(model, TwoTowers) and is_random(model.lineage):
         raise ConfigError(
             f"freeze=all keeps the backbone as it is, and that of {config.model} is random: the file was "
             "saved before any training. Begin with a trained run or a published name."
