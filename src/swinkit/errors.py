@@ -7,6 +7,8 @@ import os
 import re
 from collections.abc import Iterable
 
+from swinkit.appearance import look_of, quoted
+
 
 class SwinkitError(Exception):
     """Base of all errors that swinkit raises on purpose; its text is meant for the user."""
@@ -53,7 +55,7 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     known = sorted(choices)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {quoted(close[0])}?"
     return f"choose from {', '.join(known)}."
 
 
@@ -63,11 +65,15 @@ def shortened(text: object, limit: int = 300) -> str:
     return line if len(line) <= limit else f"{line[: limit - 2]} …"
 
 
-def some(names: Iterable[str], limit: int = 8) -> str:
-    """The first few names, for a sentence."""
-    names = list(names)
+def some(names: Iterable[str], limit: int = 8, *, beside: Iterable[str] = ()) -> str:
+    """The first few names, for a sentence; escaped where they only look like one of those `beside` them."""
+    names, looks = list(names), {look_of(name): name for name in beside}
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(repr(name) for name in names[:limit]) + more
+    shown = []
+    for name in names[:limit]:
+        alike = looks.get(look_of(name), name) != name
+        shown.append(ascii(name) if alike else quoted(name))
+    return ", ".join(shown) + more
 
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(?=[^/])")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import colorsys
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from swinkit.errors import ConfigError
+from swinkit.text_files import composed
 
 Colour = tuple[int, int, int]
 
@@ -19,6 +21,35 @@ def check_name(name: str) -> None:
         name.encode()
     except UnicodeEncodeError as error:
         raise ConfigError(f"The class name {name!a} is not valid text (UTF-8): rename the class.") from error
+
+
+_WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
+
+
+def whole_numbers(names: Iterable[str]) -> dict[str, str]:
+    """Return what names of classes are called where all are whole numbers: 0.0 and 0 are one class, 0.
+
+    Tables that once held an empty cell write whole numbers so. Any other names stay as they are.
+    """
+    matches = {name: _WHOLE.fullmatch(name) for name in names}
+    if all(matches.values()):
+        return {name: match[1] for name, match in matches.items() if match is not None}
+    return {name: name for name in matches}
+
+
+def matching_classes(names: Iterable[str], classes: Iterable[str]) -> dict[str, str]:
+    """Return for each name the class that is meant by it, whatever way its letters are composed (NFC, NFD).
+
+    0 and 0.0 are one class too, where all are whole numbers. A name that means no class is left out.
+    """
+    names, classes = list(names), list(classes)
+    keys = whole_numbers({composed(name) for name in (*names, *classes)})
+    meant: dict[str, str] = {}
+    for name in reversed(classes):
+        meant[keys[composed(name)]] = name
+    exact = {name: name for name in classes}
+    found = {name: exact.get(name, meant.get(keys[composed(name)])) for name in names}
+    return {name: match for name, match in found.items() if match is not None}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _HEAD = 4096  # bytes that tell UTF-16 without a mark
+
+
+def composed(text: str) -> str:
+    """Return a text in Unicode's composed form (NFC): macOS writes names in another one."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def encoding_of(path: Path) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from swinkit.errors import ConfigError, DataError, check_local, nearest, some, unreadable
 from swinkit.files import check_readable, check_target, write_atomically
+from swinkit.text_files import composed
 from swinkit.weights.checksum import is_intact, with_checksum
 
 KEY = "swinkit_vocabulary"
@@ -182,7 +183,7 @@ def _meaning(made: Vocabulary) -> Vocabulary:
 
 
 def _plain(name: str) -> str:
-    return name.replace("_", " ").casefold()
+    return composed(name.replace("_", " ").casefold())
 
 
 def _from_npz(file: Path, key: str) -> Vocabulary:

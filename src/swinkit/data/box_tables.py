@@ -15,6 +15,7 @@ from swinkit.data.object_values import as_number, as_size
 from swinkit.data.objects import Fault, Object
 from swinkit.data.tables import SPLIT_NAMES, csv_lines, csv_rows
 from swinkit.errors import DataError
+from swinkit.text_files import composed
 
 KNOWN = {
     "path": ("path", "filename", "file", "file_name", "image", "image_path", "image_id"),
@@ -81,7 +82,7 @@ def read_box_table(table: Path) -> Layout:
         if not cells.get("label"):
             raise DataError(f"{where} has a box without label; fill it in or remove the line.")
         left, top, right, bottom = map(as_number, edges)
-        own.append((cells["label"], Object(0, (left, top, right, bottom))))
+        own.append((composed(cells["label"]), Object(0, (left, top, right, bottom))))
     if not objects:
         raise DataError(f"{table} lists no files; add lines of path, label, xmin, ymin, xmax, ymax.")
     names = sorted({name for own in objects.values() for name, _ in own}, key=natural_key)

@@ -27,7 +27,7 @@ from swinkit.data.segmentations import read_shape
 from swinkit.data.tables import folder_part
 from swinkit.errors import DataError, some
 from swinkit.features import Size
-from swinkit.text_files import read_head, read_json
+from swinkit.text_files import composed, read_head, read_json
 
 OTHERS = ("captions", "keypoints", "panoptic", "stuff", "image_info")  # what other files are called after
 USUAL = ("instances", "lvis", "_annotations")  # beginnings of those that are meant, where there are several
@@ -155,6 +155,7 @@ def _categories(content: dict[str, Any], file: Path) -> dict[int, str]:
     names: dict[int, str] = {}
     for row in content["categories"]:
         own, name = as_whole(row.get("id")), row.get("name")
+        name = composed(name) if isinstance(name, str) else name
         if own is None or isinstance(row.get("id"), str) or not isinstance(name, str) or not name:
             raise DataError(f"{file} has the category {row!r:.80}: it needs a whole id and a name.")
         if own in names:

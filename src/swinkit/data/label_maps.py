@@ -13,8 +13,9 @@ from swinkit.data.locating import FileLocator
 from swinkit.data.masks import LabelMap
 from swinkit.data.names import class_names
 from swinkit.errors import ConfigError, DataError, nearest, some
-from swinkit.labels import Colour, Labels
+from swinkit.labels import Colour, Labels, matching_classes
 from swinkit.settings import Settings, read_yaml
+from swinkit.text_files import composed
 
 Meaning = tuple[Labels, LabelMap]
 
@@ -35,7 +36,7 @@ def _classes(given: Any) -> Any:
     odd = [name for name in given.values() if not isinstance(name, str | int) or isinstance(name, bool)]
     if odd:  # YAML takes a bare no, off or null for something else
         raise ValueError(f"write names in quotes: YAML reads one as {odd[0]!r}")
-    return {value: str(name) for value, name in given.items()}
+    return {value: composed(str(name)) for value, name in given.items()}
 
 
 def _colour(given: Any) -> Any:
@@ -262,13 +263,14 @@ def ignoring(meaning: Meaning, values: Sequence[int]) -> Meaning:
 def as_model(meaning: Meaning, classes: Sequence[str], root: Path) -> Meaning:
     """The same with a model's class ids, by their names; DataError where it does not know one of them."""
     labels, label_map = meaning
-    unknown = [name for name in labels.names if name not in classes]
+    meant = matching_classes(labels.names, classes)
+    unknown = [name for name in labels.names if name not in meant]
     if unknown:
         raise DataError(
-            f"{root} has classes that the model does not know: {some(unknown)}; it knows {some(classes)}. "
-            "See label_map and ignore_index."
+            f"{root} has classes that the model does not know: {some(unknown, beside=classes)}; it knows "
+            f"{some(classes, beside=unknown)}. See label_map and ignore_index."
         )
-    places = {i: list(classes).index(name) for i, name in enumerate(labels.names)}
+    places = {i: list(classes).index(meant[name]) for i, name in enumerate(labels.names)}
     changed: dict[str, Any] = {
         key: {value: places[label] for value, label in table.items()}
         for key, table in (("values", label_map.values), ("colours", label_map.colours))

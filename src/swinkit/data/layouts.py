@@ -11,10 +11,11 @@ from typing import NamedTuple, Self
 
 from swinkit.data.finding import is_image, naturally, pictures_among, read_lines, walk_files
 from swinkit.data.label_maps import Meaning, in_colours, named_meaning
-from swinkit.data.locating import FileLocator, composed
+from swinkit.data.locating import FileLocator
 from swinkit.data.tables import folder_part
 from swinkit.errors import DataError, some
 from swinkit.labels import Colour
+from swinkit.text_files import composed
 
 _IMAGES = ("images", "image", "img", "imgs", "JPEGImages")
 _MASKS = ("masks", "mask", "annotations", "labels", "stuffthingmaps", "SegmentationClass")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import defaultdict
 from pathlib import Path
 
 from swinkit.data.media import exists
 from swinkit.data.video import stretch_of, with_span
+from swinkit.text_files import composed
 
 # what YAML makes of a path in double quotes: "images\train" holds a tab
 _YAML_ESCAPES = {
@@ -26,11 +26,6 @@ _YAML_ESCAPES = {
     "\u2028": "L",
     "\u2029": "P",
 }
-
-
-def composed(text: str) -> str:
-    """Return a text in Unicode's composed form (NFC): macOS writes names in another one."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def name_key(name: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from swinkit.data.finding import is_image
-from swinkit.data.locating import FileLocator, composed
+from swinkit.data.locating import FileLocator
 from swinkit.data.object_values import MAX_EDGE
 from swinkit.data.objects import Annotated, Box, Fault, Object, annotated, exif_hint
 from swinkit.data.reading import header_size
@@ -23,6 +23,7 @@ from swinkit.data.segmentations import extent_of
 from swinkit.data.tables import SPLIT_NAMES
 from swinkit.errors import DataError, ImageError, some
 from swinkit.features import Size
+from swinkit.text_files import composed
 
 FOLDERS = ("images", "JPEGImages", "data", "imgs", "img")  # in which pictures lie
 ROUNDING = 0.01  # of a side, by which a box in fractions may leave its image

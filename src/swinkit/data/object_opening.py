@@ -18,7 +18,7 @@ from swinkit.data.voc import find_voc, read_voc, voc_home
 from swinkit.data.yolo import describes_yolo, description_in, lies_as_yolo, read_yolo
 from swinkit.errors import DataError, check_local, some
 from swinkit.files import write_text
-from swinkit.labels import Labels
+from swinkit.labels import Labels, matching_classes
 
 YAML = (".yaml", ".yml")
 FORMS = "COCO's JSON, YOLO's folders, Pascal VOC's XML, or a CSV with path, label, xmin, ymin, xmax, ymax"
@@ -131,21 +131,25 @@ def _of_model(
     labels: Labels, numbers: dict[int, int], classes: Sequence[str], layout: Layout, root: Path
 ) -> tuple[Labels, dict[int, int]]:
     """The model's numbers for the classes of the data; DataError where it does not know one that is there."""
-    own = {name: i for i, name in enumerate(classes)}
+    places = {name: i for i, name in enumerate(classes)}
+    meant = matching_classes(labels.names, classes)
+    own = {name: places[label] for name, label in meant.items()}
     there = {int(label) for part in layout.parts.values() for one in part for label in one.labels}
     there.discard(NO_CLASS)
     unknown = [layout.names[label] for label in sorted(there) if layout.names[label] not in own]
     if unknown:
         raise DataError(
-            f"{root} has classes that the model does not know: {some(unknown)}; it knows {some(classes)}."
+            f"{root} has classes that the model does not know: {some(unknown, beside=classes)}; it "
+            f"knows {some(classes, beside=unknown)}."
         )
     categories = dict(zip(labels.names, labels.categories, strict=True))
+    known = {label: own[name] for name, label in categories.items() if name in own}
+    labels_of = {number: label for label, number in known.items()}
     free = max(labels.categories, default=0)
     ids = []
-    for name in classes:  # what the data do not have gets an id that nothing has
-        free += name not in categories
-        ids.append(categories.get(name, free))
-    known = {label: own[name] for name, label in categories.items() if name in own}
+    for number in range(len(classes)):  # what the data do not have gets an id that nothing has
+        free += number not in labels_of
+        ids.append(labels_of.get(number, free))
     return Labels.of(classes, ids), known
 
 

@@ -17,6 +17,8 @@ from swinkit.data.shards import find_shards, names_shards, read_shards
 from swinkit.data.synsets import SYNSET, readable_names, translation
 from swinkit.data.tables import BETWEEN, TABLES, Row, Table, read_table, write_table
 from swinkit.errors import ConfigError, DataError, check_local, some
+from swinkit.labels import matching_classes, whole_numbers
+from swinkit.text_files import composed
 
 
 def open_classes(
@@ -55,9 +57,11 @@ def open_classes(
             f"{found.root} has the class {some(piped)}: with several labels for a file none may hold |."
         )
     _name_synsets(found)
-    if split_file is not None and split_file.exists():
+    drawn = split_file is None or not split_file.exists()
+    if split_file is not None and not drawn:
         found = _apply_split_file(found, split_file)
-    elif val_fraction > 0 and "train" in found.splits and "val" not in found.splits:
+    _compose_names(found)
+    if drawn and val_fraction > 0 and "train" in found.splits and "val" not in found.splits:
         _draw_val(found, val_fraction, seed)
     names = _order_classes(found, classes, min_classes)
     labels = {name: label for label, name in enumerate(names)}
@@ -96,18 +100,18 @@ def _find(data: Path, medium: Medium | None) -> Found:
     if data.is_dir():
         lists = find_lists(data)
         if lists:
-            return read_lists(lists, data)
+            return _numbered_alike(read_lists(lists, data))
         annotations = find_annotations(data)
         if annotations:
             return read_annotations(annotations, data)
         shards = find_shards(data)
-        return read_shards(shards, data) if shards else read_folder(data, medium)
+        return _numbered_alike(read_shards(shards, data)) if shards else read_folder(data, medium)
     if names_shards(data):
-        return read_shards(find_shards(data), data.parent)
+        return _numbered_alike(read_shards(find_shards(data), data.parent))
     if not data.exists():
         raise DataError(f"There is no folder or file {data}; check the path.")
     if data.suffix.lower() == ".txt":
-        return read_lists([data], data.parent)
+        return _numbered_alike(read_lists([data], data.parent))
     if is_annotation(data):
         return read_annotations([data], data.parent)
     if data.suffix.lower() not in TABLES:
@@ -115,7 +119,43 @@ def _find(data: Path, medium: Medium | None) -> Found:
             f"{data} is neither a folder nor a CSV, Parquet, text or tar file; give a folder of class "
             "folders or a CSV."
         )
-    return _from_table(read_table(data, data.parent), data.parent)
+    return _numbered_alike(_from_table(read_table(data, data.parent), data.parent))
+
+
+def _numbered_alike(found: Found) -> Found:
+    """Give classes that are written as numbers one spelling; refuse or name what looks like a quantity."""
+    found.rename(whole_numbers(found.names()))
+    names = sorted(found.names())
+    if not names or not all(map(_is_number, names)) or all(name.lstrip("+-").isdecimal() for name in names):
+        return found
+    count = sum(1 for _ in found.entries())
+    text = f"The labels of {found.root} are {len(names)} different numbers, such as {some(names[:2])}"
+    if 2 * len(names) > count:
+        raise DataError(
+            f"{text}, for {count} files: is it a column of scores or of a quantity? Classes are names or "
+            "whole numbers; give the column that holds them."
+        )
+    found.notes.append(f"{text}: each is a class of its own. Is it a column of scores or of a quantity?")
+    return found
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _compose_names(found: Found) -> None:
+    """Make classes one whose names differ only in how letters are composed; refuse what is not Unicode."""
+    names = found.names()
+    found.rename({name: composed(name) for name in names})
+    if found.order is not None:
+        found.order = tuple(dict.fromkeys(map(composed, found.order)))
+    for name in names:
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise DataError(f"{found.root} has the class {name!a}, which is not valid Unicode; rename it.")
 
 
 def _from_table(table: Table, root: Path) -> Found:
@@ -158,7 +198,8 @@ def _order_classes(found: Found, classes: Sequence[str] | None, min_classes: int
             extra = sorted(found.names(split) - found.names("train"), key=natural_key)
             if extra:
                 raise DataError(
-                    f"In {found.root}, {split} has classes that train lacks: {some(extra)}; "
+                    f"In {found.root}, {split} has classes that train lacks: "
+                    f"{some(extra, beside=found.names('train'))}; "
                     f"add {found.medium.noun}s of them to train or remove them."
                 )
     if len(present) < min_classes and not found.multi:
@@ -171,12 +212,14 @@ def _order_classes(found: Found, classes: Sequence[str] | None, min_classes: int
 
 def _translate(found: Found, classes: Sequence[str]) -> None:
     """Call the classes as the model does; DataError where it does not know one."""
-    words = translation(found.names(), classes)
+    names = found.names()
+    meant = matching_classes(names, classes)
+    words = meant if len(meant) == len(names) else translation(names, classes)
     if words is None:
         unknown = sorted(found.names() - set(classes), key=natural_key)
         raise DataError(
-            f"{found.root} has classes that the model does not know: {some(unknown)}; "
-            f"it knows {some(classes)}, so rename the folders or train a model for them."
+            f"{found.root} has classes that the model does not know: {some(unknown, beside=classes)}; "
+            f"it knows {some(classes, beside=unknown)}, so rename the folders or train a model for them."
         )
     if any(name.isdecimal() and words[name] != name for name in words):
         found.notes.append("Classes that are numbers are taken for the model's by their number.")

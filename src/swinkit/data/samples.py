@@ -187,7 +187,7 @@ class Found:
     def rename(self, words: Mapping[str, str]) -> None:
         """Call all classes otherwise."""
         kinds = {entry.labels for entry in self.entries()}
-        renamed = {labels: tuple(words[name] for name in labels) for labels in kinds}
+        renamed = {labels: tuple(dict.fromkeys(words[name] for name in labels)) for labels in kinds}
         for split, entries in self.splits.items():
             self.splits[split] = [Entry(path, renamed[labels]) for path, labels in entries]
 

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from swinkit.appearance import visible
 from swinkit.data.locating import FileLocator
 from swinkit.data.video import with_span
 from swinkit.errors import ConfigError, DataError
@@ -206,8 +207,10 @@ def _parquet_lines(table: Path) -> Iterator[tuple[int, Any]]:
 
 def _as_text(value: Any) -> str:
     if isinstance(value, list):
-        return BETWEEN.join(map(str, value))
-    return "" if value is None else str(value)
+        return BETWEEN.join(map(_as_text, value))
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return "" if value is None or value != value else str(value)  # NaN stands for an empty cell
 
 
 def _stripped(cell: str) -> str:
@@ -252,7 +255,9 @@ def file_in(path: str, base: Path, where: str, locator: FileLocator) -> Path:
     """The file that a row names; DataError where there is none."""
     file = locator.find(base, path)
     if file is None:
-        raise DataError(f"{where} names {base / path}, which does not exist; paths are relative to {base}.")
+        raise DataError(
+            f"{where} names {visible(base / path)}, which does not exist; paths are relative to {base}."
+        )
     return file
 
 

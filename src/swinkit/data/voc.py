@@ -18,7 +18,7 @@ from swinkit.data.threads import in_threads
 from swinkit.data.xml_files import read_xml
 from swinkit.errors import DataError, some
 from swinkit.features import Size
-from swinkit.text_files import read_head
+from swinkit.text_files import composed, read_head
 
 LISTS = ("train", "val", "test", "trainval")
 HEAD = 2**10  # bytes in which a file says what it is
@@ -160,8 +160,8 @@ def _pictures(root: Path) -> dict[str, Path]:
     times: Counter[str] = Counter()
     for path in naturally(filter(is_image, walk_files(root))):
         if not any(part.startswith("Segmentation") for part in path.parts):
-            found.setdefault(str(path.with_suffix("")), path)
-            for name in {path.name, path.stem}:
+            found.setdefault(composed(str(path.with_suffix(""))), path)
+            for name in {composed(path.name), composed(path.stem)}:
                 times[name] += 1
                 found.setdefault(name, path)
     return {name: path for name, path in found.items() if times[name] < 2}
@@ -171,7 +171,7 @@ def _picture(file: Path, own: str, told: str, pictures: dict[str, Path], home: P
     """That beside the file, that of its place in the folders of pictures, or one of its name elsewhere."""
     places = [file.with_suffix(""), file.with_name(told or "x").with_suffix("")]
     places += [home / folder / own for folder in FOLDERS]
-    names = (*map(str, places), file.stem, told)
+    names = map(composed, (*map(str, places), file.stem, told))
     return next((pictures[name] for name in names if name in pictures), None)
 
 
@@ -244,7 +244,7 @@ def _read(file: Path) -> tuple[str, tuple[int, int] | None, list[Named]]:
     size = as_size(tree.findtext("size/height"), tree.findtext("size/width"))
     objects: list[Named] = []
     for element in tree.iter("object"):
-        name = (element.findtext("name") or "").strip()
+        name = composed((element.findtext("name") or "").strip())
         if not name:
             raise DataError(f"{file} has an object without <name>; correct or remove it.")
         difficult = (element.findtext("difficult") or "").strip() == "1"

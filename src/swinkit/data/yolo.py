@@ -18,6 +18,7 @@ from swinkit.data.threads import in_threads
 from swinkit.data.yolo_lines import YoloText, objects_of, read_text, reading_of_pixels
 from swinkit.errors import ConfigError, DataError, some
 from swinkit.settings import read_yaml
+from swinkit.text_files import composed
 
 DESCRIPTIONS = ("data.yaml", "dataset.yaml", "data.yml", "config.yaml")  # the last may be anyone's
 NAMES = ("classes.txt", "obj.names", "names.txt")
@@ -125,7 +126,9 @@ def _described(file: Path) -> Described:
     if not parts:
         raise DataError(f"{file} names no folder in which pictures lie; check train and val.")
     strict = stated.get("skip_if_label_file_missing") is True
-    return Described(parts, {i: str(name) for i, name in names.items()}, strict, "kpt_shape" in stated)
+    return Described(
+        parts, {i: composed(str(name)) for i, name in names.items()}, strict, "kpt_shape" in stated
+    )
 
 
 def _pictures(entry: str, stated: dict[str, Any], file: Path) -> list[Path]:
