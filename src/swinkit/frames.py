@@ -183,9 +183,10 @@ def tracked(found: Detections, tracker: Any) -> Detections:
     """The objects of the next frame with their numbers; those that are not followed have -1."""
     supervision = import_supervision()
     # a box without area has no aspect ratio, which the tracker's filter divides by
-    rows = np.flatnonzero((found.boxes[:, 2:] > found.boxes[:, :2]).all(1))
+    boxes = found.boxes.reshape(-1, 4)
+    rows = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(1))
     given = supervision.Detections(
-        xyxy=found.boxes[rows], confidence=found.scores[rows], class_id=found.labels[rows]
+        xyxy=boxes[rows], confidence=found.scores[rows], class_id=found.labels[rows]
     )
     given.data["place"] = rows
     answer = tracker.update(given)

@@ -97,7 +97,8 @@ class Detections(Result):
 
     def with_area(self) -> Detections:
         """The objects whose box has an area."""
-        return self.chosen(np.flatnonzero((self.boxes[:, 2:] > self.boxes[:, :2]).all(1)))
+        boxes = self.boxes.reshape(-1, 4)
+        return self.chosen(np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(1)))
 
     def to_dict(self) -> dict[str, Any]:
         """`path`, `size` and the objects with id, name, score, box (x1, y1, x2, y2), and shape as `rle`."""
