@@ -505,6 +505,19 @@ def test_a_loader_that_is_too_slow_is_named(
     assert "wait" in shown
 
 
+def test_without_a_terminal_settings_and_lines_are_printed(
+    fit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("swinkit.engine.progress.QUIET", 0.0)
+    fit(progress=True)
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "Training classify: model " in shown
+    assert "device cpu, precision 32-true" in shown
+    assert "48 images; batch 16, 16 per step; 1 epochs." in shown
+    assert "epoch 1/1 batch 2/3" in shown
+    assert "epoch 1/1 validation, batch 1" in shown
+
+
 # --- options -------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from swinkit.data.batching import Batch
 from swinkit.progress import progress_bar
 
 BOUND = 1 / 3  # share of waiting above which the loader decides the speed
+QUIET = 60.0  # seconds after which a line is due where no bar is shown
 LONG = 5.0  # seconds of an epoch below which this says nothing
 
 
@@ -30,6 +31,7 @@ class TrainingProgress(LightningProgress):
         self.bar = progress_bar(console, enabled=enabled)
         self.told = False
         self.images = 0
+        self.printed = time.perf_counter()  # when a line was last printed
         self.seconds = self.waited = 0.0
 
     def disable(self) -> None:
@@ -60,6 +62,7 @@ class TrainingProgress(LightningProgress):
         self.images += len(batch) * trainer.world_size
         self.ended = time.perf_counter()
         self.seconds = self.ended - self.started  # without validation
+        self._print_if_due(f"batch {batch_idx + 1}/{trainer.num_training_batches}", trainer)
         if self.bar.disable:
             return  # the loss would have to come from the device
         rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -71,10 +74,23 @@ class TrainingProgress(LightningProgress):
             f"wait {self._wait():.0%}",
         )
 
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        *_: Any,
+    ) -> None:
+        """Say that validation goes on."""
+        self._print_if_due(f"validation, batch {batch_idx + 1}", trainer)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the epoch's figures."""
         if not self.enabled:
             return
+        self.printed = time.perf_counter()
         figures = trainer.callback_metrics
         value = figures.get(f"val_{self.monitor}")
         shown = "" if value is None else f"  val {self.monitor} {float(value):5.1f} %"
@@ -101,6 +117,18 @@ class TrainingProgress(LightningProgress):
     def on_exception(self, *_: Any) -> None:
         """Clear the bar, for nothing is torn down after an error."""
         self.bar.stop()
+
+    def _print_if_due(self, where: str, trainer: Trainer) -> None:
+        """Print a line where no bar is shown and the last one is a minute old."""
+        now = time.perf_counter()
+        if not self.enabled or not self.bar.disable or now - self.printed < QUIET:
+            return
+        self.printed = now
+        self.bar.console.print(
+            f"epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}  {where}  "
+            f"{self._speed():.0f} {self.noun}s/s",
+            highlight=False,
+        )
 
     def _reset(self) -> None:
         self.images, self.waited = 0, 0.0

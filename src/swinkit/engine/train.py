@@ -191,6 +191,8 @@ def fit(
             checkpoint,
         ]
         trainer = make_trainer(config, chosen, run, callbacks)
+        if config.progress and chosen.place.first and not console.is_terminal:
+            console.print(settings_line(task, config, chosen), highlight=False, markup=False, soft_wrap=True)
         try:
             set_modes(module)
             trainer.fit(
@@ -216,6 +218,17 @@ def fit(
         remark(console, f"{count} files could not be read and were left out; {unreadable.path} lists them.")
     if chosen.place.first and module.skipped:
         remark(console, f"{len(module.skipped)} batches were skipped. {module.skipped[0]}")
+
+
+def settings_line(task: Task, config: TrainConfig, chosen: Plan) -> str:
+    """Return what is trained, and how, in one line for logs."""
+    batches = chosen.batches
+    parameters = sum(parameter.numel() for parameter in task.parameters())
+    return (
+        f"Training {task.name}: model {config.model}, {parameters:,} parameters; device {chosen.device}, "
+        f"precision {chosen.precision}; data {config.data}, {batches.images} {task.medium.noun}s; "
+        f"batch {batches.batch_size}, {batches.step} per step; {batches.epochs} epochs."
+    )
 
 
 class Patience(EarlyStopping):
