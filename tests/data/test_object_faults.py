@@ -428,6 +428,14 @@ def test_polygons_in_fractions_beside_boxes_in_pixels(tmp_path: Path) -> None:
         assert np.array_equal(mask_of(as_rle(sample.shapes[0], SIZE)), expected)
 
 
+def test_a_shape_that_differs_from_its_box_is_listed(tmp_path: Path) -> None:
+    """One that meets its box is kept; the check names it."""
+    ring = [4.0, 5, 12, 5, 12, 12, 4, 12]  # a quarter of the square
+    root = write_coco(tmp_path, [{"segmentation": [ring]}])
+    assert samples_of(opened(root))["0.png"].shapes[0] == [ring]
+    assert problems(root) == ({"shape and box": 1}, False)
+
+
 # --- EXIF ---------------------------------------------------------------------------------------------
 
 

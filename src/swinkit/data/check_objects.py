@@ -12,10 +12,12 @@ import numpy as np
 
 from swinkit.data.check import DataReport, Problem, Seen, look_at, repeated
 from swinkit.data.objects import Annotated, ObjectData, check_size
+from swinkit.data.segmentations import overlap_with_box
 from swinkit.data.threads import in_threads
 from swinkit.errors import ImageError, InputError
 
 BEYOND = 1.0  # pixels by which a box may leave its picture: what rounding makes
+ALIKE = 0.5  # overlap (IoU) of a shape's extent with its box below which one of them is likely wrong
 SMALL = 2.0  # pixels of a side below which nothing can be learnt
 
 Placed = tuple[str, Annotated, Seen]
@@ -84,7 +86,7 @@ def check_objects(
 
 
 def _odd_boxes(sample: Annotated, size: tuple[int, int]) -> Iterator[Problem]:
-    """Boxes that leave their picture, that hardly have an area, and that stand twice."""
+    """Boxes that leave their picture, hardly have an area, differ from their shape, or stand twice."""
     tell = partial(Problem, path=sample.image, broken=False, drop=False)
     height, width = size
     beyond = (sample.boxes - (0, 0, width, height)) * (-1, -1, 1, 1)
@@ -92,6 +94,10 @@ def _odd_boxes(sample: Annotated, size: tuple[int, int]) -> Iterator[Problem]:
         yield tell(kind="beyond", text=f"has a box that leaves its {width} × {height} pixels ({_shown(box)})")
     for box in sample.boxes[(sample.boxes[:, 2:] - sample.boxes[:, :2]).min(1, initial=np.inf) < SMALL]:
         yield tell(kind="tiny", text=f"has a box with a side below {SMALL:g} pixels ({_shown(box)})")
+    for box, shape in zip(sample.boxes, sample.shapes, strict=True):
+        left, top, right, bottom = box.tolist()
+        if shape is not None and overlap_with_box(shape, (left, top, right, bottom)) < ALIKE:
+            yield tell(kind="shape and box", text=f"has a shape that differs from its box ({_shown(box)})")
     rows = Counter(zip(sample.labels.tolist(), map(tuple, sample.boxes.tolist()), strict=True))
     for (_, box), count in rows.items():
         if count > 1:
