@@ -238,3 +238,14 @@ def test_save_refuses_others_weights(run: Run, tmp_path: Path) -> None:
     swinkit.save(run.model, path, overwrite=True)
     swinkit.save(run.model, path)
     assert swinkit.load(path).classes == run.model.classes
+
+
+def test_python_converts_and_inspects_as_the_command_does(tiny_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.pth"
+    path.write_bytes(b"theirs")
+    with pytest.raises(ConfigError, match="swinkit has not written it"):
+        swinkit.convert(tiny_file, path, to="microsoft")
+    report = swinkit.convert(tiny_file, path, to="microsoft", overwrite=True)
+    assert report.loaded
+    assert swinkit.inspect(path)["dialect"] == "microsoft"
+    assert swinkit.inspect(str(tiny_file))["dialect"] == "swinkit"

@@ -16,8 +16,8 @@ import swinkit
 
 SOURCE = Path(swinkit.__file__).parent
 PUBLIC = [
-    "__version__", "backbone", "benchmark", "create", "evaluate", "load", "optimize", "predict", "save",
-    "to_dialect", "train",
+    "__version__", "backbone", "benchmark", "check_data", "convert", "create", "evaluate", "inspect", "load",
+    "optimize", "predict", "save", "to_dialect", "train",
 ]  # fmt: skip
 
 

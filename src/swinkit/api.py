@@ -50,12 +50,16 @@ if TYPE_CHECKING:
     from swinkit.data.check import DataReport
     from swinkit.engine.outline import Outline
     from swinkit.engine.run import Run
+    from swinkit.weights.store import LoadReport
 
 __all__ = [
     "backbone",
     "benchmark",
+    "check_data",
+    "convert",
     "create",
     "evaluate",
+    "inspect",
     "load",
     "optimize",
     "predict",
@@ -348,6 +352,24 @@ def predict(
         inputs = without_ours(inputs, paths, Path(out))
     names = Names(Path(out), inputs) if out is not None else None
     return record(answer_files(task, inputs, config, names), files)
+
+
+def convert(source: str | Path, out: str | Path, *, to: str, overwrite: bool = False) -> LoadReport:
+    """Write a weights file in another dialect, or as our own (`to="safetensors"`); the report of its reading.
+
+    Raises as `swinkit.conversion.convert_file`.
+    """
+    from swinkit.conversion import convert_file
+
+    return convert_file(source, Path(out), to=to, overwrite=overwrite)
+
+
+def inspect(source: str | Path) -> dict[str, str]:
+    """Return what a weights file or vocabulary is, as `swin inspect` shows it; WeightsError for others."""
+    from swinkit.conversion import describe_file
+    from swinkit.vocabulary import describe_vocabulary
+
+    return dict(describe_vocabulary(str(source)) or describe_file(source))
 
 
 def benchmark(model: ModelLike, **options: Any) -> dict[str, Any]:
