@@ -207,7 +207,8 @@ def test_the_segmentation_recipe_is_the_published_one() -> None:
     assert (config.warmup_iterations, config.lr_start, config.clip, config.ema) == (1500, 1e-6, 0.0, False)
     assert (config.head, config.channels, config.auxiliary, config.drop_path) == (None, None, None, 0.3)
     model = swinkit.create("swin_t", 150, task=config.task, embed_dim=24, drop_path=config.drop_path)
-    assert model.settings() == {"head": "upernet", "channels": 512, "auxiliary": 256}
+    published = {"head": "upernet", "channels": 512, "auxiliary": 256, "pool_scales": [1, 2, 3, 6]}
+    assert model.settings() == published
     assert (config.loss, config.average) == (("cross_entropy",), "all")
     aug = config.augmentation
     assert (aug.resize, aug.largest_class, aug.distortion, aug.hflip) == ((0.5, 2.0), 0.75, True, 0.5)
