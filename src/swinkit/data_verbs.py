@@ -42,6 +42,8 @@ def data_check(
     from swinkit.api import check_data
     from swinkit.data.check_masks import MaskReport
     from swinkit.data.check_objects import ObjectReport
+    from swinkit.data.survey import value_notes
+    from swinkit.data.values import ValueRule
     from swinkit.explain.datasheet import draw_data
     from swinkit.explain.masksheet import draw_masks
     from swinkit.explain.objects import draw_objects
@@ -69,6 +71,8 @@ def data_check(
         screen.print(table(("id", "class", *splits), rows, title=f"{noun.capitalize()}s"))
     screen.print(table(("short side", f"{noun}s", ""), _size_rows(report.sizes), title="Sizes"))
     say("Stored as " + ", ".join(f"{mode} ({count})" for mode, count in report.modes.items()))
+    for note in value_notes(report.values, ValueRule(), "the data"):
+        say(note)
     if report.lengths:
         shortest, middle, longest = min(report.lengths), median(report.lengths), max(report.lengths)
         say(f"{shortest:.1f} to {longest:.1f} seconds long, {middle:.1f} in the middle")

@@ -88,3 +88,24 @@ def test_the_command(swin: Swin, data: Path, tmp_path: Path) -> None:
         assert image.height > 400
     code, _, err = swin("data", "check", tmp_path / "nowhere")
     assert (code, "There is no folder or file" in err) == (1, True)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".tif"])
+def test_the_range_of_floats_is_reported(swin: Swin, tmp_path: Path, suffix: str) -> None:
+    """Numbers without a range of their own are no damage: training measures their range."""
+    for name, low in (("a", -2.0), ("b", 0.0)):
+        folder = tmp_path / "set" / "train" / name
+        folder.mkdir(parents=True)
+        for number in range(4):
+            values = np.linspace(low, 3 + number, 16 * 16, dtype=np.float32).reshape(16, 16)
+            if suffix == ".npy":
+                np.save(folder / f"{number}.npy", values)
+            else:
+                Image.fromarray(values).save(folder / f"{number}.tif")
+    report = check_data(tmp_path / "set", progress=False)
+    assert not report.broken
+    assert (report.values["float32"].low, report.values["float32"].high) == (-2.0, 6.0)
+    assert report.values["float32"].images == 8
+    code, text, _ = swin("data", "check", tmp_path / "set", "--out", tmp_path / "sheet.png")
+    assert code == 0
+    assert "8 images of the data hold float32 values from -2 to 6" in text

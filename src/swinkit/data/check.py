@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+import numpy as np
+
 from swinkit.data.dataset import Data
 from swinkit.data.media import CLIPS
-from swinkit.data.reading import read_channels, stored_mode
+from swinkit.data.reading import number_type, read_channels, read_numbers, stored_mode
 from swinkit.data.samples import ClassData, Sample
+from swinkit.data.survey import Survey, ValueStats, joined, measured_rule
 from swinkit.data.tables import BETWEEN
 from swinkit.data.threads import in_threads
+from swinkit.data.values import ValueRule
 from swinkit.data.video import FEWEST, LATE, EndedEarlyError, open_footage
 from swinkit.errors import InputError
 from swinkit.inputs import Clips
@@ -29,7 +33,8 @@ ODD = 1.5  # factor by which its rate may differ from that of the others
 class Seen(NamedTuple):
     """One file that could be read: how it is stored, (height, width), and a digest of its pixels.
 
-    Of a clip also its frames, how many of them come a second, and what is wrong with it.
+    Of a clip also its frames, how many of them come a second, and what is wrong with it. `values` are those
+    of an image that holds other numbers than 8 bits.
     """
 
     mode: str
@@ -38,6 +43,7 @@ class Seen(NamedTuple):
     frames: int = 1
     rate: float | None = None
     faults: tuple[tuple[str, str], ...] = ()
+    values: Survey | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,8 @@ class Problem:
 class DataReport:
     """What a data set is made of. `counts` has the number of files by split and class.
 
-    `lengths` are the seconds of each clip that has any.
+    `lengths` are the seconds of each clip that has any. `values` are those of images that hold other numbers
+    than 8 bits.
     """
 
     data: Data
@@ -71,6 +78,7 @@ class DataReport:
     modes: dict[str, int]
     problems: tuple[Problem, ...]
     lengths: tuple[float, ...] = ()
+    values: Survey = field(default_factory=dict)
 
     @property
     def label_ids(self) -> str | None:
@@ -137,17 +145,28 @@ def check_classes(
         dict(Counter(found.mode for _, _, found in sound).most_common()),
         (*damaged, *unreadable, *copies, *faults, *odd),
         tuple(found.frames / found.rate for _, _, found in sound if found.rate),
+        values=values_of(found for _, _, found in sound),
     )
 
 
 def look_at(path: Path, channels: int) -> Seen | InputError:
-    """Read a picture as a model of so many channels does."""
+    """Read an image as a model of so many channels does; of other numbers than 8 bits measure the values."""
     try:
-        picture, size = read_channels(path, channels)
-        content = picture.tobytes()
-        return Seen(stored_mode(path), size, hashlib.sha256(f"{size}".encode() + content).digest())
+        values: Survey = {}
+        if number_type(path) not in (np.uint8, np.bool_):
+            array, _ = read_numbers(path, channels)
+            values = {array.dtype.name: ValueStats.of(array, None)}
+        picture, size = read_channels(path, channels, rule=measured_rule(values, ValueRule()))
+        content = array.tobytes() if values else picture.tobytes()
+        digest = hashlib.sha256(f"{size}".encode() + content).digest()
+        return Seen(stored_mode(path), size, digest, values=values)
     except InputError as error:
         return error
+
+
+def values_of(images: Iterable[Seen]) -> Survey:
+    """Return the values of all images that hold other numbers than 8 bits, by type."""
+    return joined(image.values for image in images if image.values)
 
 
 def _look_at_clip(path: Path, clip: Clips) -> Seen | InputError:

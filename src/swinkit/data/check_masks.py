@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from swinkit.data.check import DataReport, Problem, Seen, look_at, repeated
+from swinkit.data.check import DataReport, Problem, Seen, look_at, repeated, values_of
 from swinkit.data.layouts import Pair
 from swinkit.data.masks import LabelMap, OtherSizeError, UnknownValueError
 from swinkit.data.pairs import MaskData
@@ -81,6 +81,7 @@ def check_masks(
         tuple(found.picture.size for _, _, found in sound),
         dict(Counter(found.picture.mode for _, _, found in sound).most_common()),
         (*broken, *copies, *_poor(sound)),
+        values=values_of(found.picture for _, _, found in sound),
         pixels={split: values.tolist() for split, values in pixels.items()},
     )
 

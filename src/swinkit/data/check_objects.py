@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.data.check import DataReport, Problem, Seen, look_at, repeated
+from swinkit.data.check import DataReport, Problem, Seen, look_at, repeated, values_of
 from swinkit.data.objects import Annotated, ObjectData, check_size
 from swinkit.data.segmentations import overlap_with_box
 from swinkit.data.threads import in_threads
@@ -78,6 +78,7 @@ def check_objects(
         tuple(found.size for _, _, found in sound),
         dict(Counter(found.mode for _, _, found in sound).most_common()),
         (*problems, *missing, *known, *copies, *odd),
+        values=values_of(found for _, _, found in sound),
         pictures={
             split: (len(samples), sum(not len(one.boxes) for one in samples))
             for split, samples in data.splits.items()
