@@ -510,9 +510,8 @@ def test_no_numbers(model: Detector, tmp_path: Path) -> None:
 
 def test_calls_that_are_wrong(model: Detector) -> None:
     x = torch.zeros(2, 3, 64, 64)
-    for given in (x[:0], x[0]):
-        with pytest.raises(ConfigError, match="takes images"):
-            model(given)
+    with pytest.raises(ConfigError, match="takes images"):
+        model(x[0])
     for sizes in ([(64, 64)], [(64, 64), (65, 64)]):
         with pytest.raises(ConfigError, match="within 64×64 for each of 2"):
             model(x, sizes)

@@ -310,7 +310,7 @@ def bad_files(tiny_file: Path, folder: Path) -> dict[str, tuple[Path, str]]:
     )
     (folder / "bare").mkdir()
     files["bare"] = (folder / "bare", "holds neither best.safetensors nor last.safetensors")
-    files["variant"] = (Path("swin_t"), "architecture without weights: train it, or use swinkit.create")
+    files["variant"] = (Path("swin_t"), "without weights: take published weights, swin_t.in1k, or train it")
     files["misspelt"] = (Path("swin-tt"), "no model, file or run folder swin-tt: did you mean 'swin_t'")
     return files
 

@@ -409,7 +409,7 @@ def test_mistakes(model: OpenVocabulary, picture: Path, names: Any, options: Any
 
 
 @pytest.mark.parametrize(
-    "box", [(-1, 0, 5, 5), (0, 0, 81, 5), (5, 5, 5, 9), (0, 0, float("nan"), 4), (1, 2, 3)]
+    "box", [(-9, 0, -1, 5), (90, 0, 99, 5), (5, 5, 5, 9), (0, 0, float("nan"), 4), (1, 2, 3)]
 )
 def test_boxes_that_are_not_in_the_picture(model: OpenVocabulary, picture: Path, box: Any) -> None:
     with pytest.raises(ConfigError, match=r"x1, ?y1, ?x2, ?y2"):

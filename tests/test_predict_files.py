@@ -24,6 +24,7 @@ from swinkit.errors import ConfigError, DataError, InputError, RunError, Weights
 from swinkit.explain.annotate import Names
 from swinkit.files import check_target, fitting_stem, write_text
 from swinkit.labels import Labels
+from swinkit.printing import screen
 from swinkit.results import Classes, DetectedVideo, Detections, Failure, Result, record, results_files
 from tests.conftest import QUICK, Swin
 
@@ -214,7 +215,10 @@ def strange(pictures: list[Path], tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_strange_names_cost_nothing(swin: Swin, run: Run, strange: list[Path], tmp_path: Path) -> None:
+def test_strange_names_cost_nothing(
+    swin: Swin, run: Run, strange: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screen, "width", 1000)  # long paths are not folded in the table
     out = tmp_path / "drawn"
     files = ("--json", tmp_path / "r.json", "--csv", tmp_path / "r.csv", "--out", out)
     for _ in range(2):  # again: the same names

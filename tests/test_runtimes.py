@@ -156,7 +156,7 @@ def test_where_nothing_is_answered_an_older_file_stays(
     file, older = swinkit.save(classifier(), tmp_path / "m.safetensors"), tmp_path / "results.json"
     older.write_text("[1]")
     monkeypatch.setitem(sys.modules, "openvino", None)
-    ended = swin("predict", file, picture, "--runtime", "openvino", "--json", older)
+    ended = swin("predict", file, picture, "--runtime", "openvino", "--json", older, "--overwrite")
     assert ended.code == 2
     assert "pip install 'swinkit[openvino]'" in ended.err
     assert ended.out == ""

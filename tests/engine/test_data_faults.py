@@ -65,7 +65,7 @@ def test_broken_pictures_are_named_once(data: Path, fit: Callable[..., Run], cap
     for path in paths:
         assert sum(str(path) in line for line in listed) == 1
     for path in paths[:3]:
-        assert screen.count("".join(f"{path}cannotberead".split())) == 1
+        assert screen.count("".join(f"{path}iscutshort".split())) == 1
     assert "4filescouldnotberead" in screen
 
 

@@ -133,7 +133,7 @@ class SwinBackbone(nn.Module):
     ) -> list[Tensor] | tuple[list[Tensor], list[AttentionWeights]]:
         """Maps of `out_indices`; with `attend=True` also every block's attention weights (eager only)."""
         self._check_input(x)
-        if not len(x):
+        if not torch.compiler.is_compiling() and not len(x):  # a traced graph keeps any batch
             return self._empty(x, attend=attend)
         if attend:
             record: list[AttentionWeights] = []
