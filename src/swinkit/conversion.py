@@ -14,9 +14,11 @@ from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, nearest
 from swinkit.files import check_target, check_targets
 from swinkit.naming import with_class_names
+from swinkit.scratch import ANCHOR_SCALE
 from swinkit.sources import open_named
 from swinkit.tasks.base import Task
 from swinkit.tasks.classify import Classifier
+from swinkit.tasks.detect import Detector
 from swinkit.tasks.segment import Segmenter
 from swinkit.towers.vit import ViTConfig
 from swinkit.variants import VARIANTS
@@ -76,6 +78,9 @@ def convert_file(
         if isinstance(model, Classifier) and model.multi_label:
             extra["problem_type"] = "multi_label_classification"
         notes = write_dialect(out, tensors, to, extra, net.config, _beside(model, opened))
+        if isinstance(model, Detector) and model.rpn_head.anchor_scale != ANCHOR_SCALE:
+            scale = model.rpn_head.anchor_scale
+            notes += (f"OpenMMLab's config must say anchor_generator scales=[{scale:g}] for this file.",)
     report = model.load_report
     assert isinstance(report, LoadReport)
     return replace(report, notes=(*report.notes, *notes))

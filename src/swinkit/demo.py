@@ -52,6 +52,7 @@ def run_demo(out: Path, *, epochs: int | None = None) -> DemoReport:
         epochs=EPOCHS if epochs is None else epochs,
         val_fraction=0.05,
         lr=1.5e-3,
+        batch_size=64,
         weight_decay=0.1,
         drop_path=0.0,
         augmentation=AUGMENTATION,

@@ -20,8 +20,10 @@ from swinkit.hardware import pick_device
 from swinkit.inputs import Preprocessing
 from swinkit.models import create, load, option_of, task_of
 from swinkit.preparation import sides_for
+from swinkit.scratch import anchor_scale, is_fresh, regions_per_image, short_side
 from swinkit.tasks.base import Task
 from swinkit.tasks.contrastive import Contrastive
+from swinkit.tasks.detect import Detector
 from swinkit.tasks.open_vocabulary import OpenVocabulary
 from swinkit.tasks.queries import example_queries, vocabulary_of
 from swinkit.tasks.segment import Segmenter
@@ -30,7 +32,6 @@ from swinkit.towers.text import TEXTS, text_config
 from swinkit.towers.tokens import learnt_tokenizer, tokenizer_of
 from swinkit.variants import VARIANTS
 from swinkit.vocabulary import Vocabulary
-from swinkit.weights.catalog import CATALOG
 
 SHOWN = 30  # objects of a class that make its query, at most
 PAIRED = ("open_vocabulary", "contrastive")  # tasks with two towers: boxes teach the one, captions the other
@@ -64,7 +65,7 @@ def start_model(config: TrainConfig, data: Data, task: str) -> Task:
 
     For clips, weights of an image model are inflated; for masks and boxes, a classifier's get other heads.
     """
-    if config.freeze == "all" and _fresh(config):
+    if config.freeze == "all" and is_fresh(config):
         raise ConfigError(
             f"freeze=all keeps the backbone as it is, and that of {config.model} is random: begin with "
             "weights, a file, a run folder or a published name."
@@ -103,7 +104,13 @@ def _start(config: TrainConfig, data: Data, task: str) -> Task:
                 "swin3d_t, or weights of an image model, which are inflated."
             )
         given = {"drop_path": 0.1, **given}
+        small = task == "detect" and config.recipe is None and is_fresh(config)
+        if small:
+            given["anchor_scale"] = anchor_scale(short_side(config))
         model = create(config.model, classes=data.classes, task=other, multi_label=data.multi, **given)
+        if small:
+            assert isinstance(model, Detector)
+            model.sample_regions(regions_per_image(short_side(config)))
     else:
         several = data.multi if isinstance(data, ClassData) else None
         model = load(config.model, task=other, classes=data.classes, multi_label=several, **given)
@@ -130,7 +137,7 @@ def _start_open_vocabulary(config: TrainConfig, data: ObjectData) -> OpenVocabul
             f"text={config.text} is a tower that cannot read yet, and boxes do not teach it: give a folder "
             "of CLIP, or a model that has learnt from captions."
         )
-    if stated is not None and (_fresh(config) or task_of(config.model) not in PAIRED):
+    if stated is not None and (is_fresh(config) or task_of(config.model) not in PAIRED):
         given |= {"dim": stated.dim, "text": "none"}
     if config.text is not None:
         given["text"] = config.text
@@ -153,7 +160,7 @@ def _own_queries(config: TrainConfig, model: OpenVocabulary, data: ObjectData) -
     """How the model reads the names of the classes, or what it sees in their objects where it cannot read."""
     if model.text is not None:
         return vocabulary_of(model, {name: [name] for name in data.classes})
-    if _fresh(config) or task_of(config.model) != "open_vocabulary":
+    if is_fresh(config) or task_of(config.model) != "open_vocabulary":
         raise ConfigError(
             "The model cannot read the names of the classes: give --vocabulary, a file of names and "
             "embeddings, or --text, a folder of CLIP."
@@ -174,7 +181,7 @@ def _start_contrastive(config: TrainConfig, data: CaptionData) -> Contrastive:
         if getattr(config, option) is not None:
             raise ConfigError(f"{option} is for open_vocabulary, and the data are for contrastive.")
     given = _given(config, "contrast")
-    towers = not _fresh(config) and task_of(config.model) in PAIRED
+    towers = not is_fresh(config) and task_of(config.model) in PAIRED
     reads = towers and option_of(config.model, "text") != "none"
     name = config.text or (None if reads else "clip_b")
     if name in TEXTS:
@@ -195,7 +202,7 @@ def _start_contrastive(config: TrainConfig, data: CaptionData) -> Contrastive:
 def _two_towers(config: TrainConfig, task: str, given: dict[str, Any]) -> TwoTowers:
     """A variant or a file for such a task, with the preprocessing that is asked for."""
     given = _given(config, "img_size", "window", "in_chans", "width", "drop_path") | given
-    if not _fresh(config):
+    if not is_fresh(config):
         model = load(config.model, task=task, **given)
     else:
         if VARIANTS[config.model].settings.get("kind") != "vit":
@@ -206,11 +213,6 @@ def _two_towers(config: TrainConfig, task: str, given: dict[str, Any]) -> TwoTow
     if model.text is not None and config.text_lr == 0:
         model.text.requires_grad_(False)
     return model
-
-
-def _fresh(config: TrainConfig) -> bool:
-    """Whether the model begins with random weights."""
-    return config.model in VARIANTS and config.model not in CATALOG
 
 
 def _detector_head(config: TrainConfig, data: ObjectData) -> dict[str, str]:

@@ -34,6 +34,7 @@ from swinkit.mirroring import why_not_mirrored
 from swinkit.models import load
 from swinkit.options import check_owners
 from swinkit.progress import console, print_notes, remark, show_changes
+from swinkit.scratch import SUITED, advice, is_fresh, is_short, scratch_config
 from swinkit.starting import start_model, wanted_task
 from swinkit.tasks.base import Task
 from swinkit.tasks.open_vocabulary import OpenVocabulary
@@ -65,7 +66,11 @@ def run_training(config: TrainConfig, resumed: RunFolder | None) -> Run:
         told_by(folder.path)
         ready.fit(folder)
     best = load(folder.path)
-    return Run(folder.path, best, _final_figures(best, ready.data, config, folder))
+    figures = _final_figures(best, ready.data, config, folder)
+    images = len(ready.data.splits["train"])
+    if best.name in SUITED and is_fresh(config) and is_short(images, config):
+        remark(console(), advice(images, config.epochs))
+    return Run(folder.path, best, figures)
 
 
 def outline_run(config: TrainConfig) -> Outline:
@@ -146,6 +151,8 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
         raise DataError(f"{opened.root} has only the class {opened.classes[0]!r}, but 2 are needed.")
     config, mirroring = _unmirrored(config, opened)
     data = _readable(opened, mirroring)
+    if resumed is None:
+        config = scratch_config(config, task, len(data.splits["train"]))
     if isinstance(data, ObjectData) and config.shots is not None:
         few = few_of(data.splits["train"], len(data.classes), config.shots, config.seed)
         data = data.with_splits({**data.splits, "train": few}, data.notes)

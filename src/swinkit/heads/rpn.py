@@ -28,10 +28,11 @@ class Raw(NamedTuple):
 class RPNHead(nn.Module):
     """One 3×3 convolution and two of 1×1, the same for all maps; mmdet `dense_heads/rpn_head.py`."""
 
-    def __init__(self, features: Sequence[FeatureSpec]) -> None:
+    def __init__(self, features: Sequence[FeatureSpec], *, anchor_scale: float = 8.0) -> None:
         super().__init__()
         channels = features[0].channels
         self.strides = [spec.stride for spec in features]
+        self.anchor_scale = anchor_scale
         self.rpn_conv = nn.Conv2d(channels, channels, 3, padding=1)
         self.rpn_cls = nn.Conv2d(channels, len(RATIOS), 1)
         self.rpn_reg = nn.Conv2d(channels, 4 * len(RATIOS), 1)
@@ -48,7 +49,7 @@ class RPNHead(nn.Module):
         """The anchors (H · W · A, 4) of each map."""
         first = raw.scores[0]
         sizes = [(scores.shape[2], scores.shape[3]) for scores in raw.scores]
-        return anchors(sizes, self.strides, ratios=RATIOS, device=first.device)
+        return anchors(sizes, self.strides, scale=self.anchor_scale, ratios=RATIOS, device=first.device)
 
     def proposals(
         self,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -44,11 +46,16 @@ class Detector(Task):
     """An R-CNN: image → backbone → pyramid → proposals → boxes with classes → masks.
 
     `head` is one of `swinkit.heads.roi.SYSTEMS`; `channels` is the width of the pyramid, `width` that of the
-    box heads' layers.
+    box heads' layers; `anchor_scale` is the side of square anchors in strides of their map.
     """
 
     name: ClassVar[str] = "detect"
-    options: ClassVar[dict[str, tuple[type, ...]]] = {"head": (str,), "channels": (int,), "width": (int,)}
+    options: ClassVar[dict[str, tuple[type, ...]]] = {
+        "head": (str,),
+        "channels": (int,),
+        "width": (int,),
+        "anchor_scale": (int, float),
+    }
     class_layers: ClassVar[tuple[str, ...]] = tuple(
         f"roi_head.{head}.{stage}{layer}."
         for head, layer in (("bbox_head", "fc_cls"), ("bbox_head", "fc_reg"), ("mask_head", "conv_logits"))
@@ -69,12 +76,15 @@ class Detector(Task):
         head: str = "mask_rcnn",
         channels: int = 256,
         width: int = 1024,
+        anchor_scale: float = 8.0,
     ) -> None:
         super().__init__(config, labels, preprocessing)
         if head not in SYSTEMS:
             raise ConfigError(f"There is no head {head!r}: {nearest(str(head), SYSTEMS)}")
         if min(channels, width) < 1:
             raise ConfigError(f"channels={channels}, width={width}: give widths of pyramid and heads.")
+        if not 0 < anchor_scale < math.inf:
+            raise ConfigError(f"anchor_scale={anchor_scale}: give the side of an anchor in strides, as 8.")
         if config.rank != 2 or preprocessing.dense is None:
             raise ConfigError("A detector takes images, and needs preprocessing.dense: their size.")
         self.labels, self.preprocessing = labels, preprocessing
@@ -88,7 +98,7 @@ class Detector(Task):
         self.min_box_size = 0.0  # pixels of the input; a box with a side of at most this is dropped
         self.backbone = SwinBackbone(config, norms="each")
         self.neck = FPN(self.backbone.features, channels)
-        self.rpn_head = RPNHead(self.neck.features)
+        self.rpn_head = RPNHead(self.neck.features, anchor_scale=float(anchor_scale))
         self.roi_head = RoIHead(self.neck.features[:-1], len(labels), self.system, width=width)
 
     @classmethod
@@ -270,6 +280,12 @@ class Detector(Task):
         )
         return {"proposal": score, "proposal_box": change, **losses}
 
+    def sample_regions(self, count: int) -> None:
+        """Let the box heads learn from so many regions per image, in every stage."""
+        system = self.roi_head.system
+        stages = tuple(replace(one, sampling=replace(one.sampling, count=count)) for one in system.stages)
+        self.roi_head.system = replace(system, stages=stages)
+
     def weigh_classes(self, counts: Sequence[int]) -> None:
         """ConfigError: the losses of R-CNNs have no weights of classes."""
         raise ConfigError("class_weights is not for detectors: see sampling for rare classes.")
@@ -346,12 +362,15 @@ class Detector(Task):
         self.set_test_limits(scales=views.scales)
 
     def settings(self) -> dict[str, Any]:
-        """The kind of R-CNN and its widths."""
-        return {
+        """The kind of R-CNN, its widths, and the scale of its anchors where it is not the published one."""
+        settings: dict[str, Any] = {
             "head": self.head_name,
             "channels": self.neck.features[0].channels,
             "width": self.roi_head.width,
         }
+        if self.rpn_head.anchor_scale != 8.0:
+            settings["anchor_scale"] = self.rpn_head.anchor_scale
+        return settings
 
 
 def _checked(x: Tensor, sizes: Sequence[Size] | None) -> list[Size]:
