@@ -8,12 +8,18 @@ from typing import Any
 import pytest
 
 import swinkit
+from swinkit import training
 from swinkit.config import TrainConfig
 from swinkit.conversion import convert_file
-from swinkit.errors import ConfigError
+from swinkit.engine.callbacks import ModelFiles
+from swinkit.engine.run import RunFolder
+from swinkit.errors import ConfigError, InterruptedRunError
 from swinkit.scratch import anchor_scale, regions_per_image, scratch_config
+from swinkit.settings import read_yaml
 from swinkit.tasks.detect import Detector
 from tests.conftest import TINY
+from tests.engine.test_train import send_at
+from tests.test_detect_run import make_scenes
 
 
 def config(**options: Any) -> TrainConfig:
@@ -35,6 +41,11 @@ def test_a_short_run_of_a_detector() -> None:
     assert (chosen.batch_size, chosen.lr, chosen.drop_path) == (4, 5e-4, 0.0)
     assert chosen.augmentation.resizing == "none"
     assert chosen.augmentation.mix_prob == 0.5
+    for side, sizes in ((64, (4.0, 64)), (480, (6.0, 384)), (800, (8.0, 512))):
+        short = scratch_config(config(img_size=side), "detect", 205)
+        long = scratch_config(config(img_size=side, epochs=300), "detect", 5000)
+        assert (short.anchor_scale, short.regions) == (long.anchor_scale, long.regions) == sizes
+        assert long.batch_size is None
     assert scratch_config(config(batch_size=16), "detect", 205).lr == 1e-3
 
 
@@ -59,6 +70,8 @@ def test_other_runs_keep_the_published_defaults(task: str, images: int, options:
 def test_given_options_win() -> None:
     augmentation = {"mix_prob": 0.7, "erasing": 0.2, "resizing": "jitter"}
     given = config(batch_size=32, drop_path=0.2, lr=1e-2, augmentation=augmentation)
+    sizes = scratch_config(config(anchor_scale=6, regions=100), "detect", 200)
+    assert (sizes.anchor_scale, sizes.regions) == (6.0, 100)
     for task in ("classify", "detect"):
         chosen = scratch_config(given, task, 200)
         assert (chosen.batch_size, chosen.drop_path, chosen.lr) == (32, 0.2, 1e-2)
@@ -109,3 +122,67 @@ def test_a_run_says_what_helps(
     assert "pretrained weights (--model swin_t.in1k), more images or more epochs (--epochs 3)" in said
     swinkit.train(dataset, model=tiny_file, out=tmp_path / "tuned", **options)
     assert "random weights" not in capsys.readouterr().err
+
+
+DETECTOR: dict[str, Any] = {
+    "model": "swin_pico", "img_size": 32, "head": "faster_rcnn", "channels": 8, "width": 8, "epochs": 2,
+    "workers": 0, "device": "cpu", "precision": "fp32", "progress": False, "seed": 1,
+}  # fmt: skip
+PUBLISHED: dict[str, Any] = {
+    "anchor_scale": 8.0, "regions": 512, "batch_size": 2, "lr": 1e-3, "drop_path": 0.1,
+    "augmentation": {"resizing": "published"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def few_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_scenes(tmp_path_factory.mktemp("few"), {"train": 7, "val": 3})
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, data: Path, out: Path, **options: Any) -> Path:
+    """Train until the second step, and give the config.yaml of the run."""
+    with monkeypatch.context() as patch:
+        send_at(patch, ModelFiles, "on_train_batch_end", lambda trainer: trainer.global_step == 2)
+        with pytest.raises(InterruptedRunError):
+            swinkit.train(data, out=out, **DETECTOR, **options)
+    return out / "config.yaml"
+
+
+def same_weights(one: Any, other: Any) -> bool:
+    tensors, others = one.state_dict(), other.state_dict()
+    return tensors.keys() == others.keys() and all(tensors[key].equal(others[key]) for key in tensors)
+
+
+def test_a_run_of_an_earlier_swinkit_is_resumed_as_it_began(
+    few_scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its config.yaml has neither anchors nor regions: they stay the published ones, bit for bit."""
+    unbroken = swinkit.train(few_scenes, out=tmp_path / "unbroken", **DETECTOR, **PUBLISHED)
+    file = interrupt(monkeypatch, few_scenes, tmp_path / "run", **PUBLISHED)
+    lines = file.read_text().splitlines()
+    earlier = [line for line in lines if not line.startswith(("anchor_scale:", "regions:"))]
+    assert len(earlier) == len(lines) - 2
+    file.write_text("\n".join(earlier) + "\n")
+    resumed = swinkit.train(resume=tmp_path / "run")
+    assert isinstance(resumed.model, Detector)
+    assert resumed.model.rpn_head.anchor_scale == 8.0
+    assert same_weights(resumed.model, unbroken.model)
+    assert resumed.metrics == unbroken.metrics
+
+
+def test_a_run_keeps_what_was_chosen_at_its_start(
+    few_scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In config.yaml, where a resumed run and one that torchrun starts again find it."""
+    unbroken = swinkit.train(few_scenes, out=tmp_path / "unbroken", **DETECTOR)
+    values = read_yaml(interrupt(monkeypatch, few_scenes, tmp_path / "run"))
+    assert (values["anchor_scale"], values["regions"], values["batch_size"]) == (4.0, 64, 4)
+    assert values["augmentation"]["resizing"] == "none"
+    resumed = swinkit.train(resume=tmp_path / "run")
+    assert isinstance(resumed.model, Detector)
+    assert resumed.model.rpn_head.anchor_scale == 4.0
+    assert same_weights(resumed.model, unbroken.model)
+    assert resumed.metrics == unbroken.metrics
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    asked = config(data=str(few_scenes), out=str(tmp_path / "run"))
+    assert training._restarted(asked) == RunFolder.open(tmp_path / "run")

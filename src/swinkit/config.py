@@ -404,6 +404,19 @@ class TrainOptions(Compute, Masks, Values):
     width: int | None = Field(
         default=None, ge=1, description="Detection: width of the layers that look at regions."
     )
+    anchor_scale: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Detection: side of square anchors in strides of their map; by default the model's, or "
+        "from random weights 8 for a short side of 640 pixels and more, 4 up to 320.",
+    )
+    regions: int | None = Field(
+        default=None,
+        ge=1,
+        description="Detection: regions per image that the box heads learn from; by default 512, or from "
+        "random weights fewer for a short side below 640 pixels.",
+    )
     heads: str | None = Field(
         default=None,
         description="Detection: file of torchvision's Mask R-CNN, of which the heads that fit are taken.",

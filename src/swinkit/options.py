@@ -23,7 +23,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("auxiliary", "pool_scales"), ("segment",)),
     **dict.fromkeys(("width",), (*_BOXES, *_PAIRS)),
     **dict.fromkeys(("contrast",), _PAIRS),
-    **dict.fromkeys(("heads", "augmentation.copy_paste"), ("detect",)),
+    **dict.fromkeys(("heads", "anchor_scale", "regions", "augmentation.copy_paste"), ("detect",)),
     **dict.fromkeys(("classes",), (*_CLASSES, *_MAPS)),
     **dict.fromkeys(
         ("score", "overlap", "detections", "track", "augmentation.resizing", "augmentation.mosaic"), _BOXES

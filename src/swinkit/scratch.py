@@ -33,12 +33,33 @@ def is_short(images: int, config: TrainConfig) -> bool:
 
 
 def scratch_config(config: TrainConfig, task: str, images: int) -> TrainConfig:
-    """Fill in what suits a short run from random weights, where the user gives nothing else."""
-    if task not in STEPS or config.recipe is not None:
+    """Fill in what suits a run from random weights, where the user gives nothing else.
+
+    This is for a run that begins. Its config.yaml keeps the values, and a run that is resumed follows that
+    file alone: a run of an earlier swinkit, whose file lacks some of them, goes on with the published ones.
+    """
+    if task not in STEPS or config.recipe is not None or not is_fresh(config):
         return config
-    if not is_fresh(config) or not is_short(images, config):
-        return config
-    changes: dict[str, Any] = {"drop_path": 0.0}
+    changes = _sizes(config) if task == "detect" else {}
+    if is_short(images, config):
+        changes |= _short_run(config, task, images)
+    return config.model_copy(update=changes)
+
+
+def _sizes(config: TrainConfig) -> dict[str, Any]:
+    """Anchors and regions of a detector, which follow the size of the images."""
+    short = short_side(config)
+    return {
+        "anchor_scale": config.anchor_scale or anchor_scale(short),
+        "regions": config.regions or regions_per_image(short),
+    }
+
+
+def _short_run(config: TrainConfig, task: str, images: int) -> dict[str, Any]:
+    """More steps, and less of what keeps a long run from overfitting."""
+    changes: dict[str, Any] = {}
+    if config.drop_path is None:
+        changes["drop_path"] = 0.0
     one_process = (config.devices or 1) * config.num_nodes == 1 and config.global_batch is None
     if one_process and config.accumulate == 1:
         changes["batch_size"] = batch_size = config.batch_size or _batch_size(task, images)
@@ -50,9 +71,7 @@ def scratch_config(config: TrainConfig, task: str, images: int) -> TrainConfig:
     known = config.augmentation.model_fields_set
     varied = {name: value for name, value in usual.items() if name not in known}
     changes["augmentation"] = config.augmentation.model_copy(update=varied)
-    if config.drop_path is not None:
-        changes.pop("drop_path")
-    return config.model_copy(update=changes)
+    return changes
 
 
 def _batch_size(task: str, images: int) -> int | None:

@@ -20,7 +20,7 @@ from swinkit.hardware import pick_device
 from swinkit.inputs import Preprocessing
 from swinkit.models import create, load, option_of, task_of
 from swinkit.preparation import sides_for
-from swinkit.scratch import anchor_scale, is_fresh, regions_per_image, short_side
+from swinkit.scratch import is_fresh
 from swinkit.tasks.base import Task
 from swinkit.tasks.contrastive import Contrastive
 from swinkit.tasks.detect import Detector
@@ -93,7 +93,7 @@ def _start(config: TrainConfig, data: Data, task: str) -> Task:
         assert isinstance(data, ObjectData)
         return _start_open_vocabulary(config, data)
     settings = ("img_size", "window", "in_chans", "drop_path", "head", "channels", "auxiliary", "width")
-    given = _given(config, *settings, "pool_scales")
+    given = _given(config, *settings, "pool_scales", "anchor_scale")
     other = None if task == "classify" else task
     if isinstance(data, ObjectData):
         given |= _detector_head(config, data)
@@ -104,13 +104,7 @@ def _start(config: TrainConfig, data: Data, task: str) -> Task:
                 "swin3d_t, or weights of an image model, which are inflated."
             )
         given = {"drop_path": 0.1, **given}
-        small = task == "detect" and config.recipe is None and is_fresh(config)
-        if small:
-            given["anchor_scale"] = anchor_scale(short_side(config))
         model = create(config.model, classes=data.classes, task=other, multi_label=data.multi, **given)
-        if small:
-            assert isinstance(model, Detector)
-            model.sample_regions(regions_per_image(short_side(config)))
     else:
         several = data.multi if isinstance(data, ClassData) else None
         model = load(config.model, task=other, classes=data.classes, multi_label=several, **given)
@@ -121,6 +115,8 @@ def _start(config: TrainConfig, data: Data, task: str) -> Task:
         model.labels = data.labels  # with their colours and ids
     if isinstance(model, Segmenter):
         model.losses, model.average = config.loss, config.average
+    if isinstance(model, Detector) and config.regions is not None:
+        model.sample_regions(config.regions)
     if config.class_weights == "balanced":
         model.weigh_classes(data.splits["train"].counts(len(data.classes)).tolist())
     return model

@@ -57,7 +57,8 @@ def run_training(config: TrainConfig, resumed: RunFolder | None) -> Run:
         folder = resumed or RunFolder(Path(str(config.out)))
         launch(folder, config)  # the first machine prepares, and measures
         return Run(folder.path, load(folder.path), {})
-    resumed = resumed or _restarted(config)
+    if resumed is None:
+        resumed, config = _restarted(config)
     ready = _prepare(config, None) if resumed is None else _prepare_again(config, resumed)
     folder = _open_folder(ready, resumed)
     if is_launcher(config):
@@ -66,7 +67,7 @@ def run_training(config: TrainConfig, resumed: RunFolder | None) -> Run:
         told_by(folder.path)
         ready.fit(folder)
     best = load(folder.path)
-    figures = _final_figures(best, ready.data, config, folder)
+    figures = _final_figures(best, ready.data, ready.config, folder)
     images = len(ready.data.splits["train"])
     if best.name in SUITED and is_fresh(config) and is_short(images, config):
         remark(console(), advice(images, config.epochs))
@@ -106,12 +107,12 @@ def _follow() -> Run:
     return Run(path, load(path), {})
 
 
-def _restarted(config: TrainConfig) -> RunFolder | None:
-    """The run folder of a run that torchrun has started again."""
+def _restarted(config: TrainConfig) -> tuple[RunFolder | None, TrainConfig]:
+    """The run that torchrun has started again, and its settings, which all processes read; else these."""
     if config.out is None or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
-        return None
+        return None, config
     folder = RunFolder(Path(config.out))
-    return folder if folder.config_file.exists() else None
+    return RunFolder.open(folder.path) if folder.config_file.exists() else (None, config)
 
 
 class _Ready(NamedTuple):
