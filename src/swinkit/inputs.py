@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from swinkit.settings import Settings
 
@@ -63,12 +64,15 @@ class Preprocessing(Settings):
     the other is too short ("border"). With "none" the square is cut from the image as it is, and "exact"
     takes images of that size alone. `resize_to` is `resized` where that is not size / crop, rounded; below
     `size` black lies around.
+    Where the input is no square, `size` is its height and `width` its width; `resized` then has two sides,
+    which with "short" the image covers, and with "border" lies within.
     `longest` limits the long side of "short". `rounding` is whose rule holds for sizes and margins of half a
     pixel. Without `antialias` pixels are skipped where an image shrinks, as in torchvision's videos.
 
     `mean` and `std` hold for pixels in 0..1, one number a channel; ImageNet's, or their mean for grey. `clip`
     is for videos. With `dense` nothing is cut, and `size` is that of the crops of training; with `square` a
-    picture then fills a square of `size`, stretched, or padded with grey to the right and below.
+    picture then fills a square of `size`, stretched (to `width`, where it is stated), or padded with grey to
+    the right and below.
 
     `value_range` has the stored values that become 0 and 1; None: by the type of the numbers, 0..255 of
     uint8, 0..65535 of uint16, False and True. It holds for all images, or for those of types that are
@@ -76,13 +80,14 @@ class Preprocessing(Settings):
     """
 
     size: int = Field(ge=1)
+    width: int | None = Field(default=None, ge=1)
     channels: int = Field(default=3, ge=1)
     crop: float = Field(default_factory=lambda known: usual_crop(known.get("size", 0)), gt=0, le=1)
     mean: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[0])
     std: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[1])
     interpolation: Interpolation = "bicubic"
     resize: Literal["short", "stretch", "border", "none", "exact"] = "short"
-    resize_to: int | None = Field(default=None, ge=1)
+    resize_to: Annotated[int, Field(ge=1)] | tuple[PositiveInt, PositiveInt] | None = None
     longest: int | None = Field(default=None, ge=1)
     rounding: Literal["torchvision", "transformers"] = "torchvision"
     antialias: bool = True
@@ -93,15 +98,23 @@ class Preprocessing(Settings):
     value_range_for: Literal["all", "unbounded"] = "all"
 
     @property
-    def resized(self) -> int:
-        """Side in pixels before the crop."""
-        return self.resize_to or round(self.size / self.crop)
+    def sides(self) -> tuple[int, int]:
+        """Height and width of an input in pixels."""
+        return self.size, self.width or self.size
+
+    @property
+    def resized(self) -> tuple[int, int]:
+        """Height and width in pixels before the crop."""
+        if isinstance(self.resize_to, tuple):
+            return self.resize_to
+        height, width = (self.resize_to or round(side / self.crop) for side in self.sides)
+        return height, width
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W) of an input, (C, T, H, W) of a clip."""
         frames = () if self.clip is None else (self.clip.frames,)
-        return (self.channels, *frames, self.size, self.size)
+        return (self.channels, *frames, *self.sides)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -112,6 +125,8 @@ class Preprocessing(Settings):
             )
         if min(self.std) <= 0:
             raise ValueError(f"std is {self.std}; give numbers above 0")
+        if self.width is not None and self.dense is not None and self.square != "stretch":
+            raise ValueError("width is of images that are cut or stretched; these keep their shape")
         if not self.antialias and self.interpolation not in ("nearest", "bilinear", "bicubic"):
             raise ValueError(f"interpolation {self.interpolation!r} is always antialiased")
         return self
@@ -142,7 +157,8 @@ class Augmentation(Settings):
         description="Smallest and largest share of the area that is cut out; by default by input size.",
     )
     crop_ratio: tuple[float, float] = Field(
-        default=(3 / 4, 4 / 3), description="Narrowest and widest width over height of the cut."
+        default=(3 / 4, 4 / 3),
+        description="Narrowest and widest width over height of the cut, relative to that of the input.",
     )
     hflip: float = Field(default=0.5, ge=0, le=1, description="Chance of a left-right flip.")
     randaugment: str | None = Field(
@@ -221,6 +237,12 @@ class Augmentation(Settings):
 def usual_crop(size: int) -> float:
     """Small pictures have no margin to lose; 384² and more is published without crop."""
     return 0.875 if 96 <= size < 384 else 1.0
+
+
+def shape_of(sides: Sequence[int]) -> dict[str, int]:
+    """`size` and, for inputs that are not square, `width` of Preprocessing, from height and width."""
+    height, width = sides
+    return {"size": height} if height == width else {"size": height, "width": width}
 
 
 def _statistics(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError
-from swinkit.inputs import Clips, Dense, Preprocessing, usual_crop
+from swinkit.inputs import Clips, Dense, Preprocessing, shape_of, usual_crop
 from swinkit.towers.vit import ViTConfig
 from swinkit.weights.opening import Opened
 from swinkit.weights.owl import owl_preprocessing
@@ -63,12 +63,14 @@ def preprocessing_for(
             interpolation="bilinear",
             dense=sides_for(task, side),
         )
+    shape = shape_of(size[-2:] if size else (side, side))
     if config.rank == 2:
-        return Preprocessing(size=side, channels=config.in_chans)
+        return Preprocessing.checked({**shape, "channels": config.in_chans, "crop": usual_crop(side)})
     # the one published model with windows so deep is that of Something-Something
     sampling: Literal["dense", "uniform"] = "uniform" if config.windows[0][0] >= 16 else "dense"
     clip = Clips(frames=size[0] if size else 32, sampling=sampling)
-    return Preprocessing(size=side, channels=config.in_chans, crop=1.0, interpolation="bilinear", clip=clip)
+    values = {**shape, "channels": config.in_chans, "crop": 1.0, "interpolation": "bilinear", "clip": clip}
+    return Preprocessing.checked(values)
 
 
 def preprocessing_of(
@@ -92,18 +94,23 @@ def preprocessing_of(
         dense = usual.dense if stored.dense.short is not None else stored.dense
         return stored.model_copy(update={"size": usual.size, "dense": dense})
     if usual.clip is None or stored.clip is None:
-        return _at_size(stored, usual.size)
+        return _at_size(stored, usual.sides)
     frames = stored.clip.frames if isinstance(img_size, int) else usual.clip.frames
     clip = stored.clip.model_copy(update={"frames": frames})
-    return stored.model_copy(update={"size": usual.size, "clip": clip, "resize_to": None})
+    return stored.model_copy(
+        update={"size": usual.size, "width": usual.width, "clip": clip, "resize_to": None}
+    )
 
 
-def _at_size(stored: Preprocessing, size: int) -> Preprocessing:
+def _at_size(stored: Preprocessing, sides: tuple[int, int]) -> Preprocessing:
     """The same preprocessing at another size: an unusual crop is kept, the usual one is that of the size."""
-    if size == stored.size:
+    if sides == stored.sides:
         return stored
-    kept = stored.model_dump(exclude={"crop", "resize_to"})
-    usual = stored.resize == "short" and stored.crop == usual_crop(stored.size)
-    if stored.resize_to is not None and stored.resize_to < stored.size:
-        kept["resize_to"] = max(1, round(stored.resize_to * size / stored.size))
-    return Preprocessing.checked(kept | {"size": size} | ({} if usual else {"crop": stored.crop}))
+    kept = stored.model_dump(exclude={"size", "width", "crop", "resize_to"})
+    usual = stored.resize == "short" and stored.crop == usual_crop(min(stored.sides))
+    margins = [resized - side for resized, side in zip(stored.resized, stored.sides, strict=True)]
+    if stored.resize_to is not None and min(margins) < 0:
+        factors = [resized / side for resized, side in zip(stored.resized, stored.sides, strict=True)]
+        kept["resize_to"] = tuple(max(1, round(f * side)) for f, side in zip(factors, sides, strict=True))
+    crop = usual_crop(min(sides)) if usual else stored.crop
+    return Preprocessing.checked(kept | shape_of(sides) | {"crop": crop})

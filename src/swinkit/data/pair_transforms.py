@@ -40,16 +40,15 @@ def whole_picture(image: Picture, pre: Preprocessing, scale: float = 1.0) -> Ten
         longest = None if pre.dense.long is None else round(scale * pre.dense.long)
         width, height = shorter_side_to(image.size, round(scale * pre.dense.short), longest)
     if pre.square == "stretch":
-        height = width = round(scale * pre.size)
+        height, width = (round(scale * side) for side in pre.sides)
     return normalised(resize_image(image, (width, height), pre), pre.mean, pre.std)
 
 
 def training_pairs(pre: Preprocessing, augmentation: Augmentation) -> PairTransform:
-    """The training transform of a model: crops of `pre.size`."""
+    """The training transform of a model: crops of `pre.sides`."""
     assert pre.dense is not None
-    side = pre.size
     return PairTransform(
-        (side, side),
+        pre.sides,
         pre.dense.stated,
         pre.mean,
         pre.std,

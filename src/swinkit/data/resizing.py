@@ -1,4 +1,4 @@
-"""Resize an image and cut the square that a model takes, as `Preprocessing` says."""
+"""Resize an image and cut the part that a model takes, as `Preprocessing` says."""
 
 from __future__ import annotations
 
@@ -21,30 +21,34 @@ FILTERS: dict[Interpolation, Image.Resampling] = {
     "hamming": Image.Resampling.HAMMING,
 }
 
+_MAX_PIXELS = 2**22  # of a resized image of which only a part is cut
 
-def central_square(image: Picture, pre: Preprocessing, position: float = 0.5) -> Picture:
-    """Resize an image and cut `pre.size` pixels square, at a position along the long side from 0 to 1.
+
+def central_crop(image: Picture, pre: Preprocessing, position: float = 0.5) -> Picture:
+    """Resize an image and cut `pre.sides` out of it, at a position along the longer margin from 0 to 1.
 
     Raises ImageError if the image has another size than the only one that the model takes.
     """
-    side = pre.size
-    if pre.resize == "exact" and image.size != (side, side):
+    high, wide = pre.sides
+    if pre.resize == "exact" and image.size != (wide, high):
         raise ImageError(
             f"An image has {image.width}×{image.height} pixels, and the model's preprocessing resizes none: "
-            f"give images of {side}×{side}."
+            f"give images of {wide}×{high}."
         )
     width, height = _resized_size(image, pre)
-    positions = (position, 0.5) if width >= height else (0.5, position)
-    left = _offset(width - side, positions[0], pre)
-    top = _offset(height - side, positions[1], pre)
-    if max(width, height) <= 4 * side or pre.resize in ("none", "exact"):
+    positions = (position, 0.5) if width - wide >= height - high else (0.5, position)
+    left = _offset(width - wide, positions[0], pre)
+    top = _offset(height - high, positions[1], pre)
+    if width * height <= max(16 * wide * high, _MAX_PIXELS) or pre.resize in ("none", "exact"):
         return _cut(resize_image(image, (width, height), pre), (left, top), pre)
-    # A line of 30000×1 would become one of 30000·size × size: compute the crop alone.
+    # A line of 30000×1 would become one of 30000·size × size: compute what lies in the crop alone.
+    columns = max(0, left), min(width, left + wide)
+    rows = max(0, top), min(height, top + high)
     across, down = image.width / width, image.height / height
-    right = min(image.width, (left + side) * across)
-    bottom = min(image.height, (top + side) * down)
-    box = (max(0.0, left * across), max(0.0, top * down), right, bottom)
-    return image.resize((side, side), FILTERS[pre.interpolation], box)
+    box = (columns[0] * across, rows[0] * down, columns[1] * across, rows[1] * down)
+    box = (*box[:2], min(box[2], image.width), min(box[3], image.height))
+    part = image.resize((columns[1] - columns[0], rows[1] - rows[0]), FILTERS[pre.interpolation], box)
+    return _cut(part, (left - columns[0], top - rows[0]), pre)
 
 
 def resize_image(image: Picture, size: tuple[int, int], pre: Preprocessing) -> Picture:
@@ -72,15 +76,17 @@ def _resize_without_antialias(image: Image.Image, size: tuple[int, int], pre: Pr
 
 def _resized_size(image: Picture, pre: Preprocessing) -> tuple[int, int]:
     """Width and height before the crop; whole pixels, cut and rounded as upstream does."""
-    side = pre.resized
+    height, width = pre.resized
     if pre.resize == "stretch":
-        return side, side
+        return width, height
     if pre.resize in ("none", "exact"):
         return image.size
-    if pre.resize == "border":  # timm's ResizeKeepRatio
-        ratio = max(image.height / side, image.width / side)
-        return max(1, round(image.width / ratio)), max(1, round(image.height / ratio))
-    return shorter_side_to(image.size, side, pre.longest)
+    if pre.resize == "short" and height == width:
+        return shorter_side_to(image.size, height, pre.longest)
+    # timm's ResizeKeepRatio
+    ratios = image.height / height, image.width / width
+    ratio = max(ratios) if pre.resize == "border" else min(ratios)
+    return max(1, round(image.width / ratio)), max(1, round(image.height / ratio))
 
 
 def shorter_side_to(size: tuple[int, int], side: int, longest: int | None) -> tuple[int, int]:
@@ -108,20 +114,22 @@ def _offset(margin: int, position: float, pre: Preprocessing) -> int:
 
 
 def _cut(image: Picture, corner: tuple[int, int], pre: Preprocessing) -> Picture:
-    """Cut the square of a model; beyond the image lies black, or with a border the mean."""
+    """Cut the input of a model; beyond the image lies black, or with a border the mean."""
     left, top = corner
-    if pre.resize != "border" or (left >= 0 and top >= 0):
-        return image.crop((left, top, left + pre.size, top + pre.size))
+    high, wide = pre.sides
+    inside = min(left, top) >= 0 and left + wide <= image.width and top + high <= image.height
+    if pre.resize != "border" or inside:
+        return image.crop((left, top, left + wide, top + high))
     fill = [round(255 * value) for value in pre.mean]
     if isinstance(image, Planes):
         bands = zip(image.bands, fill, strict=True)
-        return Planes([_pasted(band, corner, pre.size, value) for band, value in bands])
-    return _pasted(image, corner, pre.size, fill[0] if len(fill) == 1 else tuple(fill))
+        return Planes([_pasted(band, corner, (wide, high), value) for band, value in bands])
+    return _pasted(image, corner, (wide, high), fill[0] if len(fill) == 1 else tuple(fill))
 
 
 def _pasted(
-    image: Image.Image, corner: tuple[int, int], side: int, fill: int | tuple[int, ...]
+    image: Image.Image, corner: tuple[int, int], size: tuple[int, int], fill: int | tuple[int, ...]
 ) -> Image.Image:
-    square = Image.new(image.mode, (side, side), fill)
-    square.paste(image, (-corner[0], -corner[1]))
-    return square
+    canvas = Image.new(image.mode, size, fill)
+    canvas.paste(image, (-corner[0], -corner[1]))
+    return canvas

@@ -17,7 +17,7 @@ from swinkit.data import float_ops
 from swinkit.data.planes import Planes
 from swinkit.data.randaugment import Canvas, RandAugment
 from swinkit.data.reading import Picture
-from swinkit.data.resizing import FILTERS, central_square
+from swinkit.data.resizing import FILTERS, central_crop
 from swinkit.errors import ConfigError
 from swinkit.inputs import Augmentation, Preprocessing
 
@@ -29,17 +29,20 @@ BatchMix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 def evaluation_transform(preprocessing: Preprocessing, crops: int = 1) -> ImageTransform:
     """Give the transform of evaluation: resize as `Preprocessing` says, centre crop, normalise.
 
-    picture of `preprocessing.channels` -> (C, size, size), float32. With three crops (3, C, size, size): both
-    ends and the middle of the long side. With five (5, C, size, size): corners and centre of the whole
-    central square, of which the model's crop is a part; ConfigError where it is all of it.
+    picture of `preprocessing.channels` -> (C, H, W), float32. With three crops (3, C, H, W): both ends and
+    the middle of the long side. With five (5, C, H, W): corners and centre of the whole central square, of
+    which the model's crop is a part; ConfigError where it is all of it.
 
-    Same arithmetic as torchvision's `Resize` and `CenterCrop` on PIL images. Where the long side would become
-    more than 4 · size, only the pixels of the crop are computed: the same up to rounding, in little memory.
+    Same arithmetic as torchvision's `Resize` and `CenterCrop` on PIL images. Where the resized image would
+    have more than 16 times the pixels of the input, and more than 4 million, only those of the crop are
+    computed: the same up to rounding, in little memory.
     """
-    cropped = preprocessing.resized > preprocessing.size and preprocessing.resize not in ("none", "exact")
+    high, wide = preprocessing.sides
+    margins = preprocessing.resized[0] - high, preprocessing.resized[1] - wide
+    cropped = min(margins) > 0 and preprocessing.resize not in ("none", "exact")
     if (crops == 5 and not cropped) or (crops == 3 and not cropped and preprocessing.resize != "short"):
         raise ConfigError(
-            f"crops={crops} needs a margin, but the model takes whole pictures of {preprocessing.size}²."
+            f"crops={crops} needs a margin, but the model takes whole pictures of {wide}×{high}."
         )
     return _EvaluationTransform(preprocessing, crops)
 
@@ -47,7 +50,7 @@ def evaluation_transform(preprocessing: Preprocessing, crops: int = 1) -> ImageT
 def training_transform(preprocessing: Preprocessing, augmentation: Augmentation) -> ImageTransform:
     """Give the transform of training: crop, flip, RandAugment or colour jitter, normalise, random erasing.
 
-    picture of `preprocessing.channels` -> (C, size, size), float32. Draws from torch's global generator.
+    picture of `preprocessing.channels` -> (C, H, W), float32. Draws from torch's global generator.
     Small inputs are shifted by whole pixels instead of cropped at random (`Augmentation.shift`).
     The steps are those of `torchvision.transforms.v2`, on PIL images and without its dispatch, which
     would cost more than the work itself on images of 28 pixels.
@@ -105,15 +108,16 @@ class _EvaluationTransform:
     def __call__(self, image: Picture) -> Tensor:
         pre = self.preprocessing
         if self.crops == 1:
-            return _normalise(central_square(image, pre), pre)
+            return _normalise(central_crop(image, pre), pre)
         if self.crops == 3:
-            squares = [central_square(image, pre, place) for place in (0.0, 0.5, 1.0)]
+            parts = [central_crop(image, pre, place) for place in (0.0, 0.5, 1.0)]
         else:
-            whole = pre.model_copy(update={"size": pre.resized, "crop": 1.0})
-            square, rest = central_square(image, whole), whole.size - pre.size
-            corners = [(0, 0), (rest, 0), (0, rest), (rest, rest), (rest // 2, rest // 2)]
-            squares = [square.crop((x, y, x + pre.size, y + pre.size)) for x, y in corners]
-        return torch.stack([_normalise(square, pre) for square in squares])
+            (height, width), (high, wide) = pre.resized, pre.sides
+            whole = central_crop(image, pre.model_copy(update={"size": height, "width": width, "crop": 1.0}))
+            below, right = height - high, width - wide
+            corners = [(0, 0), (right, 0), (0, below), (right, below), (right // 2, below // 2)]
+            parts = [whole.crop((x, y, x + wide, y + high)) for x, y in corners]
+        return torch.stack([_normalise(part, pre) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -126,11 +130,11 @@ class _TrainingTransform:
 
     def __call__(self, image: Picture) -> Tensor:
         pre, aug = self.preprocessing, self.augmentation
-        reach = aug.shift_for(pre.size)
+        reach = aug.shift_for(min(pre.sides))
         if reach:
-            image = _shift(central_square(image, pre), reach)
+            image = _shift(central_crop(image, pre), reach)
         else:
-            image = image.resize((pre.size, pre.size), FILTERS[pre.interpolation], self._draw_box(image))
+            image = image.resize(pre.sides[::-1], FILTERS[pre.interpolation], self._draw_box(image))
         flip, erase = torch.rand(2).tolist()
         if flip < aug.hflip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -148,7 +152,9 @@ class _TrainingTransform:
 
     def _draw_box(self, image: Picture) -> tuple[int, int, int, int]:
         """Left, upper, right, lower of what is cut out."""
-        scale, ratio = self.augmentation.scale_for(self.preprocessing.size), self.augmentation.crop_ratio
+        high, wide = self.preprocessing.sides
+        scale, (narrow, broad) = self.augmentation.scale_for(min(high, wide)), self.augmentation.crop_ratio
+        ratio = (narrow * wide / high, broad * wide / high)
         if scale == ratio == (1.0, 1.0) and image.width == image.height:
             return (0, 0, image.width, image.height)  # nothing to draw, which is the slow part
         frame = image.bands[0] if isinstance(image, Planes) else image
@@ -197,7 +203,7 @@ def _brighter(band: Image.Image, brightness: float, contrast: float) -> Image.Im
 
 def _normalise(image: Picture, pre: Preprocessing) -> Tensor:
     # in numpy: on small pictures torch's dispatch would cost more than the work
-    pixels = np.asarray(image).reshape(pre.size, pre.size, pre.channels).transpose(2, 0, 1)
+    pixels = np.asarray(image).reshape(*pre.sides, pre.channels).transpose(2, 0, 1)
     values = np.divide(pixels, np.float32(255), order="C")
     mean, std = (np.array(numbers, np.float32)[:, None, None] for numbers in (pre.mean, pre.std))
     values -= mean

@@ -178,7 +178,7 @@ class Classifier(Task):
             return self._dataset(samples, transform, clips=clips, at_least=None, multi=multi)
         # twice the input size keeps all detail of a crop of a quarter of the area
         transform = training_transform(pre, augmentation)
-        return self._dataset(samples, transform, clips=None, at_least=2 * pre.size, multi=multi)
+        return self._dataset(samples, transform, clips=None, at_least=2 * max(pre.sides), multi=multi)
 
     def _dataset(
         self,

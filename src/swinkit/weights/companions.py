@@ -99,18 +99,18 @@ def preprocessing(
     if beside is not None and beside.preprocessing is not None and _agrees(beside.preprocessing, checkpoint):
         return beside.preprocessing
     timm, theirs = pretrained_cfg(checkpoint.config), checkpoint.processor
-    side = min((config.input_size or (224,))[-2:])
+    height, width = (config.input_size or (224, 224))[-2:]
     try:
         if theirs and config.rank == 2:
             return read_processor(
                 theirs,
                 model_type=str(checkpoint.config.get("model_type")),
                 channels=config.in_chans,
-                trained=side,
+                trained=(height, width),
                 dense=task == "segment",
             )
         if timm is not None and task == "classify":
-            return read_timm(timm, channels=config.in_chans, side=side)
+            return read_timm(timm, channels=config.in_chans, side=(height, width))
     except ConfigError as error:
         raise WeightsError(f"The preprocessing in {checkpoint.source} is not understood: {error}") from error
     return preset(dialect, config) if task in ("classify", "video") else None

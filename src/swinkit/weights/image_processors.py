@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from swinkit.errors import ConfigError, nearest
-from swinkit.inputs import Dense, Interpolation, Preprocessing
+from swinkit.inputs import Dense, Interpolation, Preprocessing, shape_of
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -53,16 +53,25 @@ _STEPS = (
 
 
 def read_processor(
-    settings: Mapping[str, Any], *, model_type: str, channels: int, trained: int, dense: bool
+    settings: Mapping[str, Any],
+    *,
+    model_type: str,
+    channels: int,
+    trained: int | tuple[int, int],
+    dense: bool,
 ) -> Preprocessing:
     """Preprocessing from the content of a preprocessor_config.json.
 
-    `trained` is the side that the model was trained at, which holds where no size is stated; a `dense` model
-    keeps whole images. Raises ConfigError for a class or a setting that swinkit does not compute, by name.
+    `trained` is the side that the model was trained at, or height and width, which hold where no size is
+    stated; a `dense` model keeps whole images. Raises ConfigError for a class or a setting that swinkit does
+    not compute, by name.
     """
     name = _class_name(settings, model_type)
     kind = _PROCESSORS[name]
     _refuse_other_steps(settings)
+    if name == "Owlv2" and model_type != "owlv2":
+        raise ConfigError("Owlv2ImageProcessor is supported for OWLv2 alone: it resizes by code of its own.")
+    trained = (trained, trained) if isinstance(trained, int) else trained
     values: dict[str, Any] = {"channels": channels, "rounding": "transformers"}
     values["interpolation"] = _interpolation(settings.get("resample"), kind)
     values |= _statistics(settings, kind, channels)
@@ -77,7 +86,7 @@ def read_processor(
     elif name == "ConvNext" and "shortest_edge" in size:
         values |= _convnext(size["shortest_edge"], settings.get("crop_pct") or 224 / 256)
     else:
-        values |= _square(size, crop, trained)
+        values |= _cut(size, crop, trained)
     return Preprocessing.checked(values)
 
 
@@ -94,7 +103,7 @@ def write_processor(pre: Preprocessing) -> dict[str, Any] | None:
         "image_mean": list(pre.mean),
         "image_std": list(pre.std),
     }
-    side = {"height": pre.size, "width": pre.size}
+    side = dict(zip(("height", "width"), pre.sides, strict=True))
     if pre.dense is not None:
         limits = {"shortest_edge": pre.dense.short, "longest_edge": pre.dense.long}
         size: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
@@ -103,14 +112,16 @@ def write_processor(pre: Preprocessing) -> dict[str, Any] | None:
         return {"image_processor_type": "SegformerImageProcessor", **common, "do_reduce_labels": False} | told
     if pre.resize == "exact":
         return {"image_processor_type": "ViTImageProcessor", **common, "do_resize": False, "size": side}
-    if pre.resize == "stretch" and pre.resized == pre.size:
+    if pre.resize == "stretch" and pre.resized == pre.sides:
         return {"image_processor_type": "ViTImageProcessor", **common, "size": side}
     # CLIP's class cuts the centre in every release of transformers
     cut = {"do_center_crop": True, "crop_size": side, "do_convert_rgb": pre.channels == 3}
     if pre.resize == "stretch":
-        size = {"height": pre.resized, "width": pre.resized}
+        size = dict(zip(("height", "width"), pre.resized, strict=True))
+    elif pre.resize == "short" and pre.resized[0] != pre.resized[1]:
+        return None
     else:
-        size = {"shortest_edge": pre.resized}
+        size = {"shortest_edge": pre.resized[0]}
         size |= {} if pre.longest is None else {"longest_edge": pre.longest}
     told = {"do_resize": False} if pre.resize == "none" else {"size": size}
     return {"image_processor_type": "CLIPImageProcessor", **common, **cut, **told}
@@ -169,10 +180,10 @@ def _per_channel(numbers: Any, channels: int) -> list[float] | None:
     return None if len(numbers) == 3 != channels else [float(value) for value in numbers]
 
 
-def _sizes(settings: Mapping[str, Any], kind: _Processor, trained: int) -> dict[str, int]:
+def _sizes(settings: Mapping[str, Any], kind: _Processor, trained: tuple[int, int]) -> dict[str, int]:
     """Size in today's spelling: height and width, or shortest_edge and perhaps longest_edge."""
     size = settings.get("size")
-    size = trained if size is None else size
+    size = _trained_size(trained) if size is None else size
     longest = settings.get("max_size")
     if _is_side(size):
         size = {"height": size, "width": size} if kind.squares else {"shortest_edge": size}
@@ -187,62 +198,73 @@ def _sizes(settings: Mapping[str, Any], kind: _Processor, trained: int) -> dict[
         raise ConfigError(f"size={dict(size)!r} is not supported: give height and width, or shortest_edge.")
     if not all(_is_side(value) for value in sides.values()):
         raise ConfigError(f"size={dict(size)!r} is not supported: give whole numbers above 0.")
-    if sides.get("height") != sides.get("width"):
-        raise ConfigError(f"size={dict(size)!r} is not supported: swinkit's inputs are square.")
     return sides
 
 
-def _crop_size(settings: Mapping[str, Any], kind: _Processor, trained: int) -> int | None:
-    """Side of the central crop; None where nothing is cut."""
+def _trained_size(trained: tuple[int, int]) -> int | tuple[int, int]:
+    """A lone number for a square, which each class takes in its own way."""
+    return trained[0] if trained[0] == trained[1] else trained
+
+
+def _crop_size(
+    settings: Mapping[str, Any], kind: _Processor, trained: tuple[int, int]
+) -> tuple[int, int] | None:
+    """Height and width of the central crop; None where nothing is cut."""
     crops = settings.get("do_center_crop")
     if not (kind.crops if crops is None else crops):
         return None
     size = settings.get("crop_size")
     size = trained if size is None else size
-    side = size
-    if isinstance(size, Mapping) and size.get("height") == size.get("width"):
-        side = size.get("height")
-    if not isinstance(side, int) or not _is_side(side):
-        raise ConfigError(f"crop_size={size!r} is not supported: swinkit's inputs are square.")
-    return side
+    sides: Any = (size, size) if _is_side(size) else size
+    if isinstance(size, Mapping):
+        sides = (size.get("height"), size.get("width"))
+    if not isinstance(sides, list | tuple) or len(sides) != 2 or not all(map(_is_side, sides)):
+        raise ConfigError(f"crop_size={size!r} is not supported: give height and width above 0.")
+    return sides[0], sides[1]
 
 
 def _is_side(value: Any) -> bool:
     return type(value) is int and value > 0
 
 
-def _whole(size: Mapping[str, int], trained: int) -> dict[str, Any]:
-    """Whole images of a model that predicts every pixel: a square, within two sides, or as they are."""
+def _whole(size: Mapping[str, int], trained: tuple[int, int]) -> dict[str, Any]:
+    """Whole images of a model that predicts every pixel: stretched, within two sides, or as they are."""
     if "height" in size:
-        side = size["height"]
-        return {"size": side, "crop": 1.0, "dense": {"short": side, "long": side}, "square": "stretch"}
-    dense = Dense(short=size.get("shortest_edge"), long=size.get("longest_edge"))
-    return {"size": trained, "crop": 1.0, "dense": dense.model_dump()}
+        sides = size["height"], size["width"]
+        dense = {"short": min(sides), "long": max(sides)}
+        return shape_of(sides) | {"crop": 1.0, "dense": dense, "square": "stretch"}
+    limits = Dense(short=size.get("shortest_edge"), long=size.get("longest_edge"))
+    return {"size": min(trained), "crop": 1.0, "dense": limits.model_dump()}
 
 
-def _square(size: Mapping[str, int], crop: int | None, trained: int) -> dict[str, Any]:
+def _cut(size: Mapping[str, int], crop: tuple[int, int] | None, trained: tuple[int, int]) -> dict[str, Any]:
     """Resize and crop of a classifier."""
     if not size:
-        return {"size": crop or trained, "crop": 1.0, "resize": "exact" if crop is None else "none"}
+        return shape_of(crop or trained) | {"crop": 1.0, "resize": "exact" if crop is None else "none"}
     if "height" in size:
-        return cut_from(size["height"], crop or size["height"]) | {"resize": "stretch"}
+        sides = size["height"], size["width"]
+        return cut_from(sides, crop or sides) | {"resize": "stretch"}
     if crop is None:
         raise ConfigError(
-            "size.shortest_edge without do_center_crop is not supported: swinkit's inputs are square; give "
-            "height and width, or crop_size."
+            "size.shortest_edge without do_center_crop is not supported: all inputs of a model have one "
+            "size; give height and width, or crop_size."
         )
-    return cut_from(size["shortest_edge"], crop) | {"longest": size.get("longest_edge")}
+    side = size["shortest_edge"]
+    return cut_from((side, side), crop) | {"longest": size.get("longest_edge")}
 
 
 def _convnext(side: int, crop_pct: float) -> dict[str, Any]:
     """ConvNeXt's class cuts below 384 pixels, and stretches from there on."""
     if side >= 384:
-        return cut_from(side, side) | {"resize": "stretch"}
-    return cut_from(int(side / crop_pct), side)
+        return cut_from((side, side), (side, side)) | {"resize": "stretch"}
+    resized = int(side / crop_pct)
+    return cut_from((resized, resized), (side, side))
 
 
-def cut_from(resized: int, size: int) -> dict[str, Any]:
-    """Settings of a square of `size` that is cut from `resized` pixels, or lies within black."""
-    if resized >= size:
-        return {"size": size, "crop": size / resized}
-    return {"size": size, "crop": 1.0, "resize_to": resized}
+def cut_from(resized: tuple[int, int], sides: tuple[int, int]) -> dict[str, Any]:
+    """Settings of an input of `sides` that is cut from `resized` pixels, or lies within black."""
+    crop = min(1.0, sides[0] / resized[0])
+    if tuple(round(side / crop) for side in sides) == resized:
+        return shape_of(sides) | {"crop": crop}
+    resize_to = resized[0] if resized[0] == resized[1] else resized
+    return shape_of(sides) | {"crop": 1.0, "resize_to": resize_to}

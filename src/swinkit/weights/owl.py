@@ -110,8 +110,10 @@ def owl_preprocessing(
     read = read_processor(
         told, model_type=model_type, channels=config.in_chans, trained=config.img_size, dense=True
     )
-    if read.square is None:
-        raise ConfigError("OWL detectors take squares: give size as height and width, and do_resize true.")
+    if read.square is None or read.width is not None:
+        raise ConfigError(
+            "OWL detectors take squares: give size as equal height and width, and do_resize true."
+        )
     changed: dict[str, Any] = {"size": read.size, "dense": read.dense, "mean": read.mean, "std": read.std}
     if not second:  # the second kind resizes by its own code, whatever resample says
         changed["interpolation"] = read.interpolation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from swinkit.core.config import SwinConfig
-from swinkit.inputs import Preprocessing
+from swinkit.inputs import Preprocessing, shape_of
 from swinkit.weights.image_processors import cut_from
 from swinkit.weights.timm_config import read_timm
 
@@ -22,32 +22,40 @@ def preset(dialect: str, config: SwinConfig) -> Preprocessing | None:
     """The evaluation transform of a dialect's published classifiers of this size; None where it has none."""
     if config.input_size is None:
         return None
-    side = min(config.input_size[-2:])
+    sides = config.input_size[-2], config.input_size[-1]
+    side = min(sides)
     values: dict[str, Any] = {"channels": config.in_chans}
     if dialect == "torchvision3d":
-        return Preprocessing.checked(values | _video(config.input_size[0], side))
+        return Preprocessing.checked(values | _video(config.input_size[0], sides))
     if config.rank != 2:
         return None
     if dialect == "timm":
-        return read_timm({"crop_pct": 1.0 if side >= _WHOLE else 0.9}, channels=config.in_chans, side=side)
-    if dialect == "torchvision" and side == 224:
+        return read_timm({"crop_pct": 1.0 if side >= _WHOLE else 0.9}, channels=config.in_chans, side=sides)
+    if dialect == "torchvision" and sides == (224, 224):
         resized = _TORCHVISION.get((config.embed_dim, tuple(config.depths)))
-        return None if resized is None else Preprocessing.checked(values | cut_from(resized, side))
+        if resized is None:
+            return None
+        return Preprocessing.checked(values | cut_from((resized, resized), sides))
     if dialect in ("microsoft", "openmmlab"):
-        return Preprocessing.checked(values | _microsoft(side))
+        return Preprocessing.checked(values | _microsoft(sides))
     return None
 
 
-def _microsoft(side: int) -> dict[str, Any]:
-    """As data/build.py `build_transform` and mmpretrain's swin configs."""
-    if side >= _WHOLE:
-        return {"size": side, "crop": 1.0, "resize": "stretch"}
-    return cut_from(int(256 / 224 * side), side)
+def _microsoft(sides: tuple[int, int]) -> dict[str, Any]:
+    """As data/build.py `build_transform` and mmpretrain's swin configs.
+
+    Rectangles, which build_transform can only stretch (TEST.CROP False), are stretched.
+    """
+    if min(sides) >= _WHOLE or sides[0] != sides[1]:
+        return shape_of(sides) | {"crop": 1.0, "resize": "stretch"}
+    resized = int(256 / 224 * sides[0])
+    return cut_from((resized, resized), sides)
 
 
-def _video(frames: int, side: int) -> dict[str, Any]:
+def _video(frames: int, sides: tuple[int, int]) -> dict[str, Any]:
     """As torchvision's Swin3D weights: short side 256 for 224, bilinear without antialias."""
-    return cut_from(round(256 / 224 * side), side) | {
+    height, width = (round(256 / 224 * side) for side in sides)
+    return cut_from((height, width), sides) | {
         "interpolation": "bilinear",
         "antialias": False,
         "clip": {"frames": frames},

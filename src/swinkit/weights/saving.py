@@ -104,7 +104,8 @@ def _write_images(folder: Path, beside: Beside) -> tuple[str, ...]:
     processor = write_processor(pre)
     if processor is None:
         (folder / PROCESSOR).unlink(missing_ok=True)  # of another model
-        kind = f"resize={pre.resize!r}" if pre.antialias else "antialias=False"
+        size = "×".join(map(str, pre.sides[::-1]))
+        kind = f"resize={pre.resize!r} to {size}" if pre.antialias else "antialias=False"
         return (f"transformers cannot compute this preprocessing ({kind}); swinkit reads it back.",)
     _write_json(folder / PROCESSOR, processor)
     whole = pre.dense is not None and pre.dense.short is None

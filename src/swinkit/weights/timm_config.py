@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError
-from swinkit.inputs import Preprocessing
+from swinkit.inputs import Preprocessing, shape_of
 from swinkit.labels import Labels
 
 _MODES = {"center": "short", "squash": "stretch", "border": "border"}  # ours by timm's
@@ -29,10 +29,11 @@ def timm_arguments(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return arguments if pretrained_cfg(config) is not None and isinstance(arguments, Mapping) else {}
 
 
-def read_timm(cfg: Mapping[str, Any], *, channels: int, side: int) -> Preprocessing:
+def read_timm(cfg: Mapping[str, Any], *, channels: int, side: int | tuple[int, int]) -> Preprocessing:
     """Preprocessing as timm's `resolve_data_config` and `create_transform` make it for evaluation.
 
-    `side` is that of the input. Raises ConfigError for a mode that is not timm's, by name.
+    `side` is that of the input, or its height and width. Raises ConfigError for a mode that is not timm's, by
+    name.
     """
     crop = cfg.get("crop_pct") or _CROP
     mode = cfg.get("crop_mode") or "center"
@@ -45,16 +46,17 @@ def read_timm(cfg: Mapping[str, Any], *, channels: int, side: int) -> Preprocess
     interpolation = cfg.get("interpolation") or "bicubic"
     if interpolation == "random":  # one of two filters for each image of training; evaluation has none
         interpolation = "bicubic"
-    resized = math.floor(side / crop)
+    sides = (side, side) if isinstance(side, int) else side
+    height, width = (max(1, math.floor(length / crop)) for length in sides)
     values: dict[str, Any] = {
-        "size": side,
+        **shape_of(sides),
         "channels": channels,
         "crop": min(1.0, crop),
         "resize": _MODES[mode],
         "interpolation": interpolation,
     }
-    if resized != round(side / values["crop"]):
-        values["resize_to"] = resized
+    if [height, width] != [round(length / values["crop"]) for length in sides]:
+        values["resize_to"] = height if height == width else (height, width)
     for name in ("mean", "std"):
         numbers = cfg.get(name)
         if isinstance(numbers, list | tuple) and len(numbers) == 1:
@@ -120,6 +122,7 @@ def not_timm(pre: Preprocessing) -> list[str]:
         f"resize={pre.resize!r}": pre.resize not in _MODES.values(),
         f"longest={pre.longest}": pre.longest is not None,
         "antialias=False": not pre.antialias,
+        f"images of {pre.resized} before the crop": _crop_pct(pre) is None,
         "transformers' rounding of odd margins": pre.rounding == "transformers" and pre.resize == "short",
     }
     return [fault for fault, present in faults.items() if present]
@@ -129,19 +132,24 @@ def timm_images(pre: Preprocessing) -> dict[str, Any]:
     """Describe images as a pretrained_cfg does."""
     modes = {ours: theirs for theirs, ours in _MODES.items()}
     return {
-        "input_size": [pre.channels, pre.size, pre.size],
+        "input_size": [pre.channels, *pre.sides],
         "interpolation": pre.interpolation,
-        "crop_pct": _crop_pct(pre.size, pre.resized, pre.crop),
+        "crop_pct": _crop_pct(pre) or pre.crop,
         "crop_mode": modes.get(pre.resize, "center"),
         "mean": list(pre.mean),
         "std": list(pre.std),
     }
 
 
-def _crop_pct(size: int, resized: int, crop: float) -> float:
-    """A share of which timm, which rounds down, makes so many pixels: the plainest."""
-    candidates: Sequence[float] = (crop, size / resized, size / (resized + 0.5))
-    return next(share for share in candidates if math.floor(size / share) == resized)
+def _crop_pct(pre: Preprocessing) -> float | None:
+    """The plainest share of which timm, which rounds down, makes so many pixels; None where there is none."""
+    candidates = [pre.crop]
+    for side, resized in zip(pre.sides, pre.resized, strict=True):
+        candidates += [side / resized, side / (resized + 0.5)]
+    for share in candidates:
+        if tuple(math.floor(side / share) for side in pre.sides) == pre.resized:
+            return share
+    return None
 
 
 def _architecture(config: SwinConfig) -> str:
