@@ -468,6 +468,10 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(
     )  # fmt: skip
     assert code == 0
     for words in (
+        "task │ classify",
+        "head │ linear, 3 classes: ",
+        "device │ cpu, precision ",
+        "splits │ train 48, val 18",
         "decay.4",
         "no_decay.0",
         "48 images",

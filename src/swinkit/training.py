@@ -33,7 +33,7 @@ from swinkit.hardware import pick_device
 from swinkit.mirroring import why_not_mirrored
 from swinkit.models import load
 from swinkit.options import check_owners
-from swinkit.progress import console, print_notes, remark, show_changes
+from swinkit.progress import console, lines_meanwhile, print_notes, remark, show_changes
 from swinkit.scratch import SUITED, advice, is_fresh, is_short, scratch_config
 from swinkit.starting import start_model, wanted_task
 from swinkit.tasks.base import Task
@@ -59,7 +59,8 @@ def run_training(config: TrainConfig, resumed: RunFolder | None) -> Run:
         return Run(folder.path, load(folder.path), {})
     if resumed is None:
         resumed, config = _restarted(config)
-    ready = _prepare(config, None) if resumed is None else _prepare_again(config, resumed)
+    with lines_meanwhile("Data and model are being prepared", enabled=config.progress):
+        ready = _prepare(config, None) if resumed is None else _prepare_again(config, resumed)
     folder = _open_folder(ready, resumed)
     if is_launcher(config):
         launch(folder, ready.config)
@@ -76,9 +77,20 @@ def run_training(config: TrainConfig, resumed: RunFolder | None) -> Run:
 
 def outline_run(config: TrainConfig) -> Outline:
     """What a run would do; writes nothing."""
-    ready = _prepare(config, None)
-    from_scratch = ready.model.load_report is None
-    return outline(ready.model, ready.plan.batches, ready.config, from_scratch=from_scratch)
+    with lines_meanwhile("Data and model are being prepared", enabled=config.progress):
+        ready = _prepare(config, None)
+    splits = {name: len(samples) for name, samples in ready.data.splits.items()}
+    notes = [*ready.data.notes, *replaced_heads(ready.model)]
+    plan = ready.plan
+    return outline(
+        ready.model,
+        plan.batches,
+        ready.config,
+        device=str(plan.device),
+        precision=plan.precision,
+        splits=splits,
+        notes=notes,
+    )
 
 
 def fit_share(path: str | Path) -> None:
@@ -215,14 +227,18 @@ def _open_folder(ready: _Ready, resumed: RunFolder | None) -> RunFolder:
         remove_unfinished(folder.path)
     if not folder.split_file.exists():  # a new run, or one that was killed before
         save_splits(ready.opened, folder.split_file)
-    report = ready.model.load_report
-    replaced = [report.sentence()] if report is not None and report.initialised else []
-    show_changes(report)
-    notes = [*ready.data.notes, *replaced]
+    show_changes(ready.model.load_report)
+    notes = [*ready.data.notes, *replaced_heads(ready.model)]
     if notes:
         write_text(folder.path / "notes.txt", "\n".join(notes) + "\n")
     print_notes(notes)
     return folder
+
+
+def replaced_heads(model: Task) -> list[str]:
+    """Return a sentence on the weights that the model's file did not hold, where there are any."""
+    report = model.load_report
+    return [report.sentence()] if report is not None and report.initialised else []
 
 
 def _final_figures(best: Task, data: Data, config: TrainConfig, folder: RunFolder) -> dict[str, float]:

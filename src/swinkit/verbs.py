@@ -14,12 +14,14 @@ from swinkit.printing import Overwrite, say, screen, table
 from swinkit.settings import merged, read_yaml
 
 if TYPE_CHECKING:
+    from swinkit.engine.outline import Outline
     from swinkit.variants import Variant
 
 Options = Parameter(name="*")
 # of each class, where that is what counts
 FIGURES = {"map": "average precision", "miou": "IoU", "mask_ap": "mask AP", "box_ap": "box AP"}
 NOTHING = -1.0  # COCO's figure where there is nothing of a kind
+SHOWN = 10  # classes that a dry run names
 LONGEST = 100  # classes that are listed one by one
 
 
@@ -30,7 +32,8 @@ def train(
     config: Annotated[Path | None, Parameter(help="config.yaml of a run to repeat; options win.")] = None,
     resume: Annotated[Path | None, Parameter(help="Run folder to continue.")] = None,
     dry_run: Annotated[
-        bool, Parameter(help="Show groups, batches and schedule, and train nothing.", negative="")
+        bool,
+        Parameter(help="Show task, splits, groups and schedule, and train nothing.", negative=""),
     ] = False,
     options: Annotated[TrainOptions, Options] = TrainOptions(),  # noqa: B008, frozen
 ) -> None:
@@ -180,8 +183,11 @@ def _short(params: int, macs: int) -> tuple[str, str]:
 def _print_outline(data: str | None, settings: dict[str, Any]) -> None:
     from swinkit.api import outline_training
     from swinkit.explain.terminal import block_chart
+    from swinkit.progress import print_notes
 
     plan = outline_training(data, **settings)
+    print_notes(plan.notes)
+    screen.print(table(("", ""), _facts(plan)))
     rows: list[tuple[object, ...]] = [
         (group.name, group.tensors, f"{group.parameters:,}", f"{group.lr:.3g}", f"{group.weight_decay:g}")
         for group in plan.groups
@@ -199,6 +205,23 @@ def _print_outline(data: str | None, settings: dict[str, Any]) -> None:
     say(f"Learning rate of the head, 0 to {max(plan.rates):.3g}:")
     for line in block_chart(plan.rates):
         say(f"  {line}")
+
+
+def _facts(plan: Outline) -> list[tuple[str, str]]:
+    """Rows of a table: what would be trained, where, on what."""
+    head, number = plan.head, len(plan.classes)
+    if number:
+        names = ", ".join(plan.classes[:SHOWN]) + (" …" if number > SHOWN else "")
+        head += f", {number} class{'es' if number > 1 else ''}: {names}"
+    splits = ", ".join(f"{name} {count}" for name, count in plan.splits.items())
+    parameters = sum(group.parameters for group in plan.groups) + plan.frozen
+    return [
+        ("task", plan.task),
+        ("model", f"{plan.model}, {parameters:,} parameters"),
+        ("head", head),
+        ("device", f"{plan.device}, precision {plan.precision}"),
+        ("splits", splits),
+    ]
 
 
 def _print_figures(figures: dict[str, float]) -> None:

@@ -508,7 +508,7 @@ def test_a_loader_that_is_too_slow_is_named(
 def test_without_a_terminal_settings_and_lines_are_printed(
     fit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("swinkit.engine.progress.QUIET", 0.0)
+    monkeypatch.setattr("swinkit.progress.QUIET", 0.0)
     fit(progress=True)
     shown = " ".join(capsys.readouterr().err.split())
     assert "Training classify: model " in shown
@@ -516,6 +516,7 @@ def test_without_a_terminal_settings_and_lines_are_printed(
     assert "48 images; batch 16, 16 per step; 1 epochs." in shown
     assert "epoch 1/1 batch 2/3" in shown
     assert "epoch 1/1 validation, batch 1" in shown
+    assert "evaluate 18/18" in shown  # the best model, at the end
 
 
 # --- options -------------------------------------------------------------------------------------------
@@ -701,6 +702,8 @@ def test_an_outline_counts_the_steps_that_training_makes(
     settings = {**FAST, "epochs": 2, "model": tiny_file, **options}
     plan = outline_training(dataset, **settings, out=tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
+    assert (plan.task, plan.head, plan.classes) == ("classify", "linear", CLASSES)
+    assert (plan.device, plan.precision, plan.splits) == ("cpu", "32-true", {"train": 48, "val": 18})
     done = fit(**{"epochs": 2, **options})
     assert float(rows(done.path)[-1]["step"]) == plan.batches.steps == len(plan.rates)
     assert float(rows(done.path)[-1]["lr"]) == pytest.approx(3e-3 * 0.01, rel=0.9)

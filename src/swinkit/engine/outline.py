@@ -1,8 +1,9 @@
-"""What a training run would do, without doing it: groups, batches, schedule."""
+"""What a training run would do, without doing it: task, splits, groups, batches, schedule."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from swinkit.config import TrainConfig
@@ -74,8 +75,19 @@ class Batches:
 
 @dataclass(frozen=True)
 class Outline:
-    """A run in numbers: `rates` is the learning rate of the head at each step."""
+    """A run in numbers: `rates` is the learning rate of the head at each step.
 
+    `splits` counts the inputs of each split that can be read; `notes` are remarks on data and weights.
+    """
+
+    task: str
+    model: str
+    head: str
+    classes: tuple[str, ...]
+    device: str
+    precision: str
+    splits: dict[str, int]
+    notes: tuple[str, ...]
     groups: tuple[Group, ...]
     frozen: int
     batches: Batches
@@ -83,9 +95,18 @@ class Outline:
     rates: tuple[float, ...]
 
 
-def outline(task: Task, batches: Batches, config: TrainConfig, *, from_scratch: bool) -> Outline:
+def outline(
+    task: Task,
+    batches: Batches,
+    config: TrainConfig,
+    *,
+    device: str,
+    precision: str,
+    splits: Mapping[str, int],
+    notes: Sequence[str],
+) -> Outline:
     """The outline of training a task that has been set up by `prepare`."""
-    peak = peak_lr(config, batches.step, from_scratch=from_scratch)
+    peak = peak_lr(config, batches.step, from_scratch=task.load_report is None)
     groups = parameter_groups(
         task,
         config.weight_decay,
@@ -95,7 +116,15 @@ def outline(task: Task, batches: Batches, config: TrainConfig, *, from_scratch: 
     )
     warmup, factor = warmup_schedule(config, steps=batches.steps, epochs=batches.epochs)
     return Outline(
-        tuple(
+        task=task.name,
+        model=config.model,
+        head=task.head_name,
+        classes=task.classes,
+        device=device,
+        precision=precision,
+        splits=dict(splits),
+        notes=tuple(notes),
+        groups=tuple(
             Group(
                 group["name"],
                 len(group["params"]),

@@ -14,7 +14,6 @@ from swinkit.data.batching import Batch
 from swinkit.progress import progress_bar
 
 BOUND = 1 / 3  # share of waiting above which the loader decides the speed
-QUIET = 60.0  # seconds after which a line is due where no bar is shown
 LONG = 5.0  # seconds of an epoch below which this says nothing
 
 
@@ -31,12 +30,11 @@ class TrainingProgress(LightningProgress):
         self.bar = progress_bar(console, enabled=enabled)
         self.told = False
         self.images = 0
-        self.printed = time.perf_counter()  # when a line was last printed
         self.seconds = self.waited = 0.0
 
     def disable(self) -> None:
         """Say nothing: Lightning calls it in all processes but the first."""
-        self.enabled = False
+        self.enabled = self.bar.lines = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
@@ -49,7 +47,8 @@ class TrainingProgress(LightningProgress):
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
         """Name the epoch."""
         self._reset()
-        self.bar.update(self.task, description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+        if not self.bar.disable:
+            self.bar.update(self.task, description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
 
     def on_train_batch_start(self, *_: Any) -> None:
         """The batch has come."""
@@ -90,7 +89,7 @@ class TrainingProgress(LightningProgress):
         """Print the epoch's figures."""
         if not self.enabled:
             return
-        self.printed = time.perf_counter()
+        self.bar.printed = time.perf_counter()
         figures = trainer.callback_metrics
         value = figures.get(f"val_{self.monitor}")
         shown = "" if value is None else f"  val {self.monitor} {float(value):5.1f} %"
@@ -120,15 +119,8 @@ class TrainingProgress(LightningProgress):
 
     def _print_if_due(self, where: str, trainer: Trainer) -> None:
         """Print a line where no bar is shown and the last one is a minute old."""
-        now = time.perf_counter()
-        if not self.enabled or not self.bar.disable or now - self.printed < QUIET:
-            return
-        self.printed = now
-        self.bar.console.print(
-            f"epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}  {where}  "
-            f"{self._speed():.0f} {self.noun}s/s",
-            highlight=False,
-        )
+        epoch = f"epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}"
+        self.bar.print_if_due(f"{epoch}  {where}  {self._speed():.0f} {self.noun}s/s")
 
     def _reset(self) -> None:
         self.images, self.waited = 0, 0.0

@@ -71,6 +71,7 @@ class Task(nn.Module, ABC):
     """A backbone, a head, and the way from images to results."""
 
     name: ClassVar[str]
+    head_name: str  # what kind of head reads the backbone's maps
 
     monitor: Any  # str: the figure of `metric` that picks the best model; higher is better
     multi_label: bool = False  # whether an input may have several classes

@@ -32,6 +32,7 @@ class Classifier(Task):
     """
 
     name: ClassVar[str] = "classify"
+    head_name = "linear"
     is_graph: ClassVar[bool] = True
     options: ClassVar[dict[str, tuple[type, ...]]] = {"head_drop": (int, float), "multi_label": (bool,)}
     class_layers: ClassVar[tuple[str, ...]] = ("head.weight", "head.bias")

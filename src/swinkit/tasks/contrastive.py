@@ -48,6 +48,7 @@ class Contrastive(TwoTowers):
     """
 
     name: ClassVar[str] = "contrastive"
+    head_name = "projection"
     options: ClassVar[dict[str, tuple[type, ...]]] = {**TwoTowers.options, "contrast": (str,)}
     inherits: ClassVar[tuple[str, ...]] = ("open_vocabulary",)
     heads: ClassVar[tuple[str, ...]] = (*TwoTowers.heads, "logit_")

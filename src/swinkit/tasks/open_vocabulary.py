@@ -51,6 +51,7 @@ class OpenVocabulary(TwoTowers):
     """
 
     name: ClassVar[str] = "open_vocabulary"
+    head_name = "owl"
     options: ClassVar[dict[str, tuple[type, ...]]] = {
         **TwoTowers.options,
         "objectness": (bool,),
