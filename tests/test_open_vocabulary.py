@@ -343,7 +343,15 @@ def test_vocabulary_files(model: OpenVocabulary, picture: Path, tmp_path: Path) 
             Vocabulary(names, torch.ones(2, 5))
     Vocabulary(("a", "b"), torch.eye(2, 24)[:, :1].expand(2, 24)).save(tmp_path / "zero.safetensors")
     np.savez(tmp_path / "nan.npz", pets=np.full((1, 24), np.nan), pets_names=np.array(["a"]))
+    content = (tmp_path / "nan.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(content[:-40])
+    (tmp_path / "bits.npz").write_bytes(content.replace(b"NUMPY", b"NUMPZ"))
+    with (tmp_path / "array.npz").open("wb") as file:
+        np.save(file, np.eye(3))
     for file, said in (("zero.safetensors", "damaged vocabulary: The embedding of 'b' is all zeros"),
+                       ("cut.npz", "cannot be read as a vocabulary .File is not a zip file"),
+                       ("bits.npz", "cannot be read as a vocabulary"),
+                       ("array.npz", "holds one array without names"),
                        ("nan.npz", "must be numbers")):  # fmt: skip
         with pytest.raises(DataError, match=said):
             Vocabulary.load(tmp_path / file)

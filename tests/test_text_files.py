@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from swinkit.data.finding import read_lines
 from swinkit.data.tables import csv_rows
-from swinkit.errors import ConfigError, DataError
+from swinkit.errors import ConfigError, DataError, some
 from swinkit.settings import read_yaml
 from swinkit.tasks.queries import names_in
 from swinkit.text_files import encoding_of, read_head, read_json, read_text
@@ -86,3 +87,30 @@ def test_the_first_row_tells_what_divides_cells(tmp_path: Path, delimiter: str) 
         text = text.replace("my,file;1.png", '"my,file;1.png"')
     rows = list(csv_rows(written(tmp_path / "a.csv", text, "utf-8")))
     assert rows[1] == (2, ["my,file;1.png", "cat"])
+
+
+def test_a_quotation_mark_that_is_not_closed_swallows_no_rows(tmp_path: Path) -> None:
+    """Python's csv takes all rows behind it for one cell, without a word."""
+    table = tmp_path / "t.csv"
+    table.write_text('path,caption\na.png,"one\nb.png,two\n')
+    with pytest.raises(DataError, match="a quotation mark in line 2 is not closed"):
+        list(csv_rows(table))
+    table.write_text('path,caption\na.png,"one\nb.png,two" and more\nc.png,three\n')
+    with pytest.raises(DataError, match="a quotation mark in line 2 is not closed"):
+        list(csv_rows(table))
+    table.write_text('path,caption\na.png,"one,\ntwo ""2"""\nb.png,5" wide\n"c.png" ,x\n')
+    rows = [cells for _, cells in csv_rows(table)]
+    assert rows == list(csv.reader(table.read_text().splitlines(keepends=True)))  # the oracle
+    assert rows[1:] == [["a.png", 'one,\ntwo "2"'], ["b.png", '5" wide'], ["c.png ", "x"]]
+
+
+def test_sentences_are_bounded_whatever_files_hold() -> None:
+    long = "x" * 5000
+    for error in (DataError(f"no file {long}, check it"), DataError("word " * 2000)):
+        assert len(str(error)) < 2000
+    assert str(DataError(f"no file {long}, check it")).startswith("no file xxx")
+    assert str(DataError(f"no file {long}, check it")).endswith("xxx, check it")
+    assert str(DataError("has the split 'a\n  b\x1b[31m'\t!")) == "has the split 'a b\\x1b[31m'\\t!"
+    path = f"/data/{'folder/' * 50}a  b.png cannot be read"
+    assert str(DataError(path)) == path
+    assert len(some([long, "a"])) < 500

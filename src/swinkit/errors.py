@@ -9,9 +9,28 @@ from collections.abc import Iterable
 
 from swinkit.appearance import look_of, quoted
 
+_MAX_WORD, _MAX_SENTENCE = 400, 1900  # characters
+_LINE_BREAKS = re.compile(r"[^\S\n]*[\n\r]\s*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_WORD = re.compile(rf"\S{{{_MAX_WORD + 1},}}")
+
+
+def bounded(text: str) -> str:
+    """Return a sentence on one line, without control characters, long words and what is too long cut.
+
+    Names and values in it come from other people's files.
+    """
+    line = _LINE_BREAKS.sub(" ", text.strip())
+    line = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], line)
+    line = _WORD.sub(lambda match: f"{match[0][: _MAX_WORD // 2]}…{match[0][-_MAX_WORD // 4 :]}", line)
+    return line if len(line) <= _MAX_SENTENCE else f"{line[:_MAX_SENTENCE]} …"
+
 
 class SwinkitError(Exception):
     """Base of all errors that swinkit raises on purpose; its text is meant for the user."""
+
+    def __str__(self) -> str:
+        return bounded(super().__str__())
 
 
 class ConfigError(SwinkitError, ValueError):
@@ -72,7 +91,7 @@ def some(names: Iterable[str], limit: int = 8, *, beside: Iterable[str] = ()) ->
     shown = []
     for name in names[:limit]:
         alike = looks.get(look_of(name), name) != name
-        shown.append(ascii(name) if alike else quoted(name))
+        shown.append(bounded(ascii(name) if alike else quoted(name)))
     return ", ".join(shown) + more
 
 

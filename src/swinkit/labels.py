@@ -24,6 +24,12 @@ def check_name(name: str) -> None:
 
 
 _WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
+_MAX_DIGITS = 18  # of a class that is called by a number
+
+
+def is_number(name: str) -> bool:
+    """Whether a class is called by a whole number from 0 on."""
+    return name.isdecimal() and len(name) <= _MAX_DIGITS
 
 
 def whole_numbers(names: Iterable[str]) -> dict[str, str]:

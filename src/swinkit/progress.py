@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from swinkit.errors import bounded
+
 if TYPE_CHECKING:
     from swinkit.weights.store import LoadReport
 
@@ -134,7 +136,7 @@ def print_notes(notes: Sequence[str], limit: int = 20) -> None:
     """Print remarks on data, not more than `limit`."""
     more = [f"{len(notes) - limit} more notes of this kind."] if len(notes) > limit else []
     for note in [*notes[:limit], *more]:
-        remark(console(), f"Note: {note}")
+        remark(console(), f"Note: {bounded(note)}")
 
 
 def note_clipped(values: int, images: int) -> None:

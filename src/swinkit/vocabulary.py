@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +17,24 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from swinkit.errors import ConfigError, DataError, check_local, nearest, some, unreadable
-from swinkit.files import check_readable, check_target, write_atomically
+from swinkit.files import check_target, write_atomically
+from swinkit.regular_files import check_regular
 from swinkit.text_files import composed
 from swinkit.weights.checksum import is_intact, with_checksum
 
 KEY = "swinkit_vocabulary"
+# what np.load raises for archives with changed bytes
+_NPZ_ERRORS = (
+    OSError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +149,7 @@ class Vocabulary:
         if key or told.endswith(".npz"):
             return _from_npz(Path(f"{file}.npz" if key else told), key)
         try:
-            check_readable(Path(told))
+            check_regular(Path(told))
             with safe_open(told, framework="pt") as opened:
                 metadata = opened.metadata() or {}
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, no mapping
@@ -188,7 +203,10 @@ def _plain(name: str) -> str:
 
 def _from_npz(file: Path, key: str) -> Vocabulary:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with check_regular(file).open("rb") as stored:
+            arrays = np.load(stored, allow_pickle=False)
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise DataError(f"{file} holds one array without names; write a vocabulary by `swin embed`.")
             keys = [name for name in arrays.files if f"{name}_names" in arrays.files]
             if not key and len(keys) == 1:
                 (key,) = keys
@@ -198,5 +216,7 @@ def _from_npz(file: Path, key: str) -> Vocabulary:
                 )
             names = tuple(map(str, arrays[f"{key}_names"].tolist()))
             return _meaning(Vocabulary(names, torch.from_numpy(arrays[key].astype(np.float32))))
-    except (OSError, ValueError, ConfigError) as error:
-        raise DataError(f"{file} cannot be read as a vocabulary ({error}).") from error
+    except DataError:
+        raise
+    except _NPZ_ERRORS as error:
+        raise DataError(unreadable(file, error, "a vocabulary")) from error

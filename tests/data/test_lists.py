@@ -186,3 +186,27 @@ def test_numbered_folders_are_a_models_classes(tmp_path: Path) -> None:
     assert any("by their number" in note for note in data.notes)
     with pytest.raises(DataError, match="classes that the model does not know: '0', '12', '999'"):
         open_classes(tmp_path, val_fraction=0, classes=words[:998])
+
+
+def test_a_list_whose_first_line_is_at_fault_is_not_passed_over(tmp_path: Path) -> None:
+    """The part would be gone without a word."""
+    for name in ("a.png", "b.png", "c.png", "d.png"):
+        picture(tmp_path / name)
+    (tmp_path / "train.txt").write_text("a.png 0\nb.png 1\n")
+    (tmp_path / "val.txt").write_text("c.png0\nd.png 1\n")
+    with pytest.raises(DataError, match=r"Line 1 of .*val\.txt is not a path and a class"):
+        open_classes(tmp_path)
+    (tmp_path / "val.txt").write_text("notes on val\nnothing here\n")
+    assert len(open_classes(tmp_path, val_fraction=0).splits["train"]) == 2
+
+
+def test_a_class_of_thousands_of_digits(tmp_path: Path) -> None:
+    """Python makes no number of more than 4,300 digits."""
+    for name in ("a.png", "b.png", f"{'7' * 200}.png"):
+        picture(tmp_path / name)
+    long = "9" * 5000
+    (tmp_path / "train.txt").write_text(f"a.png {long}\nb.png 1\n")
+    assert open_classes(tmp_path, val_fraction=0).classes == ("1", long)
+    with pytest.raises(DataError) as error:
+        open_classes(tmp_path, val_fraction=0, classes=("1", "2"))
+    assert len(str(error.value)) < 2000

@@ -24,6 +24,7 @@ from swinkit.data.values import ValueRule
 from swinkit.data.video import FEWEST, LATE, EndedEarlyError, open_footage
 from swinkit.errors import InputError
 from swinkit.inputs import Clips
+from swinkit.labels import is_number
 
 LOOKED_AT = 64  # pixels of the short side of a frame that its digest keeps
 UNEVEN = 0.1  # share by which a clip's frames a second may differ from what its header says
@@ -84,7 +85,7 @@ class DataReport:
     def label_ids(self) -> str | None:
         """What to know of classes that the source calls by numbers; None where it does not."""
         names = self.data.classes
-        if not all(name.isdecimal() for name in names):
+        if not all(map(is_number, names)):
             return None
         ids = sorted(map(int, names))
         gaps = ids[-1] - ids[0] + 1 - len(ids)

@@ -19,6 +19,7 @@ IMAGE_SUFFIXES = (
     | HEIF_SUFFIXES
     | {".avif"}
 )
+_MAX_DIGITS = 300  # of a number within a name that count for its place
 _FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"})
 VIDEO_SUFFIXES = _FILM_SUFFIXES | {".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".vob", ".gif"}
 
@@ -95,8 +96,9 @@ def naturally(paths: Iterable[Path]) -> list[Path]:
 
 def natural_key(text: str) -> tuple[list[str | int], str]:
     """Return a sort key that puts "img2" before "img10"."""
-    parts: list[str | int] = [*re.split(r"(\d+)", text.casefold())]
-    parts[1::2] = [int(number) for number in parts[1::2]]
+    words = re.split(r"(\d+)", text.casefold())
+    parts: list[str | int] = [*words]
+    parts[1::2] = [int(number[:_MAX_DIGITS]) for number in words[1::2]]
     return parts, text
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,10 +21,12 @@ from swinkit.data.synsets import SYNSET
 from swinkit.data.tables import SPLIT_NAMES, copies_note
 from swinkit.data.video import stretch_of, with_span
 from swinkit.errors import ClipError, DataError
+from swinkit.labels import is_number
 from swinkit.text_files import encoding_of
 
 _PART = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLIT_NAMES)})(?:[^a-z]|$)")
 _LINE = re.compile(r"(.+?)[\t ]+(\S+)\s*")
+_LOOKED_AT = 20  # lines that tell whether a text is a list
 _NUMBERS = re.compile(r"(.+?)[\t ]+(\d+(?:\.\d+)?)(?:[\t ]+(\d+(?:\.\d+)?))?")
 
 
@@ -65,7 +68,7 @@ def read_lists(lists: list[Path], root: Path) -> Found:
         if part in found.splits:
             raise DataError(f"{root} has two lists for {part}, one of them {path.name}; keep one.")
         found.splits[part] = _read(path, root, numbers, found.notes)
-    if all(name.isdecimal() for name in found.names()):
+    if all(map(is_number, found.names())):
         order = sorted(found.names(), key=int)
         found.order = tuple(numbers.get(name, name) for name in order)
         if len(set(found.order)) < len(order):  # one folder, several numbers
@@ -75,13 +78,19 @@ def read_lists(lists: list[Path], root: Path) -> Found:
 
 
 def _looks_like_one(path: Path, root: Path) -> bool:
+    """Whether one of the first lines is of a list: a list with a fault is to be told, not passed over."""
     try:
         with path.open(encoding=encoding_of(path)) as file:
-            line = _parse(file.readline())
-        name = None if line is None else stretch_of(line.path).path
-    except (OSError, UnicodeError, ClipError):
+            lines = [_parse(line) for line in islice(file, _LOOKED_AT)]
+    except (OSError, UnicodeError):
         return False
-    if line is None or name is None:
+    return any(line is not None and _names_file(line, path, root) for line in lines)
+
+
+def _names_file(line: Line, path: Path, root: Path) -> bool:
+    try:
+        name = stretch_of(line.path).path
+    except ClipError:
         return False
     return is_image(name) or is_video(name) or _find_base(line.path, path, root, FileLocator()) is not None
 

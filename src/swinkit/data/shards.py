@@ -30,6 +30,7 @@ from swinkit.files import (
     write_atomically,
     write_text,
 )
+from swinkit.labels import is_number
 from swinkit.text_files import parse_json
 
 CLASSES = "classes.txt"  # beside the shards: the names of the numbered classes, one a line
@@ -78,7 +79,7 @@ def read_shards(shards: list[Path], root: Path) -> Found:
     found.notes += [damage.text for damage in found.damaged]
     found.notes += _repeated_names(shards)
     names = shards[0].parent / CLASSES
-    if names.is_file() and all(name.isdecimal() for name in found.names()):
+    if names.is_file() and all(map(is_number, found.names())):
         order = read_lines(names)
         beyond = [name for name in found.names() if int(name) >= len(order)]
         if beyond:

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from swinkit.data.names import class_names
+from swinkit.labels import is_number
 from swinkit.text_files import encoding_of
 
 SYNSET = re.compile(r"n\d{8}")
@@ -38,7 +39,7 @@ def translation(found: Collection[str], classes: Sequence[str]) -> dict[str, str
     for candidate in (table, by_word):
         if set(found) <= candidate.keys() and {candidate[name] for name in found} <= set(classes):
             return {name: candidate[name] for name in found}
-    numbered = all(name.isdecimal() and int(name) < len(classes) for name in found)
+    numbered = all(is_number(name) and int(name) < len(classes) for name in found)
     if numbered and not any(name.isdecimal() for name in classes):
         return {name: classes[int(name)] for name in found}
     return None

@@ -142,14 +142,34 @@ def csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
         with table.open(encoding=encoding_of(table), newline="") as file:
             first = file.readline()
             file.seek(0)
-            reader = csv.reader(file, delimiter=_delimiter(first))
+            lines: list[str] = []  # of one row
+            reader = csv.reader(_noted(file, lines), delimiter=_delimiter(first))
             for cells in reader:
                 if any("\0" in cell for cell in cells):
                     raise csv.Error(f"line {reader.line_num} holds a zero byte")
+                if len(lines) > 1:
+                    _check_quotes(lines, _delimiter(first), reader.line_num)
+                lines.clear()
                 if cells:
                     yield reader.line_num, cells
     except (OSError, UnicodeError, csv.Error) as error:
         raise DataError(f"{table} cannot be read as a UTF-8 CSV file ({error}); save it as one.") from error
+
+
+def _noted(file: Iterable[str], lines: list[str]) -> Iterator[str]:
+    """Yield the lines of a file, each also added to a list."""
+    for line in file:
+        lines.append(line)
+        yield line
+
+
+def _check_quotes(lines: list[str], delimiter: str, last: int) -> None:
+    """Refuse a row of several lines whose quotation marks do not match: a mark too many swallows rows."""
+    try:
+        next(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        first = last - len(lines) + 1
+        raise csv.Error(f"a quotation mark in line {first} is not closed: {error}") from error
 
 
 def _delimiter(line: str) -> str:

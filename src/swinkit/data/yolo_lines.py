@@ -11,7 +11,7 @@ from swinkit.data.finding import read_lines
 from swinkit.data.object_values import as_number, as_whole
 from swinkit.data.objects import NO_CLASS, Box, Fault, Object
 from swinkit.data.reading import Header, read_header
-from swinkit.errors import ImageError
+from swinkit.errors import ImageError, shortened
 from swinkit.features import Size
 
 MOST = 2.0  # largest number that may be a fraction: a box that reaches far over the edge
@@ -176,7 +176,8 @@ def objects_of(
             what = f"{len(line.values) + 2} numbers in line {line.place} of {text.text}"
             faults.append(Fault("extra number", text.image, what, left=False))
         if line.label not in names:
-            what = f"class {line.word} in line {line.place} of {text.text}, of which there is no name"
+            word = shortened(line.word, 40)
+            what = f"class {word} in line {line.place} of {text.text}, of which there is no name"
             faults.append(Fault("no such class", text.image, what))
             one = one._replace(label=NO_CLASS, crowd=True)
         objects.append(one)
