@@ -17,7 +17,8 @@ import swinkit
 SOURCE = Path(swinkit.__file__).parent
 PUBLIC = [
     "__version__", "backbone", "benchmark", "check_data", "convert", "create", "evaluate", "inspect", "load",
-    "optimize", "predict", "save", "to_dialect", "train",
+    "optimize", "predict", "save", "split_data", "to_dialect",
+    "train",
 ]  # fmt: skip
 
 

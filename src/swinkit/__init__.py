@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         optimize,
         predict,
         save,
+        split_data,
         to_dialect,
         train,
     )
@@ -34,6 +35,7 @@ __all__ = [
     "optimize",
     "predict",
     "save",
+    "split_data",
     "to_dialect",
     "train",
 ]

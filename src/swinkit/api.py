@@ -22,6 +22,7 @@ from swinkit.data.opening import open_classes
 from swinkit.data.pairs import MaskData, Pairs
 from swinkit.data.real import relabel
 from swinkit.data.samples import Samples
+from swinkit.data.stored_splits import find_split, source_of
 from swinkit.deploy.runtimes import in_runtime
 from swinkit.errors import ConfigError, DataError, RunError, check_local
 from swinkit.explain.annotate import Names, without_ours
@@ -64,6 +65,7 @@ __all__ = [
     "optimize",
     "predict",
     "save",
+    "split_data",
     "to_dialect",
     "train",
 ]
@@ -171,14 +173,19 @@ def check_data(
 ) -> DataReport:
     """Read every picture or clip of a data set: what is broken, what stands twice, how it is made up.
 
+    A folder of images or clips without classes or annotations is checked too, with a note.
+
     `task` says what it is for where files do not tell, "video" for folders of frames; `clip` which frames the
     model will take; `masks` what values of masks mean.
     """
     from swinkit.data.check import check_classes
     from swinkit.data.check_masks import check_masks
     from swinkit.data.check_objects import check_objects
+    from swinkit.data.unlabelled import open_unlabelled
 
-    opened = open_data(data, task=task, masks=masks, val_fraction=0, min_classes=1)
+    opened: Data | None = open_unlabelled(data, task)
+    if opened is None:
+        opened = open_data(data, task=task, masks=masks, val_fraction=0, min_classes=1)
     print_notes(opened.notes)
     with progress_bar(console(), enabled=progress) as bar:
         step = bar.add_task("check", total=sum(map(len, opened.splits.values())), speed="")
@@ -204,7 +211,8 @@ def shard_data(
     if size < 1:
         raise ConfigError(f"size={size}: give the number of images a shard, 1000 say.")
     check_outside(Path(out), Path(data))
-    opened = open_classes(data, val_fraction=0, min_classes=1, medium=medium_for(task))
+    source, table = find_split(data) or (data, None)
+    opened = open_classes(source, val_fraction=0, min_classes=1, medium=medium_for(task), split_file=table)
     print_notes(opened.notes)
     with progress_bar(console(), enabled=progress) as bar:
         step = bar.add_task("shard", total=sum(map(len, opened.splits.values())), speed="")
@@ -226,11 +234,46 @@ def convert_data(
     from swinkit.data.object_opening import open_objects
     from swinkit.data.object_writing import convert_objects
 
-    opened = open_objects(data, val_fraction=0)
+    source, table = find_split(data) or (data, None)
+    opened = open_objects(source, val_fraction=0, split_file=table)
     print_notes(opened.notes)
     with progress_bar(console(), enabled=progress) as bar:
         step = bar.add_task("convert", total=sum(map(len, opened.splits.values())), speed="")
         return convert_objects(opened, Path(out), to, link=link, advance=partial(bar.advance, step))
+
+
+def split_data(
+    data: str | Path,
+    out: str | Path,
+    *,
+    val: float | None = None,
+    test: float | None = None,
+    seed: int = 0,
+    task: str | None = None,
+    masks: Masks | None = None,
+    overwrite: bool = False,
+) -> dict[str, int]:
+    """Draw splits of a data set of any kind into a folder that `train` and all others take as data.
+
+    `val` and `test` are fractions of all files, by class where files have classes. None keeps a split that
+    the data have; without one, 0.2 is drawn for val and nothing for test. Files of the same pixels are in
+    one split. No image is copied. Returns how many samples each split has. Raises ConfigError for fractions
+    that leave nothing to train on, DataError for data that cannot be split.
+    """
+    from swinkit.data.splitting import check_fractions, redraw, store
+    from swinkit.data.stored_splits import make_split_folder
+
+    check_fractions(val, test)
+    source = Path(source_of(data))
+    make_split_folder(Path(out), source, overwrite=overwrite)
+    opened = open_data(data, task=task, masks=masks, val_fraction=0, min_classes=1)
+    print_notes(opened.notes)
+    with progress_bar(console()) as bar:
+        step = bar.add_task("split", total=sum(map(len, opened.splits.values())), speed="")
+        drawn = redraw(opened, val=val, test=test, seed=seed, advance=partial(bar.advance, step))
+    print_notes(drawn.notes)
+    store(drawn, source, Path(out))
+    return {split: len(samples) for split, samples in drawn.splits.items()}
 
 
 def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, float]:

@@ -44,7 +44,7 @@ for _verb, _help in VERBS.items():
     app.command(f"swinkit.{HOMES.get(_verb, 'verbs')}:{_verb}", help=_help)
 data = App(
     name="data",
-    help="Look at data sets before training on them, pack them, and convert them.",
+    help="Look at data sets before training on them, split, pack and convert them.",
     help_format="plaintext",
 )
 data.command(
@@ -61,6 +61,11 @@ data.command(
     "swinkit.data_verbs:data_convert",
     name="convert",
     help="Write pictures with boxes in another form: COCO, YOLO, Pascal VOC or CSV.",
+)
+data.command(
+    "swinkit.data_verbs:data_split",
+    name="split",
+    help="Draw a validation and a test split into a folder that training takes; no image is copied.",
 )
 app.command(data)
 compare = App(

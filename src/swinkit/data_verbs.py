@@ -138,6 +138,33 @@ def data_shard(
     say(f"{len(written)} shards: {written[0]} …  (`swin train {out}` reads them in place)")
 
 
+def data_split(
+    source: Annotated[str, Parameter(help="Data as for training.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Folder for the split, outside of the data.")],
+    val: Annotated[
+        float | None,
+        Parameter(help="Fraction for validation. Default: keep the data's own, else 0.2."),
+    ] = None,
+    test: Annotated[
+        float | None, Parameter(help="Fraction for test. Default: keep the data's own, else none.")
+    ] = None,
+    seed: Annotated[int, Parameter(help="Another seed draws other files.")] = 0,
+    task: TaskName = None,
+    masks: Annotated[Masks, Options] = Masks(),  # noqa: B008, frozen
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw splits, by class where files have classes; files of the same pixels stay together."""
+    from swinkit.api import split_data
+
+    counts = split_data(
+        source, out, val=val, test=test, seed=seed, task=task, masks=masks, overwrite=overwrite
+    )
+    said = ", ".join(f"{split} {count}" for split, count in counts.items())
+    say(f"{said}: {out}  (`swin train {out}` uses it)")
+
+
 def data_convert(
     source: Annotated[str, Parameter(help="Pictures with boxes in any form that training takes.")],
     out: Annotated[Path, Parameter(help="Folder for the new data set; must not hold anything.")],

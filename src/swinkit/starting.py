@@ -14,6 +14,7 @@ from swinkit.data.object_opening import FORMS, holds_objects
 from swinkit.data.objects import ObjectData
 from swinkit.data.pairs import holds_masks
 from swinkit.data.samples import ClassData
+from swinkit.data.stored_splits import source_of
 from swinkit.engine.ranks import here
 from swinkit.errors import ConfigError, DataError
 from swinkit.hardware import pick_device
@@ -43,18 +44,18 @@ def wanted_task(config: TrainConfig) -> str | None:
     A classifier's weights learn any, and those of a segmentation model or a detector what the data hold.
     """
     if config.task is None and "model" in config.model_fields_set:
-        own = task_of(config.model)
+        own, data = task_of(config.model), source_of(config.data)
         if own in PAIRED:
-            told = task_told(config.data)
-            if told is None and Path(config.data).exists():
+            told = task_told(data)
+            if told is None and Path(data).exists():
                 raise DataError(
-                    f"{config.data} holds neither pictures with boxes nor captions: give {FORMS}; or a table "
+                    f"{data} holds neither pictures with boxes nor captions: give {FORMS}; or a table "
                     "with the columns path and caption, or shards of such pairs."
                 )
             return "contrastive" if told == "contrastive" else "open_vocabulary"
         other = {"segment": holds_objects, "detect": holds_masks}.get(own)
         fits = {"segment": holds_masks, "detect": holds_objects}.get(own)
-        if own == "classify" or (fits and other and not fits(config.data) and other(config.data)):
+        if own == "classify" or (fits and other and not fits(data) and other(data)):
             return None
         return own
     return config.task

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.conftest import CLASSES, Swin, make_set
+from tests.films import write_video
 
 from swinkit.api import check_data
 
@@ -109,3 +110,40 @@ def test_the_range_of_floats_is_reported(swin: Swin, tmp_path: Path, suffix: str
     code, text, _ = swin("data", "check", tmp_path / "set", "--out", tmp_path / "sheet.png")
     assert code == 0
     assert "8 images of the data hold float32 values from -2 to 6" in text
+
+
+@pytest.mark.parametrize("layout", [".", "train"])
+def test_a_flat_folder(layout: str, swin: Swin, tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    (root / layout).mkdir(parents=True)
+    for number in range(4):
+        noise = np.random.default_rng(number).integers(0, 4096, (12, 10), np.uint16)
+        Image.fromarray(noise).save(root / layout / f"{number}.png")
+    (root / layout / "raw.dng").touch()
+    sound = swin("data", "check", root, "--out", tmp_path / "sheet.png")
+    assert sound.code == 0, sound.err
+    assert "4 images without class folders or annotations" in sound.err
+    assert "raw.dng" in sound.err
+    assert "uint16 values from" in sound.out
+    assert "Nothing is broken." in sound.out
+    shutil.copy(root / layout / "0.png", root / layout / "again.png")
+    twice = swin("data", "check", root, "--out", tmp_path / "sheet.png")
+    assert twice.code == 0
+    assert "twice" in twice.out
+    (root / layout / "1.png").write_bytes((root / layout / "1.png").read_bytes()[:80])
+    broken = swin("data", "check", root, "--out", tmp_path / "sheet.png")
+    assert broken.code == 1
+    assert "unreadable" in broken.out
+
+
+def test_a_flat_folder_of_clips_and_one_that_is_empty(swin: Swin, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    for number in range(2):
+        write_video(tmp_path / "clips" / f"{number}.mp4", 8 + number)
+    ended = swin("data", "check", tmp_path / "clips", "--out", tmp_path / "sheet.png")
+    assert ended.code == 0, ended.err
+    assert "2 clips without class folders" in ended.err
+    (tmp_path / "empty").mkdir()
+    empty = swin("data", "check", tmp_path / "empty", "--out", tmp_path / "sheet.png")
+    assert empty.code == 1
+    assert "no class folders" in empty.err

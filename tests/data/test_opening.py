@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swinkit.data.opening import _draw_val, open_classes, save_split
+from swinkit.data.opening import draw_split, open_classes, save_split
 from swinkit.data.samples import ClassData, Entry, Found
 from swinkit.errors import ConfigError, DataError, RunError
 
@@ -166,7 +166,7 @@ def test_the_draw_is_stratified(counts: dict[str, int], fraction: float, seed: i
     train = {name: [root / name / f"{i}.png" for i in range(count)] for name, count in counts.items()}
     entries = [Entry(str(path), (name,)) for name, paths in train.items() for path in paths]
     found = Found(root, {"train": entries})
-    _draw_val(found, fraction, seed)
+    draw_split(found, "val", fraction, seed)
     for name, paths in train.items():
         kept, drawn = (
             [Path(entry.path) for entry in found.splits.get(part, []) if entry.labels == (name,)]

@@ -118,7 +118,7 @@ def check_classes(
     """
     look = partial(look_at, channels=channels)
     if data.medium is CLIPS:
-        look = partial(_look_at_clip, clip=clip or Clips())
+        look = partial(look_at_clip, clip=clip or Clips())
     places = [(split, sample) for split, samples in data.splits.items() for sample in samples]
     seen: list[Seen | InputError] = []
     for result in in_threads(look, [sample.path for _, sample in places]):
@@ -170,8 +170,8 @@ def values_of(images: Iterable[Seen]) -> Survey:
     return joined(image.values for image in images if image.values)
 
 
-def _look_at_clip(path: Path, clip: Clips) -> Seen | InputError:
-    """Decode all frames of a clip."""
+def look_at_clip(path: Path, clip: Clips) -> Seen | InputError:
+    """Decode all frames of a clip; `clip` are those that a model takes."""
     digest, count, faults = hashlib.sha256(), 0, []
     try:
         with open_footage(path, threads=1) as footage:

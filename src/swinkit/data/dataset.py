@@ -13,6 +13,7 @@ from swinkit.data.objects import ObjectData
 from swinkit.data.opening import open_classes, save_split
 from swinkit.data.pairs import MaskData, holds_masks, open_masks, save_pairs
 from swinkit.data.samples import ClassData
+from swinkit.data.stored_splits import find_split
 from swinkit.errors import ConfigError, DataError, check_local
 
 Data = ClassData | MaskData | ObjectData | CaptionData
@@ -31,11 +32,18 @@ def open_data(
 ) -> Data:
     """List a data set for a task; None: for that which its files tell.
 
+    `data` may be a split that `swin data split` has stored. A `split_file` that exists wins over it.
+
     `masks` says what values of masks mean; ConfigError where there are none. The others are those of
     `open_classes` and `open_masks`.
     """
     check_local(data, DataError)
     masks = masks or Masks()
+    stored = find_split(data)
+    if stored is not None:
+        data = stored.source
+        if split_file is None or not split_file.exists():
+            split_file = stored.table
     if task is None:
         task = task_told(data)
     if task == "segment":

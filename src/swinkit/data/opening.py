@@ -62,7 +62,7 @@ def open_classes(
         found = _apply_split_file(found, split_file)
     _compose_names(found)
     if drawn and val_fraction > 0 and "train" in found.splits and "val" not in found.splits:
-        _draw_val(found, val_fraction, seed)
+        draw_split(found, "val", val_fraction, seed)
     names = _order_classes(found, classes, min_classes)
     labels = {name: label for label, name in enumerate(names)}
     splits = {split: _numbered(entries, labels, found.multi) for split, entries in found.splits.items()}
@@ -226,8 +226,8 @@ def _translate(found: Found, classes: Sequence[str]) -> None:
     found.rename(words)
 
 
-def _draw_val(found: Found, fraction: float, seed: int) -> None:
-    """Move a part of each class of train to val; a class of one image stays in train.
+def draw_split(found: Found, split: str, fraction: float, seed: int) -> None:
+    """Move a fraction of each class of train to another split; a class of one image stays in train.
 
     The images with the smallest hashes of seed and relative path are drawn: that depends neither on the
     order of the file system nor on a random generator's version, and a new image moves few others.
@@ -253,7 +253,7 @@ def _draw_val(found: Found, fraction: float, seed: int) -> None:
     if drawn:
         train = found.splits["train"]
         found.splits["train"] = [entry for entry in train if entry.path not in drawn]
-        found.splits["val"] = [entry for entry in train if entry.path in drawn]
+        found.splits[split] = [entry for entry in train if entry.path in drawn]
 
 
 def _apply_split_file(found: Found, split_file: Path) -> Found:
