@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from swinkit import api
 from swinkit.assembly import backbone_of, model_of
@@ -70,13 +71,8 @@ def convert_file(
         api.save(model, out, overwrite=overwrite)
     else:
         tensors = api.to_dialect(model, to)  # first, for it refuses what cannot be written
-        labels = model.labels if isinstance(model, Task) else None
         net = model.backbone if isinstance(model, Task) else model
-        maps = net.out_indices if net.norms == "each" else None
-        heads = model.settings() if isinstance(model, Segmenter) else None
-        extra = huggingface_config(net.config, labels, maps, heads)
-        if isinstance(model, Classifier) and model.multi_label:
-            extra["problem_type"] = "multi_label_classification"
+        extra = _huggingface_config(model, net) if to == "huggingface" else {}
         notes = write_dialect(out, tensors, to, extra, net.config, _beside(model, opened))
         if isinstance(model, Detector) and model.rpn_head.anchor_scale != ANCHOR_SCALE:
             scale = model.rpn_head.anchor_scale
@@ -84,6 +80,17 @@ def convert_file(
     report = model.load_report
     assert isinstance(report, LoadReport)
     return replace(report, notes=(*report.notes, *notes))
+
+
+def _huggingface_config(model: Task | SwinBackbone, net: SwinBackbone) -> dict[str, Any]:
+    """config.json with which transformers builds the model."""
+    labels = model.labels if isinstance(model, Task) else None
+    maps = net.out_indices if net.norms == "each" else None
+    heads = model.settings() if isinstance(model, Segmenter) else None
+    extra = huggingface_config(net.config, labels, maps, heads)
+    if isinstance(model, Classifier) and model.multi_label:
+        extra["problem_type"] = "multi_label_classification"
+    return extra
 
 
 def _beside(model: Task | SwinBackbone, opened: Opened) -> Beside:

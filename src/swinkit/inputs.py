@@ -131,6 +131,21 @@ class Preprocessing(Settings):
             raise ValueError(f"interpolation {self.interpolation!r} is always antialiased")
         return self
 
+    @property
+    def ranged(self) -> bool:
+        """Whether images of 8 bits have another range than 0..255."""
+        return self.value_range not in (None, (0.0, 255.0)) and self.value_range_for == "all"
+
+    @property
+    def statistics_of_8_bits(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation for images of 8 bits over 255, whatever the range of values."""
+        if not self.ranged or self.value_range is None:
+            return self.mean, self.std
+        low, high = self.value_range
+        scale = (high - low) / 255
+        mean = tuple(value * scale + low / 255 for value in self.mean)
+        return mean, tuple(value * scale for value in self.std)
+
     def with_range(self, limits: tuple[float, float], *, unbounded: bool = False) -> Preprocessing:
         """The same with another range of values."""
         scope = "unbounded" if unbounded else "all"

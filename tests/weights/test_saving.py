@@ -198,3 +198,49 @@ def test_damaged_metadata_is_named(swin: Swin, tmp_path: Path) -> None:
     save_file(load_file(out), out, {"format": "pt", "swinkit_beside": '{"labels": 3}'})
     with pytest.raises(WeightsError, match="has damaged metadata"):
         swinkit.load(out)
+
+
+def test_a_range_of_values_is_part_of_mean_and_deviation_elsewhere(swin: Swin, tmp_path: Path) -> None:
+    model = classifier("stretch")
+    # bilinear: beyond 0..255 they cut off what bicubic overshoots, where our range goes on
+    bilinear = model.preprocessing.model_copy(update={"interpolation": "bilinear"})
+    model.preprocessing = bilinear.with_range((-100, 1000))
+    folder = converted(model, tmp_path / "hf", "huggingface", swin, notes=1)
+    processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
+    timm_folder = converted(model, tmp_path / "timm", "timm", swin, notes=1)
+    theirs = timm.create_model(f"local-dir:{timm_folder}", pretrained=True).eval()
+    transform = create_transform(**resolve_data_config({}, model=theirs))
+    back = swinkit.load(converted(model, tmp_path / "x" / "timm.pth", "timm", swin, notes=1))
+    for image in NOISE:
+        ours = model.preprocess([image]).images
+        rounding = 0.6 / 1100 / 0.2  # they round to whole levels of 8 bits after resizing, where we do not
+        pixels = torch.from_numpy(processor(image)["pixel_values"][0])[None]
+        for others in (pixels, transform(image)[None], back.preprocess([image]).images):
+            torch.testing.assert_close(others, ours, rtol=0, atol=rounding)
+    unbounded = classifier("stretch")
+    unbounded.preprocessing = unbounded.preprocessing.with_range((0, 9), unbounded=True)
+    back = swinkit.load(converted(unbounded, tmp_path / "other", "timm", swin))
+    assert back.preprocessing == unbounded.preprocessing
+
+
+@pytest.mark.parametrize(
+    "head", ["ssformer", "fcn", "pspnet", "deeplabv3plus", "psanet", "dmnet", "setr_pup"]
+)
+@pytest.mark.parametrize("to", ["openmmlab", "microsoft"])
+def test_every_segmentation_head_is_converted(head: str, to: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    small = {"embed_dim": 8, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2), "channels": 8, "auxiliary": 0}
+    model = swinkit.create("swin_t", classes=NAMES, task="segment", img_size=64, head=head, **small)
+    path = swinkit.save(model, tmp_path / "m.safetensors")
+    report = swinkit.convert(path, tmp_path / "x.pth", to=to)
+    assert "mean 0.485, 0.456, 0.406" in report.notes[-1]
+    back = swinkit.load(tmp_path / "x.pth")
+    assert (back.classes, back.preprocessing) == (model.classes, model.preprocessing)
+    assert torch.equal(scores(back, [NOISE[0]]), scores(model, [NOISE[0]]))
+
+
+def test_several_labels_are_named_where_nobody_else_knows_them(tmp_path: Path) -> None:
+    path = swinkit.save(classifier("stretch", multi_label=True), tmp_path / "m.safetensors")
+    for to, name in (("timm", "x"), ("torchvision", "tv.pth"), ("microsoft", "ms.pth")):
+        notes = swinkit.convert(path, tmp_path / to / name, to=to).notes
+        assert "multi_label" in " ".join(notes), to

@@ -94,14 +94,15 @@ def write_processor(pre: Preprocessing) -> dict[str, Any] | None:
     """Content of a preprocessor_config.json that computes the same; None where transformers has no words."""
     if pre.resize == "border" or not pre.antialias or pre.clip is not None or pre.square == "pad":
         return None
+    mean, std = pre.statistics_of_8_bits
     common = {
         "do_resize": True,
         "resample": RESAMPLING.index(pre.interpolation),
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
-        "image_mean": list(pre.mean),
-        "image_std": list(pre.std),
+        "image_mean": list(mean),
+        "image_std": list(std),
     }
     side = dict(zip(("height", "width"), pre.sides, strict=True))
     if pre.dense is not None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from swinkit.core.config import SwinConfig
 from swinkit.files import MADE_BY, is_replaceable, make_folder, mark_archive, write_atomically, write_text
-from swinkit.labels import Labels
+from swinkit.inputs import Preprocessing
 from swinkit.weights.beside import BESIDE, Beside
 from swinkit.weights.checksum import with_checksum
 from swinkit.weights.containers import FILE_KEY
@@ -53,7 +53,6 @@ def write_dialect(
     of timm and torchvision hold `beside`, which swinkit reads back.
     """
     contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
-    labels = beside.labels
     if is_folder(path, name):
         make_folder(path)
         _write_safetensors(path / TENSORS, contiguous, beside)
@@ -61,12 +60,14 @@ def write_dialect(
         _write_safetensors(path, contiguous, beside)
     else:
         write_atomically(path, partial(_save_marked, _content(contiguous, name, beside)))
+    title, pre, labels = find_target(name).dialect.title, beside.preprocessing, beside.labels
     if name == "huggingface":
         _write_json(path / CONFIG, extra)
-        return _write_images(path, beside)
+        return (*_write_images(path, beside), *_unsaid(title, pre, {}))
     if name == "timm":
-        return _write_timm(path, timm_config(config, labels, beside.preprocessing, beside.licence), beside)
-    return _lost(path, name, labels)
+        notes = _write_timm(path, timm_config(config, labels, pre, beside.licence), beside)
+        return (*notes, *_unsaid(title, pre, beside.settings))
+    return (_lost(path, name, beside),)
 
 
 def _write_safetensors(path: Path, tensors: dict[str, Tensor], beside: Beside) -> None:
@@ -110,9 +111,10 @@ def _write_images(folder: Path, beside: Beside) -> tuple[str, ...]:
     _write_json(folder / PROCESSOR, processor)
     whole = pre.dense is not None and pre.dense.short is None
     if pre.rounding == "torchvision" and pre.resize == "short" and pre.square is None and not whole:
+        differs = "be shifted" if pre.dense is None else "have sides shorter"
         return (
             "transformers rounds sizes and margins down where this model rounds to the nearest: its images "
-            "may be shifted by one pixel.",
+            f"may {differs} by one pixel.",
         )
     return ()
 
@@ -148,15 +150,59 @@ def _is_of(config: Path, weights: Path) -> bool:
     return free and is_replaceable(config)
 
 
-def _lost(path: Path, name: str, labels: Labels | None) -> tuple[str, ...]:
-    """Name what a dialect without a place for it does not know."""
+def _in_words(pre: Preprocessing) -> str:
+    """Describe a preprocessing, for people who set it up elsewhere."""
+    size, resized = (f"{width}×{height}" for height, width in (pre.sides, pre.resized))
+    short = str(pre.resized[0]) if pre.resized[0] == pre.resized[1] else resized
+    steps = {
+        "short": f"short side to {short} ({pre.interpolation}), centre crop {size}",
+        "stretch": f"stretched to {resized} ({pre.interpolation}), centre crop {size}",
+        "border": f"fitted into {resized} ({pre.interpolation}), filled with the mean to {size}",
+        "none": f"centre crop {size}",
+        "exact": f"images of {size} alone",
+    }
+    step = steps[pre.resize]
+    if pre.square is not None:
+        step = f"{'stretched' if pre.square == 'stretch' else 'padded'} to {size}"
+    elif pre.dense is not None:
+        step = f"short side at most {pre.dense.short}, long side at most {pre.dense.long}"
+    return f"{step}, mean {_plain(pre.mean)}, std {_plain(pre.std)} of values in 0..1"
+
+
+def _plain(numbers: tuple[float, ...]) -> str:
+    return ", ".join(f"{number:.4g}" for number in numbers)
+
+
+def _unsaid(title: str, pre: Preprocessing | None, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name what has no place in any file of a library."""
+    notes = []
+    if pre is not None and pre.ranged and pre.value_range is not None:
+        low, high = pre.value_range
+        notes.append(
+            f"{title} code reads images of 8 bits: the value range {low:g}..{high:g} is part of mean and std "
+            "there, and images of other values are not read so."
+        )
+    if settings.get("multi_label"):
+        notes.append(f"{title} code does not know that an image may have several classes (multi_label).")
+    return tuple(notes)
+
+
+def _lost(path: Path, name: str, beside: Beside) -> str:
+    """Name what a dialect without a place for it does not know, and what the preprocessing is."""
     archived = path.suffix != ".safetensors"
-    named = labels is None or labels.numbered or (archived and name in ("microsoft", "openmmlab"))
-    what = "the preprocessing" if named else "the preprocessing and the class names"
+    labels, pre = beside.labels, beside.preprocessing
+    parts = ["the preprocessing"]
+    if labels is not None and not labels.numbered and not (archived and name in ("microsoft", "openmmlab")):
+        parts.append("the class names")
+    if beside.settings.get("multi_label"):
+        parts.append("the option multi_label")
+    what = " and ".join(parts)
     title = find_target(name).dialect.title
+    them = "it" if len(parts) == 1 else "them"
+    steps = "" if pre is None else f" The preprocessing: {_in_words(pre)}."
     if archived and name == "torchvision":
         return (
             f"{title} files have no place for {what}: lost in {path.name}. With a name that ends in "
-            ".safetensors swinkit would read them back.",
+            f".safetensors swinkit would read {them} back.{steps}"
         )
-    return (f"{title} code does not read {what} from {path.name}; swinkit reads them back.",)
+    return f"{title} code does not read {what} from {path.name}; swinkit reads {them} back.{steps}"

@@ -130,14 +130,15 @@ def not_timm(pre: Preprocessing) -> list[str]:
 
 def timm_images(pre: Preprocessing) -> dict[str, Any]:
     """Describe images as a pretrained_cfg does."""
+    mean, std = pre.statistics_of_8_bits
     modes = {ours: theirs for theirs, ours in _MODES.items()}
     return {
         "input_size": [pre.channels, *pre.sides],
         "interpolation": pre.interpolation,
         "crop_pct": _crop_pct(pre) or pre.crop,
         "crop_mode": modes.get(pre.resize, "center"),
-        "mean": list(pre.mean),
-        "std": list(pre.std),
+        "mean": list(mean),
+        "std": list(std),
     }
 
 
