@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,18 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from swinkit.explain.canvas import INK, PAPER, enlarge
-from swinkit.explain.fonts import fitted
+from swinkit.explain.canvas import INK, LABEL, PAPER, enlarge, letter_size
+from swinkit.explain.lettering import Line, shortened
+from swinkit.explain.placing import Box, Rect, place_labels
 from swinkit.labels import Colour
 from swinkit.shapes import RLE, mask_of
 
 STRENGTH = 0.45  # of the colour over an object
+CROWDED = 0.2  # of the page: letters are made smaller where labels would cover more
+SMALLEST_LETTERS = 9  # pixels
 
 
 class Drawn(NamedTuple):
     """An object as it is drawn: its box in pixels, what is written to it, its shape if known."""
 
-    box: tuple[float, float, float, float]
+    box: Box
     text: str
     colour: Colour
     rle: RLE | None = None
@@ -31,33 +35,73 @@ def draw_boxes(picture: Image.Image, objects: Sequence[Drawn], size: tuple[int, 
 
     `size` is the (height, width) that the boxes are for; the picture may be a smaller one of the same.
     """
-    page = enlarge(_tinted(picture.convert("RGB"), objects))
+    return draw_objects_on(enlarge(_tinted(picture.convert("RGB"), objects)), objects, size)
+
+
+def draw_tile(
+    picture: Image.Image, objects: Sequence[Drawn], size: tuple[int, int], width: int
+) -> Image.Image:
+    """The picture at a width, with its objects: lines and letters are as large as the tile asks for."""
+    picture = picture.convert("RGB")
+    height = max(1, round(width * picture.height / picture.width))
+    smooth = Image.Resampling.LANCZOS if picture.width > width else Image.Resampling.NEAREST
+    return draw_objects_on(_tinted(picture.resize((width, height), smooth), objects), objects, size)
+
+
+def draw_objects_on(page: Image.Image, objects: Sequence[Drawn], size: tuple[int, int]) -> Image.Image:
+    """Draw boxes and labels on a page in place; labels do not cover each other while there is room."""
     scale = page.width / size[1], page.height / size[0]
+    boxes = [_scaled(one.box, scale) for one in objects]
+    labelled = [(one, box) for one, box in zip(objects, boxes, strict=True) if one.text]
+    lines, pad = _fitting_lines([one.text for one, _ in labelled], page.size)
+    sizes = [(round(line.width) + 2 * pad, line.height) for line in lines]
+    rects = place_labels([box for _, box in labelled], sizes, page.size)
+
     draw = ImageDraw.Draw(page)
-    line = max(1, round(min(page.size) / 300))
-    letters = max(10, min(page.width // 56, 26))
-    for one in reversed(objects):
-        left, top, right, bottom = (side * scale[i % 2] for i, side in enumerate(one.box))
-        draw.rectangle(
-            (left, top, max(left, right - 1), max(top, bottom - 1)), outline=one.colour, width=line
-        )
-        _label(draw, (left, top), one, letters, page.size)
+    stroke = max(1, round(letter_size(page.size, LABEL) / 8))
+    for one, (left, top, right, bottom) in zip(reversed(objects), reversed(boxes), strict=True):
+        corners = (left, top, max(left, right - 1), max(top, bottom - 1))
+        draw.rectangle(corners, outline=one.colour, width=stroke)
+    labels = list(zip(labelled, lines, rects, strict=True))
+    for (one, box), _, rect in reversed(labels):
+        _join(draw, box, rect, one.colour, stroke)
+    for (one, _), line, (left, top, right, bottom) in reversed(labels):
+        draw.rectangle((left, top, right - 1, bottom - 1), fill=one.colour)
+        line.draw(page, (left + pad, top), _ink_on(one.colour))
     return page
 
 
-def _label(
-    draw: ImageDraw.ImageDraw, corner: tuple[float, float], one: Drawn, letters: int, size: tuple[int, int]
-) -> None:
-    """What is written to an object: above its box, or within where there is no room."""
-    if not one.text:
+def _scaled(box: Box, scale: tuple[float, float]) -> Box:
+    left, top, right, bottom = box
+    return left * scale[0], top * scale[1], right * scale[0], bottom * scale[1]
+
+
+def _fitting_lines(texts: Sequence[str], page: tuple[int, int]) -> tuple[list[Line], int]:
+    """Return the lines of labels and their padding; letters are smaller where labels would hide much."""
+    letters = letter_size(page, LABEL)
+    while True:
+        pad = round(letters * 0.3)
+        lines = [shortened(text, letters, page[0] - 2 * pad) for text in texts]
+        area = sum((line.width + 2 * pad) * line.height for line in lines)
+        if area <= CROWDED * page[0] * page[1] or letters <= SMALLEST_LETTERS:
+            return lines, pad
+        shrinkage = math.sqrt(CROWDED * page[0] * page[1] / area)
+        letters = max(SMALLEST_LETTERS, min(letters - 1, round(letters * shrinkage)))
+
+
+def _join(draw: ImageDraw.ImageDraw, box: Box, rect: Rect, colour: Colour, stroke: int) -> None:
+    """Draw a line from a label to its box, if it stands apart."""
+    left, top, right, bottom = box
+    if rect[0] <= right + 1 and rect[2] >= left - 1 and rect[1] <= bottom + 1 and rect[3] >= top - 1:
         return
-    text, font = fitted(one.text, letters)
-    width, height = font.getlength(text) + letters * 0.6, round(letters * 1.3)
-    left = max(0.0, min(corner[0], size[0] - width))
-    top = corner[1] - height if corner[1] >= height else corner[1]
-    draw.rectangle((left, top, left + width, top + height), fill=one.colour)
-    bright = sum(weight * part for weight, part in zip((0.3, 0.59, 0.11), one.colour, strict=True)) > 140
-    draw.text((left + letters * 0.3, top + letters * 0.05), text, INK if bright else PAPER, font)
+    middle = ((rect[0] + rect[2]) / 2, (rect[1] + rect[3]) / 2)
+    nearest = (min(max(middle[0], left), right), min(max(middle[1], top), bottom))
+    draw.line((*middle, *nearest), fill=colour, width=max(1, stroke // 2))
+
+
+def _ink_on(colour: Colour) -> Colour:
+    bright = sum(weight * part for weight, part in zip((0.3, 0.59, 0.11), colour, strict=True)) > 140
+    return INK if bright else PAPER
 
 
 def _tinted(picture: Image.Image, objects: Sequence[Drawn]) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
-from swinkit.explain.fonts import fitted
+from swinkit.explain.lettering import typeset
 from swinkit.files import MADE_BY, write_atomically
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 INK, PAPER = (24, 24, 27), (255, 255, 255)
 SMALLEST_SIDE = 224  # smaller pictures are enlarged before text is put to them
+LABEL, CAPTION, LEGEND = 1 / 40, 1 / 25, 1 / 32  # height of letters, of the image's mean side
 
 
 def enlarge(image: Image.Image, side: int = SMALLEST_SIDE) -> Image.Image:
@@ -27,44 +29,53 @@ def enlarge(image: Image.Image, side: int = SMALLEST_SIDE) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
+def letter_size(size: tuple[int, int], fraction: float, smallest: int = 12) -> int:
+    """Return the height of letters for an image of (width, height): a fraction of its mean side, in pixels.
+
+    It grows with the image, so that letters are as readable where a large image is shown smaller.
+    """
+    return max(smallest, round(math.sqrt(size[0] * size[1]) * fraction))
+
+
 def caption(image: Image.Image, lines: list[str]) -> Image.Image:
     """The picture, small ones enlarged, with lines of text below it."""
     image = enlarge(image.convert("RGB"))
-    size = max(13, min(image.width // 18, 40))
-    rows = [fitted(line, size) for line in lines]
-    step = round(size * 1.35)
-    widest = max((font.getlength(line) for line, font in rows), default=0)
-    page = Image.new(
-        "RGB", (max(image.width, round(widest) + size), image.height + step * len(lines) + size // 2), PAPER
-    )
+    size = letter_size(image.size, CAPTION, 13)
+    rows = [typeset(line, size) for line in lines]
+    widest = max((row.width for row in rows), default=0)
+    height = sum(row.height for row in rows) + size // 2
+    page = Image.new("RGB", (max(image.width, round(widest) + size), image.height + height), PAPER)
     page.paste(image, (0, 0))
-    draw = ImageDraw.Draw(page)
-    for i, (line, font) in enumerate(rows):
-        draw.text((size // 2, image.height + i * step + size // 6), line, INK, font)
+    top = image.height + size // 6
+    for row in rows:
+        row.draw(page, (size // 2, top), INK)
+        top += row.height
     return page
 
 
 def legend(image: Image.Image, colours: Mapping[str, tuple[int, int, int]]) -> Image.Image:
     """The picture, small ones enlarged, with squares of colour and their names below it, in rows."""
     image = enlarge(image)
-    size = max(13, min(image.width // 30, 32))
-    step = round(size * 1.5)
-    entries = [(*fitted(name, size), colour) for name, colour in colours.items()]
+    size = letter_size(image.size, LEGEND, 13)
+    square, gap = round(size * 1.5), size // 2
+    entries = [(typeset(name, size), colour) for name, colour in colours.items()]
+    width = max([image.width, *(square + round(line.width) + size for line, _ in entries)])
+    step = max([square, *(line.height for line, _ in entries)])
     places: list[tuple[int, int]] = []
     x = y = 0
-    for name, font, _ in entries:
-        width = step + round(font.getlength(name)) + size
-        if x and x + width > image.width:
+    for line, _ in entries:
+        needed = square + round(line.width) + size
+        if x and x + needed > width:
             x, y = 0, y + step
         places.append((x, y))
-        x += width
-    page = Image.new("RGB", (image.width, image.height + y + step + size // 2), PAPER)
+        x += needed
+    page = Image.new("RGB", (width, image.height + y + step + gap), PAPER)
     page.paste(image, (0, 0))
     draw = ImageDraw.Draw(page)
-    for (name, font, colour), (x, y) in zip(entries, places, strict=True):
-        top = image.height + y + size // 2
-        draw.rectangle((x + size // 4, top, x + size // 4 + size, top + size), colour)
-        draw.text((x + step, top - size // 8), name, INK, font)
+    for (line, colour), (x, y) in zip(entries, places, strict=True):
+        baseline = image.height + y + gap // 2 + line.ascent
+        draw.rectangle((x + size // 4, baseline - size * 0.85, x + size * 1.1, baseline), colour)
+        line.draw(page, (x + square, baseline - line.ascent), INK)
     return page
 
 

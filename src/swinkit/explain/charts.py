@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swinkit.explain.canvas import save_figure
-from swinkit.explain.fonts import drawable, fit_texts
+from swinkit.explain.lettering import drawable, fit_texts
 
 
 def draw_confusion(
@@ -26,7 +26,7 @@ def draw_confusion(
     figure.colorbar(shown, ax=axes, label="share of the true class", shrink=0.8)
     axes.set(xlabel="predicted", ylabel="true")
     if len(names) <= 40:
-        shown_names = [drawable(name) for name in names]
+        shown_names = [drawable(name, scalable=True) for name in names]
         axes.set_xticks(range(len(names)), shown_names, rotation=60, ha="right")
         axes.set_yticks(range(len(names)), shown_names)
         fit_texts((*axes.get_xticklabels(), *axes.get_yticklabels()))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image, ImageDraw
 
-from swinkit.explain.fonts import fitted
+from swinkit.explain.canvas import INK, PAPER, enlarge
+from swinkit.explain.lettering import shortened
 from swinkit.files import MADE_BY, not_writable
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class Film:
         """Keep a frame until its answer is there."""
         scale = min(1.0, LARGEST / min(image.size))
         width, height = (max(2, round(side * scale) // 2 * 2) for side in image.size)
-        self._waiting.append((time, image.resize((width, height), Image.Resampling.BILINEAR)))
+        frame = enlarge(image.resize((width, height), Image.Resampling.BILINEAR))
+        self._waiting.append((time, frame))
 
     def answered(self, moment: Moment) -> None:
         """Write the frames that are nearer to this window than to the next one."""
@@ -93,8 +95,8 @@ class Film:
 
 def _label(image: Image.Image, text: str) -> None:
     """Write a line at the bottom, white on a dark band."""
-    size = max(10, image.height // 16)
-    text, font = fitted(text, size)
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, image.height - round(size * 1.5), image.width, image.height), (24, 24, 27))
-    draw.text((size // 2, image.height - round(size * 1.35)), text, (255, 255, 255), font)
+    size = max(11, min(image.size) // 16)
+    line = shortened(text, size, image.width - size)
+    top = image.height - line.height - size // 6
+    ImageDraw.Draw(image).rectangle((0, top, image.width, image.height), INK)
+    line.draw(image, (size // 2, top), PAPER)

@@ -1,32 +1,26 @@
 """Fonts that have the letters of a text: class names may be in any script.
 
-Looked for, in order: SWINKIT_FONT (font files, separated as in PATH), Pillow's own font, DejaVu of
-matplotlib, fontconfig's choice, all fonts of the system. A name that none of them has is drawn as a number,
-and a note says which name that is.
+Searched in order: SWINKIT_FONT (font files, separated as in PATH), Pillow's default font, DejaVu of
+matplotlib, fonts that an earlier text needed, fontconfig's choice; without fontconfig all fonts of the
+system. `lettering.py` draws a text with the fonts found here.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from PIL import ImageFont
 
-from swinkit.progress import console, remark
-
-if TYPE_CHECKING:
-    from matplotlib.text import Text
-
-KNOWN = "…·×–"  # beyond ASCII, in Pillow's own font
-_SURROGATES = re.compile("[\ud800-\udfff]")
-Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+KNOWN = "…·×–"  # beyond ASCII, in Pillow's default font
+_TRIAL_SIZE = 20  # pixels at which a font is tried
+_COLOUR_TABLES = ("CBDT", "sbix", "COLR")
 
 
 class Face(NamedTuple):
@@ -36,144 +30,127 @@ class Face(NamedTuple):
     number: int = 0
 
 
-class _Numbers:
-    """Numbers of names that no font can draw, in the order in which they come; each is noted once."""
+class _Facts(NamedTuple):
+    """What the tables of a font say; `strike` is the pixel size of a font that has bitmaps only."""
 
-    def __init__(self) -> None:
-        self._by_name: dict[str, int] = {}
-
-    def label(self, name: str) -> str:
-        """Return the number of a name, as it is drawn."""
-        if name not in self._by_name:
-            self._by_name[name] = len(self._by_name) + 1
-            text = (
-                f"No font here has the letters of {name!r}, which is drawn as #{self._by_name[name]}; set "
-                "SWINKIT_FONT to a font file that has them, or install one (Noto, say)."
-            )
-            remark(console(), f"Note: {text}")
-        return f"#{self._by_name[name]}"
+    codes: frozenset[int]
+    coloured: bool
+    strike: int | None
 
 
-_NUMBERS = _Numbers()
+class SizedFont(NamedTuple):
+    """A loaded font. Its drawing is scaled by `scale`, because a font of bitmaps has one size only."""
+
+    font: ImageFont.FreeTypeFont
+    scale: float
+    coloured: bool
 
 
-def fitted(text: str, size: int) -> tuple[str, Font]:
-    """Return a text as it can be drawn, and the font to draw it in; numbers stand for what no font has."""
-    text = _SURROGATES.sub("?", text)
-    needed = _letters(text)
-    if not needed:
-        return text, ImageFont.load_default(size)
-    face = _face_for(needed, size)
-    if face is not None:
-        return text, _load(face, size)
-    shown = _numbered(text, size)
-    rest = _letters(shown)
-    other = _face_for(rest, size) if rest else None
-    return shown, ImageFont.load_default(size) if other is None else _load(other, size)
-
-
-def font_for(text: str, size: int) -> Font:
-    """Return the font of `fitted`."""
-    return fitted(text, size)[1]
-
-
-def fit_texts(texts: Iterable[Text]) -> None:
-    """Give texts of a matplotlib figure a font that has their letters; those that none has are numbers.
-
-    A dollar in a name is no formula.
-    """
-    from matplotlib.font_manager import FontProperties
-
-    for text in texts:
-        shown, font = fitted(text.get_text(), 20)
-        text.set_text(shown)
-        text.set_parse_math(False)
-        path = getattr(font, "path", None)
-        if isinstance(path, str) and _letters(shown):
-            text.set_fontproperties(FontProperties(fname=path, size=text.get_fontsize()))
-
-
-def drawable(text: str) -> str:
-    """Return a text as it can be drawn, for labels that a library draws."""
-    return fitted(text, 20)[0]
-
-
-def _letters(text: str) -> frozenset[str]:
+def letters_of(text: str) -> frozenset[str]:
     """Return the letters for which a font beyond Pillow's own is needed."""
-    return frozenset(c for c in text if not (c.isascii() or c in KNOWN or c.isspace() or _is_silent(c)))
+    return frozenset(c for c in needed_letters(text) if not (c.isascii() or c in KNOWN or c.isspace()))
 
 
-def _is_silent(letter: str) -> bool:
+def needed_letters(text: str) -> frozenset[str]:
+    """Return the letters that a font needs to have: all but those that only change how others look."""
+    return frozenset(c for c in text if not is_silent(c))
+
+
+def is_silent(letter: str) -> bool:
     """Return whether a letter only changes how others look: joiners, marks of direction, selectors."""
     return unicodedata.category(letter) == "Cf" or "\ufe00" <= letter <= "\ufe0f"
 
 
-def _numbered(text: str, size: int) -> str:
-    """Return a text in which a number stands for each run of words that no font has."""
-    words = re.split(r"(\s+)", text)
-    groups: list[str] = []
-    run = ""
-    for word in words:
-        needed = _letters(word)
-        if (needed and _face_for(needed, size) is None) or (run and not word.strip()):
-            run += word
-            continue
-        groups += _closed(run)
-        run = ""
-        groups.append(word)
-    return "".join([*groups, *_closed(run)])
+def face_for(letters: frozenset[str], *, scalable: bool = False) -> Face | None:
+    """Return the first font that draws all letters; with `scalable` no font of bitmaps."""
+    return _search(letters, os.environ.get("SWINKIT_FONT", ""), scalable)
 
 
-def _closed(run: str) -> list[str]:
-    """Return the number of a run of words, and the white space after it."""
-    name = run.rstrip()
-    return [_NUMBERS.label(name), run[len(name) :]] if name else [run]
+def has_letters(face: Face, letters: frozenset[str]) -> bool:
+    """Return whether a font has all letters and draws them: an empty glyph, as of other formats, is none."""
+    codes = _facts(face.path)[face.number].codes
+    return all(ord(letter) in codes for letter in letters) and _draws(face, letters - {" "})
 
 
-def _face_for(letters: frozenset[str], size: int) -> Face | None:
-    """Return the first font that has all letters and can be drawn in a size."""
-    return _search(letters, size, os.environ.get("SWINKIT_FONT", ""))
+def load_face(face: Face | None, size: int) -> SizedFont:
+    """Load a font for a size in pixels; Pillow's default font for None."""
+    if face is None:
+        return _load_default(size)
+    facts = _facts(face.path)[face.number]
+    native = facts.strike or size
+    return SizedFont(_load(face, native), size / native, facts.coloured)
+
+
+def is_scalable(face: Face) -> bool:
+    """Return whether a font is drawn from outlines, in any size."""
+    return _facts(face.path)[face.number].strike is None
+
+
+def is_coloured(face: Face) -> bool:
+    """Return whether a font has glyphs in colours, as fonts of emoji have."""
+    return _facts(face.path)[face.number].coloured
+
+
+_used: dict[Face, None] = {}  # faces that earlier texts needed: asking fontconfig costs a process each time
 
 
 @cache
-def _search(letters: frozenset[str], size: int, chosen: str) -> Face | None:
-    for path in _paths(letters, chosen):
-        for number, codes in enumerate(_coverage(path)):
-            if all(ord(letter) in codes for letter in letters) and _loads(Face(path, number), size):
-                return Face(path, number)
+def _search(letters: frozenset[str], chosen: str, scalable: bool) -> Face | None:
+    for face in _candidates(letters, chosen):
+        if has_letters(face, letters) and not (scalable and not is_scalable(face)):
+            _used[face] = None
+            return face
     return None
 
 
-def _paths(letters: frozenset[str], chosen: str) -> Iterator[Path]:
-    """Font files in which letters may be, the nearest first; none without matplotlib and its fontTools."""
+def _candidates(letters: frozenset[str], chosen: str) -> Iterator[Face]:
+    """Yield fonts in which letters may be, the preferred first; none without matplotlib and its fontTools."""
     try:
         import matplotlib as mpl  # here, for it takes a moment
     except ImportError:
         return
-    yield from (Path(name) for name in chosen.split(os.pathsep) if name)
+    preferred = [Path(name) for name in chosen.split(os.pathsep) if name]
+    preferred.append(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
+    for path in preferred:
+        yield from _faces(path)
+    yield from list(_used)
+    for path in (*_by_fontconfig(letters), *_of_system()):
+        yield from _faces(path)
 
-    yield Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    yield from _by_fontconfig(letters)
-    yield from _of_system()
+
+def _faces(path: Path) -> list[Face]:
+    return [Face(path, number) for number in range(len(_facts(path)))]
 
 
 def _by_fontconfig(letters: frozenset[str]) -> list[Path]:
-    """Return fontconfig's choice for letters; nothing where it is not installed."""
-    program = shutil.which("fc-match")
-    if program is None:
-        return []
+    """Return the font files that have letters, fontconfig's preferred first; none without fontconfig."""
     codes = " ".join(f"{ord(letter):x}" for letter in sorted(letters)[:64])
-    words = [program, "--sort", "--format", "%{file}\n", f"sans:charset={codes}"]
+    able = set(_asked("fc-list", "--format", "%{file}\n", f":charset={codes}"))
+    if not able:
+        return []
+    order = _asked("fc-match", "--sort", "--format", "%{file}\n", f"sans:charset={codes}")
+    ranked = [name for name in dict.fromkeys(order) if name in able]
+    others = sorted(able - set(ranked), key=lambda name: ("Regular" not in name, name))
+    return [Path(name) for name in (*ranked, *others)]
+
+
+def _asked(program: str, *words: str) -> list[str]:
+    """Return the lines that a program prints; none where it is not installed or fails."""
+    found = shutil.which(program)
+    if found is None:
+        return []
     try:
-        done = subprocess.run(words, capture_output=True, timeout=20, check=False)
+        done = subprocess.run([found, *words], capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return [Path(line) for line in os.fsdecode(done.stdout).splitlines()[:8]]
+    return os.fsdecode(done.stdout).splitlines()
 
 
 @cache
 def _of_system() -> list[Path]:
-    """Return the font files of the system, regular ones first."""
+    """Return the font files of the system, regular ones first; none where fontconfig knows them."""
+    if shutil.which("fc-list") is not None:
+        return []
     from matplotlib.font_manager import findSystemFonts
 
     paths = [Path(name) for name in findSystemFonts()]
@@ -181,24 +158,49 @@ def _of_system() -> list[Path]:
 
 
 @cache
-def _coverage(path: Path) -> list[frozenset[int]]:
-    """Return the code points of each font of a file; nothing of a file that is no font."""
+def _facts(path: Path) -> list[_Facts]:
+    """Return what is known of each font of a file; nothing of a file that is no font."""
     from fontTools.ttLib import TTCollection, TTFont, TTLibError
 
     try:
         fonts = TTCollection(path, lazy=True).fonts if path.suffix.lower() == ".ttc" else [TTFont(path)]
-        return [frozenset(font.getBestCmap() or ()) for font in fonts]
+        return [_facts_of(font) for font in fonts]
     except (OSError, TTLibError, KeyError, AttributeError, ValueError):
         return []
 
 
-def _loads(face: Face, size: int) -> bool:
-    """Return whether a font can be drawn in a size; bitmap fonts (colour emoji) have one size only."""
+def _facts_of(font: object) -> _Facts:
+    """Read the tables of a fontTools font."""
+    from fontTools.ttLib import TTFont
+
+    assert isinstance(font, TTFont)
+    strike = None
+    outlined = any(table in font for table in ("glyf", "CFF ", "CFF2"))
+    if "sbix" in font:
+        strike = max(font["sbix"].strikes)
+    elif not outlined and ("CBLC" in font or "EBLC" in font):
+        table = font["CBLC" if "CBLC" in font else "EBLC"]
+        strike = max(one.bitmapSizeTable.ppemX for one in table.strikes)
+    coloured = any(table in font for table in _COLOUR_TABLES)
+    return _Facts(frozenset(font.getBestCmap() or ()), coloured, strike)
+
+
+@cache
+def _draws(face: Face, letters: frozenset[str]) -> bool:
+    """Return whether every letter leaves ink."""
     try:
-        _load(face, size)
+        font = load_face(face, _TRIAL_SIZE)
+        mode = "RGBA" if font.coloured else "L"
+        return all(font.font.getmask(letter, mode=mode).getbbox() is not None for letter in letters)
     except (OSError, ValueError):
         return False
-    return True
+
+
+@cache
+def _load_default(size: int) -> SizedFont:
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's wheels have FreeType
+    return SizedFont(font, 1.0, coloured=False)
 
 
 @cache

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from swinkit.data.media import medium_of
 from swinkit.errors import InputError
 from swinkit.explain.canvas import INK, PAPER, save_image
-from swinkit.explain.fonts import Font, fitted
+from swinkit.explain.lettering import shortened
 
 SIDE, GAP, COLUMNS, TEXT = 128, 10, 6, 13
 RIGHT, WRONG = (22, 128, 61), (200, 30, 30)
@@ -30,26 +30,25 @@ def draw_sheet(groups: dict[str, list[Tile]], path: Path) -> None:
     rows = {title: -(-len(tiles) // COLUMNS) for title, tiles in groups.items()}
     height = GAP + sum(30 + count * cell for count in rows.values() if count)
     page = Image.new("RGB", (COLUMNS * (SIDE + GAP) + GAP, height), PAPER)
-    draw = ImageDraw.Draw(page)
     top = GAP
     for title, tiles in groups.items():
         if not tiles:
             continue
-        shown, font = fitted(title, 18)
-        draw.text((GAP, top), shown, INK, font)
+        shortened(title, 18, page.width - 2 * GAP).draw(page, (GAP, top), INK)
         for i, tile in enumerate(tiles):
             place = (GAP + i % COLUMNS * (SIDE + GAP), top + 30 + i // COLUMNS * cell)
-            _draw_tile(page, draw, tile, place)
+            _draw_tile(page, tile, place)
         top += 30 + rows[title] * cell
     save_image(page, path)
 
 
-def _draw_tile(page: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, place: tuple[int, int]) -> None:
+def _draw_tile(page: Image.Image, tile: Tile, place: tuple[int, int]) -> None:
     page.paste(_thumbnail(tile.path), place)
     colour = RIGHT if tile.right else WRONG
     for i, words in enumerate(tile.lines):
-        line, font = fitted(words, TEXT)
-        draw.text((place[0], place[1] + SIDE + 2 + i * (TEXT + 3)), _fit(line, font), colour, font)
+        line = shortened(words, TEXT, SIDE)
+        baseline = place[1] + SIDE + (i + 1) * (TEXT + 3)
+        line.draw(page, (place[0], baseline - line.ascent), colour)
 
 
 def _thumbnail(path: str) -> Image.Image:
@@ -65,9 +64,3 @@ def _thumbnail(path: str) -> Image.Image:
     image = image.resize(size, smooth)
     square.paste(image, ((SIDE - image.width) // 2, (SIDE - image.height) // 2))
     return square
-
-
-def _fit(line: str, font: Font) -> str:
-    while font.getlength(line) > SIDE and len(line) > 2:
-        line = line[:-2] + "…"
-    return line

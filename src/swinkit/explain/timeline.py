@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from swinkit.explain.canvas import save_figure
-from swinkit.explain.fonts import fit_texts
+from swinkit.explain.lettering import fit_texts
 from swinkit.files import not_writable
 
 if TYPE_CHECKING:
