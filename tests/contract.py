@@ -19,7 +19,7 @@ from torch import Tensor
 
 import swinkit
 from swinkit.data.batching import Batch
-from swinkit.data.layouts import Pair
+from swinkit.data.mask_names import Pair
 from swinkit.data.masks import LabelMap
 from swinkit.data.objects import Object, ObjectSamples, annotated
 from swinkit.data.pairs import Pairs

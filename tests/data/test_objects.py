@@ -365,6 +365,8 @@ def test_what_is_wrong_in_voc(tmp_path: Path) -> None:
         "filename,width,height,class,xmin,ymin,xmax,ymax\n"
         "a.jpg,60,40,cat,10,5,30,25\na.jpg,60,40,dog,0,0,60,40\nb.jpg,30,50,,,,,\n",
         "a.jpg,10,5,30,25,cat\na.jpg,0,0,60,40,dog\nb.jpg,,,,,\n",
+        "path;xmin;ymin;xmax;ymax;label\na.jpg;10;5;30;25;cat\na.jpg;0;0;60;40;dog\nb.jpg;;;;;\n",
+        "a.jpg;10;5;30;25;cat\na.jpg;0;0;60;40;dog\nb.jpg;;;;;\n",
     ],
 )
 def test_csv(tmp_path: Path, text: str) -> None:

@@ -126,3 +126,62 @@ def test_a_place_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "dataset.yaml").write_text(CLASSES)
     with pytest.raises(DataError, match="has no folders images and masks"):
         open_masks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("{}.jpg", "{}.jpg.png"),
+        ("{}.jpg", "mask_{}.png"),
+        ("{}.jpg", "{}_mask.png"),
+        ("{}.jpg", "{}-seg.png"),
+        ("{}.jpg", "{}.mask.png"),
+        ("{}.jpg", "Label-{}.png"),
+        ("{}.jpg", "{}_mask-v2.png"),
+        ("img_{}.jpg", "mask_{}.png"),
+        ("{}_sat.jpg", "{}_mask.png"),
+        ("{}_image.jpg", "gt_{}.png"),
+        ("a-b_{}.x.jpg", "a-b_{}.x_labels.png"),
+        ("in/ner_{}.jpg", "in/mask_ner_{}.png"),
+    ],
+)
+def test_masks_called_otherwise(image: str, mask: str, tmp_path: Path) -> None:
+    for number in range(1, 12):
+        for folder, name in (("images", image), ("masks", mask)):
+            path = tmp_path / folder / name.format(number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((4, 6), number % 2, np.uint8)).save(path)
+    data = open_masks(tmp_path, val_fraction=0)
+    pairs = {pair.image.name: pair.mask.name for pair in data.splits["train"]}
+    expected = {Path(image.format(n)).name: Path(mask.format(n)).name for n in range(1, 12)}
+    assert pairs == expected
+
+
+def test_names_that_fit_twice_are_not_guessed(tmp_path: Path) -> None:
+    folders = {"images": ("a.jpg", "a.png", "b.jpg", "c_d.jpg", "x_c.jpg"), "masks": MASKS_OF_TWO}
+    for folder, names_there in folders.items():
+        (tmp_path / folder).mkdir()
+        for name in names_there:
+            Image.fromarray(np.eye(4, dtype=np.uint8)).save(tmp_path / folder / name)
+    data = open_masks(tmp_path, val_fraction=0)
+    assert names(data, "train") == [("a.jpg", "a.jpg.png"), ("a.png", "a.png.png")]
+    assert "3 of 5 pictures" in data.notes[0]
+
+
+MASKS_OF_TWO = ("a.jpg.png", "a.png.png", "mask_b.png", "seg_b.png", "x_c_d.png")
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_pattern_says_how_masks_are_called(stated: bool, tmp_path: Path) -> None:
+    lay(tmp_path / "images", tmp_path / "masks", 5, ending="_semantic")
+    lay(tmp_path / "images", tmp_path / "masks", 5, ending="_instance")
+    folders = "train: {images: images, masks: masks}\n" if stated else ""
+    (tmp_path / "dataset.yaml").write_text(CLASSES + folders + 'mask_name: "{name}_semantic.png"\n')
+    data = open_masks(tmp_path, val_fraction=0)
+    assert names(data, "train") == [(f"{i}.jpg", f"{i}_semantic.png") for i in range(5)]
+    (tmp_path / "dataset.yaml").write_text(CLASSES + folders + 'mask_name: "{name}_depth.png"\n')
+    with pytest.raises(DataError, match=r"a mask \{name\}_depth\.png"):
+        open_masks(tmp_path)
+    (tmp_path / "dataset.yaml").write_text(CLASSES + folders + 'mask_name: "mask.png"\n')
+    with pytest.raises(ConfigError, match="give a file name with"):
+        open_masks(tmp_path)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swinkit.data.check import DataReport, Problem, Seen, look_at, repeated, values_of
-from swinkit.data.layouts import Pair
+from swinkit.data.mask_names import Pair
 from swinkit.data.masks import LabelMap, OtherSizeError, UnknownValueError
 from swinkit.data.pairs import MaskData
 from swinkit.data.threads import in_threads
@@ -56,9 +56,10 @@ def check_masks(
 ) -> MaskReport:
     """Read every picture and mask, as training would: unknown values, other sizes, empty masks, copies."""
     places = [(split, pair) for split, pairs in data.splits.items() for pair in pairs]
-    look = partial(_look, label_map=data.label_map, channels=channels)
+    look = partial(_look, channels=channels)
+    mapped = [(pair, pairs.label_map) for pairs in data.splits.values() for pair in pairs]
     seen: list[SeenPair | tuple[str, InputError]] = []
-    for result in in_threads(look, [pair for _, pair in places]):
+    for result in in_threads(look, mapped):
         seen.append(result)
         advance(1)
     read = [(split, pair, found) for (split, pair), found in zip(places, seen, strict=True)]
@@ -86,7 +87,8 @@ def check_masks(
     )
 
 
-def _look(pair: Pair, label_map: LabelMap, channels: int) -> SeenPair | tuple[str, InputError]:
+def _look(mapped: tuple[Pair, LabelMap], channels: int) -> SeenPair | tuple[str, InputError]:
+    pair, label_map = mapped
     seen = look_at(pair.image, channels)
     if isinstance(seen, InputError):
         return "unreadable", seen

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from swinkit.data.class_ids import ids_by_name
 from swinkit.data.finding import is_visible, natural_key
 from swinkit.data.object_layouts import (
     FOLDERS,
@@ -82,7 +83,7 @@ def read_coco(files: Sequence[tuple[str, Path]], root: Path) -> Layout:
     layout = Layout({}, {})
     for part, file in sorted(files, key=lambda pair: pair[0] != "train"):  # whose ids the model takes
         content = _content(file)
-        ids = _numbered(_categories(content, file), layout, file)
+        ids = ids_by_name(_categories(content, file), layout, file)
         _PartReader(content, file, part, ids, layout).read(root)
         for row in content["categories"]:
             if row.get("frequency") in ("r", "c", "f"):
@@ -91,44 +92,6 @@ def read_coco(files: Sequence[tuple[str, Path]], root: Path) -> Layout:
     counts = Counter(part for part, _ in files)
     layout.remarks += [f"{count} files make the part {part}." for part, count in counts.items() if count > 1]
     return layout
-
-
-def _numbered(names: dict[int, str], layout: Layout, file: Path) -> dict[int | None, int]:
-    """The id in the layout of each category of a file: that of the same name, in whatever file it was first.
-
-    Raises DataError where an id stands for a class that only this file has and for another of other files:
-    it may be a new class or a new name.
-    """
-    earlier = {name: own for own, name in layout.names.items()}
-    ids: dict[int | None, int] = {}
-    moved, renamed = [], []
-    free = max([*names, *layout.names], default=0)
-    for own, name in names.items():
-        if name in earlier:
-            ids[own] = earlier[name]
-        elif own not in layout.names:
-            ids[own] = own
-        elif layout.names[own] in names.values():
-            free += 1
-            ids[own] = free
-        else:
-            renamed.append(f"{own} {name!r}, and another part {layout.names[own]!r}")
-            continue
-        layout.names[ids[own]] = name
-        if ids[own] != own:
-            moved.append(f"{name!r} {own}, elsewhere {ids[own]}")
-    if renamed:
-        raise DataError(
-            f"{file} calls category {'; category '.join(renamed[:8])}: give a class the same name in all "
-            "parts."
-        )
-    if moved:
-        more = f" and {len(moved) - 8} more" if len(moved) > 8 else ""
-        layout.remarks.append(
-            f"{file.name} gives classes other ids than another part; they are read by their names: "
-            f"{'; '.join(moved[:8])}{more}."
-        )
-    return ids
 
 
 def _content(file: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from swinkit.data.batching import Item
-from swinkit.data.layouts import Pair
+from swinkit.data.mask_names import Pair
 from swinkit.data.masks import LabelMap
 from swinkit.data.pair_transforms import PairTransform
 from swinkit.data.pairs import Pairs

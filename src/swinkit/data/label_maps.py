@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from swinkit.data.locating import FileLocator
+from swinkit.data.mask_names import NAME
 from swinkit.data.masks import LabelMap
 from swinkit.data.names import class_names
 from swinkit.errors import ConfigError, DataError, nearest, some
@@ -49,6 +50,12 @@ def _ignored(given: Any) -> Any:
     if not isinstance(given, list):
         raise ValueError("give a list of values, or of colours")
     return tuple(_colour(value) if type(value) is not int or value < 0 else value for value in given)
+
+
+def _pattern(given: Any) -> Any:
+    if isinstance(given, str) and given.count(NAME) == 1 and not set("{}/\\") & set(given.replace(NAME, "")):
+        return composed(given)
+    raise ValueError(f'give a file name with {NAME} in it, such as "{NAME}_mask.png"')
 
 
 # SegNet's order and colours
@@ -109,6 +116,7 @@ class Description(Settings):
     classes: Annotated[dict[int, str], BeforeValidator(_classes)] | None = None
     ignored: Annotated[tuple[int | Colour, ...], BeforeValidator(_ignored)] = ()
     colours: dict[str, RGB] | None = None
+    mask_name: Annotated[str, BeforeValidator(_pattern)] | None = None
 
     def folders(self, root: Path) -> dict[str, tuple[Path, Path]]:
         """The folders of pictures and masks of each part that is named."""

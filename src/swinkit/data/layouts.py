@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 from swinkit.data.finding import is_image, naturally, pictures_among, read_lines, walk_files
 from swinkit.data.label_maps import Meaning, in_colours, named_meaning
 from swinkit.data.locating import FileLocator
+from swinkit.data.mask_names import Pair, match_names
 from swinkit.data.tables import folder_part
 from swinkit.errors import DataError, some
 from swinkit.labels import Colour
@@ -22,13 +23,6 @@ _MASKS = ("masks", "mask", "annotations", "labels", "stuffthingmaps", "Segmentat
 _ENDINGS = ("annot", "_labels", "_masks", "_mask", "_annotations")
 _TABLES = ("class_dict.csv", "label_colors.txt", "labelmap.txt")
 _NOTHING = ("void", "unlabelled", "unlabeled", "ignore", "ignored")
-
-
-class Pair(NamedTuple):
-    """A picture and its mask."""
-
-    image: Path
-    mask: Path
 
 
 @dataclass
@@ -59,13 +53,16 @@ class Layout:
         return self
 
 
-def find_layout(root: Path) -> Layout | None:
-    """The pairs below a folder; None where none lie as in any layout that is known."""
-    for recognise in (_cityscapes, _voc, _folders):
+def find_layout(root: Path, mask_name: str | None = None) -> Layout | None:
+    """The pairs below a folder; None where none lie as in any layout that is known.
+
+    `mask_name` is as in `match_names`.
+    """
+    for recognise in (_cityscapes, _voc):
         layout = recognise(root)
         if layout is not None:
             return layout
-    return None
+    return _folders(root, mask_name)
 
 
 def lies_as_pairs(root: Path) -> bool:
@@ -74,48 +71,12 @@ def lies_as_pairs(root: Path) -> bool:
     return known or _voc_home(root) is not None or next(_parts(root), None) is not None
 
 
-def in_folders(folders: dict[str, tuple[Path, Path]]) -> Layout:
-    """The pairs of stated folders."""
+def in_folders(folders: dict[str, tuple[Path, Path]], mask_name: str | None = None) -> Layout:
+    """The pairs of stated folders; `mask_name` is as in `match_names`."""
     layout = Layout({})
     for part, (images, masks) in folders.items():
-        layout.parts[part] = match_names(images, masks, layout.notes)
+        layout.parts[part] = match_names(images, masks, layout.notes, mask_name)
     return layout
-
-
-def match_names(images: Path, masks: Path, notes: list[str]) -> list[Pair]:
-    """Pictures and masks of the same name, but for the suffix and an ending such as `_mask`."""
-    for folder in (images, masks):
-        if not folder.is_dir():
-            raise DataError(f"There is no folder {folder}; check the path.")
-    pictures = naturally(pictures_among(walk_files(images)))
-    by_name = {_name(path, masks): path for path in pictures_among(walk_files(masks))}
-    names = {_name(path, images) for path in pictures}
-    shortened: dict[str, list[Path]] = defaultdict(list)
-    for name, path in by_name.items():
-        start, _, ending = name.rpartition("_")
-        if name not in names and any(letter.isalpha() for letter in ending):  # not another picture's number
-            shortened[start].append(path)
-    pairs, alone = [], []
-    for picture in pictures:
-        name = _name(picture, images)
-        close = shortened.get(name, [])
-        mask = by_name.get(name) or (close[0] if len(close) == 1 else None)
-        if mask is None:
-            alone.append(picture.name)
-        else:
-            pairs.append(Pair(picture, mask))
-    if not pairs:
-        raise DataError(f"No picture in {images} has a mask of its name in {masks}; check both.")
-    if alone:
-        notes.append(
-            f"{len(alone)} of {len(pictures)} pictures in {images} have no mask and were left out: "
-            f"{some(alone, 3)}."
-        )
-    return pairs
-
-
-def _name(path: Path, root: Path) -> str:
-    return composed(path.relative_to(root).with_suffix("").as_posix())
 
 
 def _cityscapes(root: Path) -> Layout | None:
@@ -163,10 +124,11 @@ def _voc(root: Path) -> Layout | None:
             found = ((pictures.get(composed(stem)), locator.find(masks, f"{stem}.png")) for stem in listed)
             pairs = [Pair(image, mask) for image, mask in found if image is not None and mask is not None]
             layout.keep(part, pairs, len(listed), home)
-    return layout.told_by(_table(root) or _table(home)) if layout.parts else None
+    return layout.told_by(colour_table(root) or colour_table(home)) if layout.parts else None
 
 
-def _table(root: Path) -> Path | None:
+def colour_table(root: Path) -> Path | None:
+    """Return the table of colours in a folder, if there is one."""
     return next((root / name for name in _TABLES if (root / name).is_file()), None)
 
 
@@ -177,18 +139,18 @@ def _voc_home(root: Path) -> Path | None:
     return next((home for home in inner if all((home / part).is_dir() for part in parts)), None)
 
 
-def _folders(root: Path) -> Layout | None:
+def _folders(root: Path, mask_name: str | None) -> Layout | None:
     """Folders of pictures beside folders of masks, of each part or with the parts in them."""
     found = dict(_parts(root))
     if not found:
         return None
     order = ["train", "val", "test"]
     folders = {part: found[part] for part in sorted(found, key=order.index)}
-    layout = in_folders(folders)
+    layout = in_folders(folders, mask_name)
     layout.like = _recognised(root, folders, layout)
     if layout.like is not None:
         layout.meaning = named_meaning(layout.like)
-    return layout.told_by(_table(root))
+    return layout.told_by(colour_table(root))
 
 
 def _parts(root: Path) -> Iterator[tuple[str, tuple[Path, Path]]]:

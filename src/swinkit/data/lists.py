@@ -20,7 +20,7 @@ from swinkit.data.samples import Entry, Found
 from swinkit.data.synsets import SYNSET
 from swinkit.data.tables import SPLIT_NAMES, copies_note
 from swinkit.data.video import stretch_of, with_span
-from swinkit.errors import ClipError, DataError
+from swinkit.errors import ClipError, DataError, some
 from swinkit.labels import is_number
 from swinkit.text_files import encoding_of
 
@@ -67,7 +67,10 @@ def read_lists(lists: list[Path], root: Path) -> Found:
         part = part_of(path.name) or "train"
         if part in found.splits:
             raise DataError(f"{root} has two lists for {part}, one of them {path.name}; keep one.")
-        found.splits[part] = _read(path, root, numbers, found.notes)
+        own: dict[str, str] = {}
+        entries = _read(path, root, own, found.notes)
+        found.splits[part] = _with_numbers_of(numbers, own, entries, path, found.notes)
+        numbers = {**own, **numbers}
     if all(map(is_number, found.names())):
         order = sorted(found.names(), key=int)
         found.order = tuple(numbers.get(name, name) for name in order)
@@ -75,6 +78,25 @@ def read_lists(lists: list[Path], root: Path) -> Found:
             found.order, numbers = tuple(order), {}
         found.rename({name: numbers.get(name, name) for name in order})
     return found.known()
+
+
+def _with_numbers_of(
+    numbers: dict[str, str], own: dict[str, str], entries: list[Entry], path: Path, notes: list[str]
+) -> list[Entry]:
+    """Give classes the numbers that an earlier list gives their synsets, where those of this list differ."""
+    earlier = {synset: number for number, synset in numbers.items()}
+    moved = {number: earlier.get(synset, number) for number, synset in own.items()}
+    different = [
+        f"{own[number]} {number}, elsewhere {other}" for number, other in moved.items() if number != other
+    ]
+    one_to_one = len(set(own.values())) == len(own) and len(earlier) == len(numbers)
+    if not different or not one_to_one or len(set(moved.values())) < len(moved):
+        return entries
+    notes.append(
+        f"{path.name} gives classes other numbers than another list; they go by their synsets: "
+        f"{some(different)}."
+    )
+    return [Entry(entry.path, tuple(moved.get(name, name) for name in entry.labels)) for entry in entries]
 
 
 def _looks_like_one(path: Path, root: Path) -> bool:

@@ -8,7 +8,9 @@ it:
     classes: {0: sky, 1: building, 7: road}     # value in the masks: name; or a list, counted from 0
     ignored: [255]                              # values that count for nothing
     colours: {sky: [128, 128, 128], …}          # instead of values, for masks in colours
+    mask_name: "{name}_mask.png"                # how the mask of an image is called, where names do not tell
 
+A `dataset.yaml` beside the masks of a split says what values mean there: classes go by their names.
 Folders may be left out where they are called so, or lie as in a published data set (`layouts.py`); classes
 where a table of colours or such a data set tells them. Where nothing does, the values are the classes.
 """
@@ -33,9 +35,11 @@ from swinkit.data.label_maps import (
     named_meaning,
     read_description,
 )
-from swinkit.data.layouts import Layout, Pair, find_layout, in_folders, lies_as_pairs
+from swinkit.data.layouts import Layout, find_layout, in_folders, lies_as_pairs
+from swinkit.data.mask_names import Pair
 from swinkit.data.masks import LabelMap
 from swinkit.data.media import PICTURES, Medium
+from swinkit.data.part_meanings import by_name, maps_of_splits, part_meanings
 from swinkit.data.reading import check_header, read_labels
 from swinkit.data.samples import check_apart, held_out
 from swinkit.data.tables import Row, read_table, write_table
@@ -122,7 +126,7 @@ class MaskData:
 
     @property
     def label_map(self) -> LabelMap:
-        """What the masks' values mean."""
+        """What the masks' values mean, in the first split."""
         return next(iter(self.splits.values())).label_map
 
 
@@ -144,7 +148,9 @@ def _describes(file: Path) -> bool:
     except ConfigError:
         return False
     parts = (stated.get(part) for part in ("train", "val", "test"))
-    return "classes" in stated or any(isinstance(part, dict) and "masks" in part for part in parts)
+    return bool({"classes", "mask_name"} & set(stated)) or any(
+        isinstance(part, dict) and "masks" in part for part in parts
+    )
 
 
 def open_masks(
@@ -174,22 +180,29 @@ def open_masks(
     stated = Description() if file is None else read_description(file)
     root = path if path.is_dir() else path.parent
     folders = stated.folders(root)
-    layout = in_folders(folders) if folders else find_layout(root)
+    layout = in_folders(folders, stated.mask_name) if folders else find_layout(root, stated.mask_name)
     if layout is None:
         raise DataError(
             f"{root} has no folders images and masks; say in dataset.yaml where they are: "
             "`train: {images: FOLDER, masks: FOLDER}`."
         )
     meaning = named_meaning(label_map) if label_map else stated.meaning(root)
+    by_part: dict[str, Meaning] = {}
     if meaning is None:
         ignored = (*ignored, *(value for value in stated.ignored if isinstance(value, int)))
-        meaning = _told_by(layout)
-    if meaning is None and classes is not None and not _are_values(classes):
+        by_part = part_meanings(layout, root, ignored)
+        meaning = None if by_part else _told_by(layout)
+    maps: dict[str, LabelMap] = {}
+    if by_part:
+        labels, maps = by_name(by_part, classes, root, layout.notes)
+        values = next(iter(maps.values()))
+    elif meaning is None and classes is not None and not _are_values(classes):
         labels, values = _as_ids(classes, ignored, layout)
     else:
         meaning = ignoring(meaning, ignored) if meaning else _bare(layout, ignored)
         labels, values = meaning if classes is None else as_model(meaning, classes, root)
     layout.parts = {part: list(dict.fromkeys(pairs)) for part, pairs in layout.parts.items()}
+    by_mask = {pair.mask: maps[part] for part in maps for pair in layout.parts[part]}
     if split_file is not None and split_file.exists():
         layout.parts = _read_split(split_file, root)
     elif val_fraction > 0 and "train" in layout.parts and "val" not in layout.parts:
@@ -198,7 +211,8 @@ def open_masks(
         layout.parts["train"] = [pair for place, pair in enumerate(pairs) if place not in chosen]
         layout.parts["val"] = [pairs[place] for place in sorted(chosen)]
     check_apart({part: (pair.image for pair in pairs) for part, pairs in layout.parts.items()}, root)
-    splits = {part: Pairs(pairs, values) for part, pairs in layout.parts.items() if pairs}
+    maps = maps_of_splits(layout.parts, by_mask, values)
+    splits = {part: Pairs(pairs, maps[part]) for part, pairs in layout.parts.items() if pairs}
     return MaskData(path, labels, splits, tuple(layout.notes))
 
 

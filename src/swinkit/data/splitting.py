@@ -64,6 +64,13 @@ def redraw(
             notes.append(f"The {split} split of the data ({count}) was joined with train and drawn again.")
     if not pool:
         raise DataError(f"{data.root} has nothing to draw from: its train split is empty.")
+    if isinstance(data, MaskData):
+        maps = [pairs.label_map for split, pairs in data.splits.items() if split in redrawn]
+        if any(label_map != maps[0] for label_map in maps):
+            raise DataError(
+                f"The masks of {data.root} have other values in each split: keep these splits, or write all "
+                "masks with the same values."
+            )
     groups = _groups(pool, data, advance)
     remaining, drawn = 1.0, {"train": list(range(len(groups)))}
     for split, fraction in fractions.items():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import glob
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from swinkit.data.class_ids import ids_by_name
 from swinkit.data.finding import is_image, naturally, pictures_among, read_lines, relative, walk_files
 from swinkit.data.locating import FileLocator, spellings
 from swinkit.data.object_layouts import Layout, check_names
@@ -24,11 +25,18 @@ DESCRIPTIONS = ("data.yaml", "dataset.yaml", "data.yml", "config.yaml")  # the l
 NAMES = ("classes.txt", "obj.names", "names.txt")
 
 
+class PartNames(NamedTuple):
+    """The classes of one part by number, and the file that names them."""
+
+    file: Path
+    names: dict[int, str]
+
+
 class Described(NamedTuple):
     """Where the pictures of each part are, and the classes by number.
 
     With `strict` pictures without a text do not count; with `points` key points follow each box. Classes are
-    `numbered` where nothing names them.
+    `numbered` where nothing names them. Parts with a file of names have these in `own_names`.
     """
 
     parts: dict[str, list[Path]]
@@ -36,6 +44,7 @@ class Described(NamedTuple):
     strict: bool = False
     points: bool = False
     numbered: bool = False
+    own_names: dict[str, PartNames] = {}  # noqa: RUF012, never changed
 
 
 def describes_yolo(file: Path) -> bool:
@@ -75,23 +84,33 @@ def read_yolo(data: Path) -> Layout:
     file = data if data.is_file() else description_in(data)
     if file is None:
         _check_undescribed(data)
-    described = _described(file) if file is not None else _found(data)
+    described = _found(data) if file is None else _described(file)
+    if file is not None and data.is_dir():
+        described = _with_other_parts(described, file)
     check_names(described.names, file or data)
     layout = Layout(dict(described.names), {})
     home = file.parent if file else data
     locator = FileLocator()
     times = Counter(picture.stem for pictures in described.parts.values() for picture in pictures)
     texts: list[tuple[str, YoloText]] = []
+    ids = {part: ids_by_name(own.names, layout, own.file) for part, own in described.own_names.items()}
     for part, pictures in described.parts.items():
         pairs = [(picture, _text_of(picture, home, locator)) for picture in pictures]
         if described.strict:
             pairs = [pair for pair in pairs if pair[1] is not None]
-        read = partial(read_text, names=described.names, points=described.points)
+        names = described.own_names[part].names if part in ids else described.names
+        read = partial(read_text, names=names, points=described.points)
         texts += [(part, text) for text in in_threads(read, pairs)]
+        if file is not None:
+            folders = dict.fromkeys(text.parent for _, text in pairs if text is not None)
+            layout.remarks += _contradictions(names, folders, file)
     in_pixels = reading_of_pixels([text for _, text in texts])
     for part, text in texts:
         picture = text.image
-        objects, faults = objects_of(text, layout.names, in_pixels, numbered=described.numbered)
+        names = described.own_names[part].names if part in ids else layout.names
+        objects, faults = objects_of(text, names, in_pixels, numbered=described.numbered and not ids)
+        if part in ids:
+            objects = [one._replace(label=ids[part].get(one.label, one.label)) for one in objects]
         layout.faults += faults
         unusable = [fault for fault in faults if fault.kind == "no box"]
         if unusable:
@@ -106,14 +125,7 @@ def read_yolo(data: Path) -> Layout:
 
 def _described(file: Path) -> Described:
     stated = read_yaml(file)
-    given = stated["names"]
-    names = dict(enumerate(given)) if isinstance(given, list) else given
-    right = isinstance(names, dict) and all(type(i) is int and i >= 0 for i in names)
-    if not right or not names:
-        raise DataError(f"{file} needs names: a list, or numbers and names.")
-    odd = [name for name in names.values() if not isinstance(name, str | int) or isinstance(name, bool)]
-    if odd:  # YAML takes a bare no, off or null for something else
-        raise DataError(f"{file}: write names in quotes, YAML reads one as {odd[0]!r}.")
+    names = _stated_names(stated, file)
     parts: dict[str, list[Path]] = {}
     for name, part in SPLIT_NAMES.items():
         told = stated.get(name)
@@ -126,9 +138,35 @@ def _described(file: Path) -> Described:
     if not parts:
         raise DataError(f"{file} names no folder in which pictures lie; check train and val.")
     strict = stated.get("skip_if_label_file_missing") is True
-    return Described(
-        parts, {i: composed(str(name)) for i, name in names.items()}, strict, "kpt_shape" in stated
-    )
+    return Described(parts, names, strict, "kpt_shape" in stated)
+
+
+def _with_other_parts(described: Described, file: Path) -> Described:
+    """Add the parts that other descriptions in the folder state, each with its classes."""
+    parts, own_names = dict(described.parts), dict.fromkeys(described.parts, PartNames(file, described.names))
+    for other in sorted(file.parent.glob("*.yaml")):
+        if other == file or not describes_yolo(other):
+            continue
+        try:
+            more = _described(other)
+        except DataError:  # of another data set
+            continue
+        if not set(more.parts) & set(parts):
+            parts |= more.parts
+            own_names |= dict.fromkeys(more.parts, PartNames(other, more.names))
+    return described if parts == described.parts else described._replace(parts=parts, own_names=own_names)
+
+
+def _stated_names(stated: dict[str, Any], file: Path) -> dict[int, str]:
+    given = stated["names"]
+    names = dict(enumerate(given)) if isinstance(given, list) else given
+    right = isinstance(names, dict) and all(type(i) is int and i >= 0 for i in names)
+    if not right or not names:
+        raise DataError(f"{file} needs names: a list, or numbers and names.")
+    odd = [name for name in names.values() if not isinstance(name, str | int) or isinstance(name, bool)]
+    if odd:  # YAML takes a bare no, off or null for something else
+        raise DataError(f"{file}: write names in quotes, YAML reads one as {odd[0]!r}.")
+    return {i: composed(str(name)) for i, name in names.items()}
 
 
 def _pictures(entry: str, stated: dict[str, Any], file: Path) -> list[Path]:
@@ -167,8 +205,59 @@ def _found(root: Path) -> Described:
     for part, images in _in_folders(root):
         parts.setdefault(part, []).extend(naturally(pictures_among(walk_files(images))))
     file = next((root / name for name in NAMES if (root / name).is_file()), None)
-    names = [] if file is None else [line.strip() for line in read_lines(file) if line.strip()]
-    return Described(parts, dict(enumerate(names)), numbered=not names)
+    names = {} if file is None else _listed_names(file)
+    own = _own_names(dict(_in_folders(root)), root)
+    if own and not names:  # a part without a file has the names of the first that has one
+        first = next(iter(own.values()))
+        own = {part: own.get(part, first) for part in parts}
+    return Described(parts, names, numbered=not names and not own, own_names=own)
+
+
+def _contradictions(names: dict[int, str], folders: Iterable[Path], file: Path) -> Iterator[str]:
+    """Say which classes of a description lists beside the texts call otherwise."""
+    for folder in folders:
+        beside = _names_in(folder)
+        if beside is None or beside.file == file:
+            continue
+        differ = [
+            f"{number} is {names[number]!r}, there {name!r}"
+            for number, name in beside.names.items()
+            if names.get(number, name) != name
+        ]
+        if differ:
+            shown = "; ".join(differ[:8])
+            yield f"{file} names the classes, and {beside.file} otherwise: {shown}. Check both."
+
+
+def _listed_names(file: Path) -> dict[int, str]:
+    return dict(enumerate(line.strip() for line in read_lines(file) if line.strip()))
+
+
+def _own_names(folders: dict[str, Path], root: Path) -> dict[str, PartNames]:
+    """The classes that a file beside the texts of a part, or above its folder of pictures, names."""
+    found: dict[str, PartNames] = {}
+    for part, images in folders.items():
+        labels = [images.parent / "labels", root / "labels" / images.name, root / "labels"]
+        for folder in (*labels, images, images.parent):
+            is_inside = folder != root and folder.is_relative_to(root)
+            names = _names_in(folder) if is_inside else None
+            if names is not None:
+                check_names(names.names, names.file)
+                found[part] = names
+                break
+    return found
+
+
+def _names_in(folder: Path) -> PartNames | None:
+    for name in NAMES:
+        if (folder / name).is_file():
+            return PartNames(folder / name, _listed_names(folder / name))
+    for name in DESCRIPTIONS:
+        if (folder / name).is_file():
+            stated = read_yaml(folder / name)
+            if "names" in stated:
+                return PartNames(folder / name, _stated_names(stated, folder / name))
+    return None
 
 
 def _in_folders(root: Path) -> Iterator[tuple[str, Path]]:

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from swinkit.data.check_masks import MaskReport
-from swinkit.data.layouts import Pair
+from swinkit.data.mask_names import Pair
+from swinkit.data.masks import LabelMap
 from swinkit.data.pairs import MaskData
 from swinkit.data.reading import read_sized
 from swinkit.errors import ImageError
@@ -27,17 +28,17 @@ def draw_masks(report: MaskReport, path: Path) -> None:
     for pairs in data.splits.values():
         sound = [pair for pair in pairs if pair.image not in bad]
         for pair in sound[:: max(1, len(sound) // SHOWN)][:SHOWN]:
-            found = _row(pair, data)
+            found = _row(pair, pairs.label_map, data)
             if found is not None:
                 rows.append(found[0])
                 maps.append(found[1])
     save_image(legend(grid(rows), present(maps, data.labels)), path)
 
 
-def _row(pair: Pair, data: MaskData) -> tuple[list[Image.Image], np.ndarray] | None:
+def _row(pair: Pair, label_map: LabelMap, data: MaskData) -> tuple[list[Image.Image], np.ndarray] | None:
     try:
         picture, size = read_sized(pair.image)
-        ids = data.label_map.read(pair.mask, size)
+        ids = label_map.read(pair.mask, size)
     except ImageError:  # gone since
         return None
     colours = data.labels.colours
