@@ -213,7 +213,7 @@ def test_a_range_of_values_is_part_of_mean_and_deviation_elsewhere(swin: Swin, t
     back = swinkit.load(converted(model, tmp_path / "x" / "timm.pth", "timm", swin, notes=1))
     for image in NOISE:
         ours = model.preprocess([image]).images
-        rounding = 0.6 / 1100 / 0.2  # they round to whole levels of 8 bits after resizing, where we do not
+        rounding = 1.01 / 1100 / 0.2  # they round twice to whole levels of 8 bits, where we do not
         pixels = torch.from_numpy(processor(image)["pixel_values"][0])[None]
         for others in (pixels, transform(image)[None], back.preprocess([image]).images):
             torch.testing.assert_close(others, ours, rtol=0, atol=rounding)
