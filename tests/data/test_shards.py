@@ -312,6 +312,18 @@ def test_files_behind_a_fault_are_missed(
     assert (ended.code, "damaged shard" in ended.out, "Nothing is broken" in ended.out) == (1, True, False)
 
 
+@pytest.mark.parametrize("count", [7, 512, 700])
+def test_files_are_counted_where_bytes_are_missing(tmp_path: Path, count: int) -> None:
+    """No header behind lies at a whole block then."""
+
+    def drop_bytes(content: bytearray, headers: list[int]) -> bytearray:
+        del content[headers[10] + 100 : headers[10] + 100 + count]
+        return content
+
+    path = damaged(tmp_path / "train.tar", drop_bytes)
+    assert "so 15 of its files are lost" in open_classes(path, val_fraction=0).notes[0]
+
+
 @pytest.mark.parametrize("change", DAMAGES)
 def test_training_stops_where_much_is_lost(
     tmp_path: Path, tiny_file: Path, change: Callable[[bytearray, list[int]], bytearray]

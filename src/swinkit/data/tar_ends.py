@@ -8,7 +8,6 @@ from __future__ import annotations
 import mmap
 import re
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -17,6 +16,7 @@ from swinkit.data.finding import is_image, is_video
 
 BLOCK = tarfile.BLOCKSIZE
 _MAGIC = re.compile(b"ustar")
+_NOT_ZERO = re.compile(rb"[^\0]")
 _MAGIC_OFFSET = 257  # in a header
 _CHUNK = 2**20  # bytes read at once where only zeros are expected
 
@@ -49,11 +49,10 @@ def find_damage(archive: Path, end: int) -> Damage | None:
         if len(closing) < BLOCK:
             text = f"{archive} is cut short at byte {end + len(closing)}, before its end is marked by zeros"
             return Damage(archive, f"{text}: files may be missing; copy or write it anew.", None)
-        names = list(_members_behind(file, end))
-    lost = sum(is_image(Path(name)) or is_video(Path(name)) for name in names)
+        names, unreadable = _files_behind(file, end)
+    lost = unreadable + sum(is_image(Path(name)) or is_video(Path(name)) for name in names)
     if closing[:BLOCK].strip(b"\0"):
         text = f"{archive} is damaged at byte {end}: a header there cannot be read"
-        lost += 1
     else:
         text = f"{archive} has zeros in place of a header at byte {end}, and more behind them"
     first = f", the first of them {names[0]}" if names else ""
@@ -67,16 +66,26 @@ def _is_zero(file: IO[bytes]) -> bool:
     return True
 
 
-def _members_behind(file: IO[bytes], start: int) -> Iterator[str]:
-    """Yield the names of the files whose headers can be read behind a byte that is a multiple of blocks."""
+def _files_behind(file: IO[bytes], start: int) -> tuple[list[str], int]:
+    """Return the names of the files behind a byte, and how many more there are whose headers are unreadable.
+
+    Headers are looked for at any byte: where some were lost or inserted, no header lies at a whole block.
+    """
+    names: list[str] = []
+    unreadable, end = 0, start
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for match in _MAGIC.finditer(content, start):
             header = match.start() - _MAGIC_OFFSET
-            if header < start or (header - start) % BLOCK:
+            if header < start:
                 continue
             try:
                 member = tarfile.TarInfo.frombuf(content[header : header + BLOCK], "utf-8", "surrogateescape")
             except tarfile.HeaderError:
                 continue
+            unreadable += _NOT_ZERO.search(content, end, max(end, header)) is not None
+            # a size may be beyond any file
+            end = min(header + BLOCK * (1 + -(-member.size // BLOCK)), len(content))
             if member.isfile():
-                yield member.name
+                names.append(member.name)
+        unreadable += _NOT_ZERO.search(content, end) is not None
+    return names, unreadable
