@@ -443,3 +443,24 @@ def test_a_killed_write_leaves_nothing_for_the_next(tmp_path: Path, dataset: Pat
     (tmp_path / "out" / ".train-000000.tar.ab12cd34").write_bytes(bytes(100))
     swinkit.api.shard_data(dataset, tmp_path / "out", progress=False)
     assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", ["{outside}", "../outside", "../../outside", "a/../../outside", "//outside"])
+def test_no_name_leads_out_of_a_shard(tmp_path: Path, name: str) -> None:
+    """The beginning is dropped, as `tar -x` does it."""
+    (tmp_path / "outside.png").write_bytes(png(200))
+    name = name.format(outside=tmp_path / "outside")
+    (tmp_path / "set").mkdir()
+    with tarfile.open(tmp_path / "set" / "train.tar", "w") as tar:
+        for member, content in (
+            (f"{name}.png", png(7)),
+            (f"{name}.cls", b"0"),
+            ("b.png", png(8)),
+            ("b.cls", b"1"),
+        ):
+            info = tarfile.TarInfo(member)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    samples = open_classes(tmp_path / "set", val_fraction=0).splits["train"]
+    assert sorted(read_image(sample.path).getpixel((0, 0))[0] for sample in samples) == [7, 8]
+    assert all(str(sample.path).startswith(f"{tmp_path}/set/train.tar/") for sample in samples)

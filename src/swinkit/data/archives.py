@@ -48,8 +48,7 @@ def index(archive: Path) -> Index:
         with tarfile.open(archive, "r:") as tar:
             for member in tar:
                 if member.isfile() and not member.issparse():
-                    # normal, for `tar -cf x.tar .` writes ./name
-                    names.append(os.fsencode(posixpath.normpath(member.name)))
+                    names.append(os.fsencode(_inner_name(member.name)))
                     places.append((member.offset_data, member.size))
                     if member.offset_data + member.size > length:
                         raise tarfile.ReadError("it is cut short")
@@ -58,6 +57,15 @@ def index(archive: Path) -> Index:
         raise DataError(f"{archive} cannot be read as a plain tar file ({error}); write it anew.") from error
     order = np.argsort(np.array(names, "S"), kind="stable") if names else np.zeros(0, np.int64)
     return Index(np.array(names, "S")[order], np.array(places, np.int64).reshape(-1, 2)[order], damage)
+
+
+def _inner_name(name: str) -> str:
+    """Return the name of a member as a path that stays within its tar file.
+
+    `tar -cf x.tar .` writes ./name; of /name and ../name the beginning is dropped, as tar does, else they
+    would name files outside.
+    """
+    return posixpath.normpath(f"/{name}").lstrip("/")
 
 
 def in_order(archive: Path) -> list[str]:
