@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
+import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from swinkit.errors import SwinkitError
 
@@ -83,6 +85,41 @@ def digests(folder: Path) -> dict[str, str]:
     """The content of every file below a folder, to see that none was changed, added or deleted."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_WATCHED: list[tuple[Path, list[str]]] = []  # folder and what is written outside of it; of one case
+_CACHES = ("/dev/", "/proc/", "/tmp/torchinductor", "__pycache__", "/.cache/", "/.config/", "/.nv/")
+
+
+def _note_write(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _WATCHED:
+        return
+    paths: tuple[Any, ...] = ()
+    if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING:
+        paths = arguments[:1]
+    elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.symlink", "os.truncate"):
+        paths = arguments[:2]
+    folder, written = _WATCHED[-1]
+    for path in paths:
+        if isinstance(path, str | bytes) and path:
+            place = os.path.realpath(os.fsdecode(path))
+            if not place.startswith(f"{folder}{os.sep}") and not any(cache in place for cache in _CACHES):
+                written.append(f"{event} {place}")
+
+
+@contextmanager
+def writes_outside(folder: Path) -> Iterator[list[str]]:
+    """Note which files are opened to be written, made or removed outside of a folder."""
+    if not getattr(sys, "_swinkit_watches", False):
+        sys.addaudithook(_note_write)
+        sys._swinkit_watches = True  # type: ignore[attr-defined]
+    written: list[str] = []
+    _WATCHED.append((folder.resolve(), written))
+    try:
+        yield written
+    finally:
+        _WATCHED.pop()
 
 
 class Tally:
