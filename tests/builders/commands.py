@@ -82,7 +82,7 @@ def _positional(name: str, box: Sandbox, rng: Generator) -> list[str]:
         data = _path(box, rng)
     out = str(box.work / f"out{int(rng.integers(0, 10**9))}")
     light = ["--workers", "0", "--device", "cpu", "--no-progress"]
-    image = str(box.data / "train" / "cat" / "0.png")
+    image = str(box.data / "train" / "grün" / "0.png")
     if name == "train":
         how = [] if rng.random() < 0.06 else ["--dry-run"]
         return [data, "--model", model, "--out", out, "--epochs", "1", "--batch-size", "4", *light, *how]
