@@ -98,23 +98,33 @@ def some(names: Iterable[str], limit: int = 8, *, beside: Iterable[str] = ()) ->
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(?=[^/])")
 
 
-def address_fault(path: object) -> str | None:
+def address_fault(path: object, remedy: str = "download it and give the file") -> str | None:
     """Return what to say of an address (https://…) where a file is needed; None for a path.
 
-    `Path` makes one slash of two.
+    `Path` makes one slash of two. `remedy` says what to do instead.
     """
     match = _ADDRESS.match(str(path))
     if match is None:
         return None
     address = f"{match[1]}://{str(path)[match.end() :]}"
-    return f"{address[:200]} is a URL, and URLs are not supported: download it and give the file."
+    return f"{address[:200]} is a URL, and URLs are not supported: {remedy}."
 
 
-def check_local(path: object, kind: type[SwinkitError]) -> None:
-    """Raise an error of a kind for an address where a path is needed, unless a file has that name."""
+def check_local(path: object, kind: type[SwinkitError], where: str = "") -> None:
+    """Raise an error of a kind for an address where a path is needed, unless a file has that name.
+
+    `where` names the line or file that holds the address.
+    """
     fault = address_fault(path)
     if fault is not None and not os.path.lexists(str(path)):
-        raise kind(fault)
+        raise kind(f"{where}: {fault}" if where else fault)
+
+
+def check_local_target(path: object) -> None:
+    """Raise ConfigError for an address where something is to be written."""
+    fault = address_fault(path, "give a path of this machine")
+    if fault is not None:
+        raise ConfigError(fault)
 
 
 def unreadable(path: object, error: Exception, what: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from swinkit.errors import ConfigError, DataError, RunError
+from swinkit.errors import ConfigError, DataError, RunError, check_local_target
 
 try:
     import fcntl
@@ -62,6 +62,7 @@ def check_writable(folder: Path, file: Path | None = None) -> Path:
 
     The error names the `file` that is to be written there, if given.
     """
+    check_local_target(file or folder)
     place = next(place for place in (folder, *folder.parents) if place.exists())
     try:
         with tempfile.TemporaryFile(dir=place):
@@ -187,6 +188,7 @@ def check_target(path: Path, *suffixes: str, overwrite: bool = False) -> Path:
         ConfigError: If something else is there.
 
     """
+    check_local_target(path)
     remove_stale(path.parent, _stand_in(path))
     if not os.path.lexists(path):
         return path

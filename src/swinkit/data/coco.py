@@ -26,7 +26,7 @@ from swinkit.data.object_values import as_number, as_size, as_whole
 from swinkit.data.objects import NO_BOX, NO_CLASS, Box, Fault, Object
 from swinkit.data.segmentations import read_shape
 from swinkit.data.tables import folder_part
-from swinkit.errors import DataError, some
+from swinkit.errors import DataError, address_fault, some
 from swinkit.features import Size
 from swinkit.text_files import composed, read_head, read_json
 
@@ -169,7 +169,8 @@ class _PartReader:
             files[str(own)] = name
             image = find(name)
             if image is None:
-                self.layout.missing.append(name)
+                address = row.get("file_name") or row.get("coco_url")
+                self.layout.missing.append(address if address_fault(address) else name)
                 continue
             rows = by_image.get(str(own), [])
             size = as_size(row.get("height"), row.get("width")) or (size_of(image) if rows else None)

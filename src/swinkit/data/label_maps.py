@@ -13,7 +13,7 @@ from swinkit.data.locating import FileLocator
 from swinkit.data.mask_names import NAME
 from swinkit.data.masks import LabelMap
 from swinkit.data.names import class_names
-from swinkit.errors import ConfigError, DataError, nearest, some
+from swinkit.errors import ConfigError, DataError, check_local, nearest, some
 from swinkit.labels import Colour, Labels, matching_classes
 from swinkit.settings import Settings, read_yaml
 from swinkit.text_files import composed
@@ -126,6 +126,8 @@ class Description(Settings):
         for part, stated in parts.items():
             if stated:
                 images, masks = (stated[kind] for kind in ("images", "masks"))
+                for folder in (images, masks):
+                    check_local(folder, ConfigError, f"{root}, {part}")
                 located = locator.find(root, images), locator.find(root, masks)
                 folders[part] = (located[0] or root / images, located[1] or root / masks)
         return folders
@@ -219,6 +221,7 @@ def named_meaning(name: str) -> Meaning:
     """That of a published data set, or of a description in YAML; ConfigError for neither."""
     if name in PUBLISHED:
         return PUBLISHED[name]()
+    check_local(name, ConfigError, "label_map")
     file = Path(name)
     if not file.is_file():
         raise ConfigError(

@@ -20,7 +20,7 @@ from swinkit.data.samples import Entry, Found
 from swinkit.data.synsets import SYNSET
 from swinkit.data.tables import SPLIT_NAMES, copies_note
 from swinkit.data.video import stretch_of, with_span
-from swinkit.errors import ClipError, DataError, some
+from swinkit.errors import ClipError, DataError, check_local, some
 from swinkit.labels import is_number
 from swinkit.text_files import encoding_of
 
@@ -159,6 +159,8 @@ def _read(path: Path, root: Path, numbers: dict[str, str], notes: list[str]) -> 
                 if name in seen:
                     raise DataError(f"Line {number} of {path} lists {name} again; list each file once.")
                 seen[name] = label
+                if ":/" in name:
+                    check_local(name, DataError, f"Line {number} of {path}")
                 base = base or _base(name, path, root, locator)
                 place = _place(base, name, locator)
                 if label not in numbers and SYNSET.fullmatch(folder := Path(place).parent.name):

@@ -21,7 +21,7 @@ from swinkit.data.objects import Annotated, Box, Fault, Object, annotated, exif_
 from swinkit.data.reading import header_size
 from swinkit.data.segmentations import extent_of
 from swinkit.data.tables import SPLIT_NAMES
-from swinkit.errors import DataError, ImageError, some
+from swinkit.errors import DataError, ImageError, address_fault, some
 from swinkit.features import Size
 from swinkit.text_files import composed
 
@@ -128,8 +128,15 @@ class Layout:
                 f"be used: {image.name} has {reason}. `swin data check` lists all."
             )
         if self.missing:
-            notes.append(f"{len(self.missing)} pictures are not there: {some(self.missing, 3)}.")
+            notes.append(f"{len(self.missing)} pictures are not there: {self.absent()}.")
         return notes
+
+    def absent(self) -> str:
+        """Name images that are missing; where they are URLs, say that these are not supported."""
+        addresses = [name for name in self.missing if address_fault(name)]
+        if addresses:
+            return f"{some(addresses, 3)}; URLs are not supported: download the images and give their files"
+        return some(self.missing, 3) or "none"
 
     def _without_copies(self, objects: Sequence[Object], image: Path) -> list[Object]:
         """Objects without those that repeat another in all that is known of them."""

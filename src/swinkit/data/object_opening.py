@@ -87,7 +87,7 @@ def open_objects(
     if not any(layout.parts.values()) and layout.unusable:
         raise DataError(f"{root} has no picture whose objects can be used. {notes[-1]}")
     if not any(layout.parts.values()):
-        raise DataError(f"{root} has no picture of those it names: {some(layout.missing, 3) or 'none'}.")
+        raise DataError(f"{root} has no picture of those it names: {layout.absent()}.")
     labels = _labels(layout, root)
     numbers = {own: i for i, own in enumerate(labels.categories)}
     if classes is not None:

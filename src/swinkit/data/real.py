@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swinkit.data.samples import Sample, Samples
-from swinkit.errors import DataError
+from swinkit.errors import DataError, check_local
 from swinkit.text_files import read_json
 
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})")
@@ -36,6 +36,7 @@ def relabel(samples: Samples, path: Path, *, classes: int) -> Samples:
 
 
 def _read(path: Path, classes: int) -> list[list[int]]:
+    check_local(path, DataError, "real")
     try:
         lists: Any = read_json(path)
     except (OSError, ValueError) as error:

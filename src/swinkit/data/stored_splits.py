@@ -9,7 +9,7 @@ import yaml
 
 from swinkit.data.media import exists
 from swinkit.data.shards import names_shards
-from swinkit.errors import ConfigError, DataError
+from swinkit.errors import ConfigError, DataError, check_local
 from swinkit.files import MADE_BY, check_outside, check_target, is_ours, make_folder, write_text
 from swinkit.settings import read_yaml
 
@@ -39,6 +39,7 @@ def find_split(data: str | Path) -> StoredSplit | None:
         raise DataError(f"{file} cannot be read: {error}") from error
     if not isinstance(stated, str) or not stated:
         raise DataError(f"{file} names no data set: write `source: FOLDER`, or make the split again.")
+    check_local(stated, DataError, str(file))
     source, table = file.parent / stated, file.parent / TABLE
     if not exists(source) and not names_shards(source):
         raise DataError(f"{file} is a split of {source}, which does not exist: correct `source` there.")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from swinkit.appearance import visible
 from swinkit.data.locating import FileLocator
 from swinkit.data.video import with_span
-from swinkit.errors import ConfigError, DataError
+from swinkit.errors import ConfigError, DataError, check_local
 from swinkit.files import write_atomically
 from swinkit.text_files import encoding_of
 
@@ -275,6 +275,7 @@ def file_in(path: str, base: Path, where: str, locator: FileLocator) -> Path:
     """The file that a row names; DataError where there is none."""
     file = locator.find(base, path)
     if file is None:
+        check_local(path, DataError, where)
         raise DataError(
             f"{where} names {visible(base / path)}, which does not exist; paths are relative to {base}."
         )

@@ -16,7 +16,7 @@ from swinkit.data.objects import Box, Fault, Object
 from swinkit.data.tables import folder_part
 from swinkit.data.threads import in_threads
 from swinkit.data.xml_files import read_xml
-from swinkit.errors import DataError, some
+from swinkit.errors import DataError, address_fault, some
 from swinkit.features import Size
 from swinkit.text_files import composed, read_head
 
@@ -105,14 +105,15 @@ def read_voc(root: Path) -> Layout:
     if fractions:
         layout.faults.append(Fault("fractions", files[0], "all boxes within 0 to 1", left=False))
     listed: dict[str, Listed | None] = {}
-    for file, (told, size, objects) in zip(files, read, strict=True):
+    for file, (stated, size, objects) in zip(files, read, strict=True):
+        told = Path(stated).name
         own = file.relative_to(base).with_suffix("").as_posix()
         image = _picture(file, own, told, pictures, home or root)
         if home is None and (image is None or image.parent != file.parent):
             image = places.find(file, told) or image
             own = file.stem if stems[file.stem] == 1 else own
         if image is None:
-            layout.missing.append(told or own)
+            layout.missing.append(stated if address_fault(stated) else told or own)
             listed[own] = None
             continue
         if fractions and size is None:
@@ -249,7 +250,7 @@ def _read(file: Path) -> tuple[str, tuple[int, int] | None, list[Named]]:
             raise DataError(f"{file} has an object without <name>; correct or remove it.")
         difficult = (element.findtext("difficult") or "").strip() == "1"
         objects.append((name, Object(0, _box(element), crowd=difficult)))
-    return Path((tree.findtext("filename") or "").strip()).name, size, objects
+    return (tree.findtext("filename") or "").strip(), size, objects
 
 
 def _box(element: Any) -> Box:

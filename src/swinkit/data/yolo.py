@@ -17,7 +17,7 @@ from swinkit.data.objects import Fault
 from swinkit.data.tables import SPLIT_NAMES, folder_part
 from swinkit.data.threads import in_threads
 from swinkit.data.yolo_lines import YoloText, objects_of, read_text, reading_of_pixels
-from swinkit.errors import ConfigError, DataError, some
+from swinkit.errors import ConfigError, DataError, check_local, some
 from swinkit.settings import read_yaml
 from swinkit.text_files import composed
 
@@ -172,6 +172,8 @@ def _stated_names(stated: dict[str, Any], file: Path) -> dict[int, str]:
 def _pictures(entry: str, stated: dict[str, Any], file: Path) -> list[Path]:
     """The pictures of a folder or of a list of paths, which may lie beside or above the description."""
     locator = FileLocator()
+    for name in (entry, stated.get("path")):
+        check_local(name, DataError, str(file))
     roots = [Path(spelling) for spelling in spellings(str(stated.get("path") or "."))]
     bases = [file.parent / root for root in roots] + [file.parent, file.parent.parent]
     bases += [file.parent / root.name for root in roots]
@@ -195,6 +197,7 @@ def _pictures(entry: str, stated: dict[str, Any], file: Path) -> list[Path]:
         else:
             pictures.append(picture)
     if missing:
+        check_local(missing[0], DataError, str(found))
         raise DataError(f"{found} lists {some(missing, 3)}, which are not there.")
     return pictures
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from swinkit.errors import ConfigError, nearest
+from swinkit.errors import ConfigError, check_local, nearest
 from swinkit.settings import merged, read_yaml
 
 _RECIPES = files("swinkit.recipes")
@@ -23,6 +23,7 @@ def read_recipe(name: str, model: str) -> dict[str, Any]:
     `like` in its file names the recipe that it changes. `by_model` holds options for some models, by the
     name of the variant or, before that, of the published weights.
     """
+    check_local(name, ConfigError, "recipe")
     if name not in recipes():
         raise ConfigError(f"There is no recipe {name!r}: {nearest(name, recipes())}")
     values = read_yaml(Path(str(_RECIPES / f"{name}.yaml")))

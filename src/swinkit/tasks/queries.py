@@ -17,7 +17,7 @@ from torch import Tensor
 from swinkit.data.few import drawn_objects
 from swinkit.data.objects import ObjectSamples, exif_hint
 from swinkit.data.reading import header_size
-from swinkit.errors import ConfigError
+from swinkit.errors import ConfigError, check_local
 from swinkit.features import Size
 from swinkit.heads.owl import normalised
 from swinkit.progress import console, remark
@@ -58,10 +58,12 @@ class Example(NamedTuple):
 
 def parse_example(text: str) -> tuple[str, Example]:
     """`FILE`, `FILE:x1,y1,x2,y2` or `NAME=` before these; ConfigError for what is none of them."""
+    check_local(text, ConfigError)
     match = None if Path(text).is_file() else _BOX.fullmatch(text)
     name, file = _called(text if match is None else match["file"])
     if not file or name == "":
         raise ConfigError(f"{text!r}: give FILE, FILE:x1,y1,x2,y2, or NAME= before one of these.")
+    check_local(file, ConfigError)
     box = None if match is None else _as_box(match["box"].split(","))
     example = Example(file, box)
     return example.name if name is None else name.strip(), example
@@ -353,6 +355,7 @@ def _within_image(example: Example, size: Size) -> Box:
 
 def names_in(file: Path) -> list[str]:
     """Names of a text file, one a line; ConfigError for one that cannot be read, or holds none."""
+    check_local(file, ConfigError)
     try:
         lines = read_text(file).splitlines()
     except (OSError, ValueError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swinkit.data.names import LISTS, class_names
-from swinkit.errors import ConfigError, DataError
+from swinkit.errors import ConfigError, DataError, check_local
 from swinkit.text_files import read_json, read_text
 
 _SUFFIXES = (".txt", ".json", ".csv", ".names", ".list")
@@ -24,8 +24,11 @@ def read_names(classes: str | Path | Sequence[str]) -> list[str]:
     a JSON list or mapping of ids, or a CSV table. Raises ConfigError for anything else.
     """
     if isinstance(classes, str | Path):
+        check_local(classes, ConfigError, "classes")
         return _named(str(classes))
     names = list(classes)
+    if len(names) == 1:
+        check_local(names[0], ConfigError, "classes")
     if not all(isinstance(name, str) for name in names):
         raise ConfigError(f"classes={classes!r}: give a list of names, the name of a list, or a file.")
     if len(names) == 1 and (names[0] in LISTS or Path(names[0]).suffix.lower() in _SUFFIXES):
