@@ -15,7 +15,7 @@ from swinkit.config import BenchmarkConfig, EmbedConfig, EvaluateConfig, Masks, 
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.folding import fold, refuse_folded
 from swinkit.data.captions import CaptionData, Captions
-from swinkit.data.dataset import Data, open_data
+from swinkit.data.dataset import Data, open_data, open_to_check
 from swinkit.data.media import find_inputs, medium_for
 from swinkit.data.objects import ObjectData, ObjectSamples
 from swinkit.data.opening import open_classes
@@ -23,6 +23,7 @@ from swinkit.data.pairs import MaskData, Pairs
 from swinkit.data.real import relabel
 from swinkit.data.samples import Samples
 from swinkit.data.stored_splits import find_split, source_of
+from swinkit.data.tar_ends import refuse_unreadable
 from swinkit.deploy.runtimes import in_runtime
 from swinkit.errors import ConfigError, DataError, RunError, check_local
 from swinkit.explain.annotate import Names, without_ours
@@ -185,7 +186,7 @@ def check_data(
 
     opened: Data | None = open_unlabelled(data, task)
     if opened is None:
-        opened = open_data(data, task=task, masks=masks, val_fraction=0, min_classes=1)
+        opened = open_to_check(data, task=task, masks=masks, val_fraction=0, min_classes=1)
     print_notes(opened.notes)
     with progress_bar(console(), enabled=progress) as bar:
         step = bar.add_task("check", total=sum(map(len, opened.splits.values())), speed="")
@@ -213,6 +214,7 @@ def shard_data(
     check_outside(Path(out), Path(data))
     source, table = find_split(data) or (data, None)
     opened = open_classes(source, val_fraction=0, min_classes=1, medium=medium_for(task), split_file=table)
+    refuse_unreadable(opened.damaged)
     print_notes(opened.notes)
     with progress_bar(console(), enabled=progress) as bar:
         step = bar.add_task("shard", total=sum(map(len, opened.splits.values())), speed="")

@@ -141,5 +141,6 @@ def read_rows(data: ClassData) -> Rows:
 
 
 def open_shards(folder: Path) -> ClassData:
-    swinkit.data.archives.index.cache_clear()
+    # files may change twice within the resolution of their times
+    swinkit.data.archives._INDICES.clear()
     return open_classes(folder, val_fraction=0, min_classes=1)

@@ -7,14 +7,13 @@ import os
 import posixpath
 import tarfile
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swinkit.data.tar_ends import Damage, find_damage
+from swinkit.data.tar_ends import Damage, cut_inside, find_damage
 from swinkit.errors import DataError
 from swinkit.regular_files import check_regular
 
@@ -39,22 +38,44 @@ class Index:
         return int(self.places[row, 0]), int(self.places[row, 1])
 
 
-@cache
+_INDICES: dict[Path, tuple[tuple[int, int], Index]] = {}  # with size and time of change of the file
+
+
 def index(archive: Path) -> Index:
-    """The index of a tar file; DataError for one that is none, is compressed or cut short."""
-    names, places = [], []
+    """The index of a tar file; DataError for one that is none or is compressed.
+
+    It is read again where the file has changed since.
+    """
     try:
-        length = check_regular(archive).stat().st_size
-        with tarfile.open(archive, "r:") as tar:
-            for member in tar:
-                if member.isfile() and not member.issparse():
-                    names.append(os.fsencode(_inner_name(member.name)))
-                    places.append((member.offset_data, member.size))
-                    if member.offset_data + member.size > length:
-                        raise tarfile.ReadError("it is cut short")
-            damage = find_damage(archive, tar.offset)
+        status = check_regular(archive).stat()
+        state = status.st_size, status.st_mtime_ns
+        known = _INDICES.get(archive)
+        if known is None or known[0] != state:
+            known = state, _read_index(archive, status.st_size)
+            _INDICES[archive] = known
+        return known[1]
     except (OSError, ValueError, ArithmeticError, tarfile.TarError) as error:
         raise DataError(f"{archive} cannot be read as a plain tar file ({error}); write it anew.") from error
+
+
+def _read_index(archive: Path, length: int) -> Index:
+    names, places = [], []
+    damage = None
+    with tarfile.open(archive, "r:") as tar:
+        for member in tar:
+            if member.offset_data + member.size > length:
+                damage = cut_inside(archive, member.name, length)
+                break
+            if member.isfile() and not member.issparse():
+                names.append(os.fsencode(_inner_name(member.name)))
+                places.append((member.offset_data, member.size))
+            if tar.offset > length:  # the blocks that end this member are cut
+                damage = cut_inside(archive, member.name, length)
+                break
+        if damage is None:
+            damage = find_damage(archive, tar.offset)
+    if damage is not None and not names:
+        raise tarfile.ReadError("none of its files is whole")
     order = np.argsort(np.array(names, "S"), kind="stable") if names else np.zeros(0, np.int64)
     return Index(np.array(names, "S")[order], np.array(places, np.int64).reshape(-1, 2)[order], damage)
 

@@ -16,7 +16,14 @@ from swinkit.data.locating import FileLocator
 from swinkit.data.media import PICTURES, Medium
 from swinkit.data.packed import Packed
 from swinkit.data.samples import ClassData, Sample, Samples, check_apart, held_out, runs_of_archives
-from swinkit.data.shards import captions_in, damaged_among, find_shards, names_shards, tells_captions
+from swinkit.data.shards import (
+    captions_in,
+    damaged_among,
+    find_shards,
+    names_shards,
+    readable_shards,
+    tell_captions,
+)
 from swinkit.data.tables import (
     TABLES,
     check_columns,
@@ -27,8 +34,7 @@ from swinkit.data.tables import (
     split_in,
     write_lines,
 )
-from swinkit.data.tar_ends import Damage
-from swinkit.data.threads import in_threads
+from swinkit.data.tar_ends import Damage, refuse_unreadable
 from swinkit.errors import ConfigError, DataError
 from swinkit.labels import Labels
 
@@ -133,7 +139,7 @@ def holds_captions(data: str | Path) -> bool:
             return False
         return COLUMN in columns and "label" not in columns
     shards = _shards(data)
-    return bool(shards) and tells_captions(shards[0])
+    return tell_captions(shards)
 
 
 def open_captions(
@@ -150,10 +156,12 @@ def open_captions(
     notes: list[str] = []
     shards = _shards(data)
     root = data if data.is_dir() else data.parent
+    damaged: list[Damage] = []
     if split_file is not None and split_file.exists():
+        damaged = damaged_among(shards)
         splits, notes = _of_table(split_file, root, exact=True)
     elif shards:
-        splits, notes = _of_shards(shards)
+        splits, notes, damaged = _of_shards(shards)
     elif data.is_file() and data.suffix.lower() in TABLES:
         splits, notes = _of_table(data, root)
     else:
@@ -166,10 +174,9 @@ def open_captions(
     if val_fraction and "val" not in splits and "train" in splits:
         splits |= _drawn(splits["train"], root, val_fraction, seed)
     check_apart({part: {pair.path for pair in pairs} for part, pairs in splits.items()}, root)
-    damaged = tuple(damaged_among(shards))
     notes += [damage.text for damage in damaged]
     captions = {part: Captions(pairs) for part, pairs in splits.items() if pairs}
-    return CaptionData(root, captions, tuple(notes), damaged)
+    return CaptionData(root, captions, tuple(notes), tuple(damaged))
 
 
 def save_captions(data: CaptionData, path: Path) -> None:
@@ -208,14 +215,17 @@ def _of_table(table: Path, root: Path, *, exact: bool = False) -> tuple[dict[str
     return splits, list(copies_note(repeated, table))
 
 
-def _of_shards(shards: Sequence[Path]) -> tuple[dict[str, list[Caption]], list[str]]:
+def _of_shards(shards: Sequence[Path]) -> tuple[dict[str, list[Caption]], list[str], list[Damage]]:
     splits: dict[str, list[Caption]] = {}
     notes = []
-    for shard, (found, bare) in zip(shards, in_threads(captions_in, shards), strict=True):
+    usable, read, unreadable = readable_shards(captions_in, shards)
+    for shard, (found, bare) in zip(usable, read, strict=True):
         splits.setdefault(part_of(shard.name) or "train", []).extend(Caption(*pair) for pair in found)
         if bare:
             notes.append(f"{bare} pictures in {shard} have no caption and were left out.")
-    return splits, notes
+    if not any(splits.values()):
+        refuse_unreadable(unreadable)
+    return splits, notes, [*unreadable, *damaged_among(usable)]
 
 
 def _drawn(train: Sequence[Caption], root: Path, fraction: float, seed: int) -> Mapping[str, list[Caption]]:

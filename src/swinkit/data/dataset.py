@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from swinkit.config import Masks
 from swinkit.data.captions import CaptionData, holds_captions, open_captions, save_captions
@@ -14,12 +15,20 @@ from swinkit.data.opening import open_classes, save_split
 from swinkit.data.pairs import MaskData, holds_masks, open_masks, save_pairs
 from swinkit.data.samples import ClassData
 from swinkit.data.stored_splits import find_split
+from swinkit.data.tar_ends import refuse_unreadable
 from swinkit.errors import ConfigError, DataError, check_local
 
 Data = ClassData | MaskData | ObjectData | CaptionData
 
 
-def open_data(
+def open_data(data: str | Path, **options: Any) -> Data:
+    """List a data set as `open_to_check` does; DataError if nothing of one of its tar files can be used."""
+    opened = open_to_check(data, **options)
+    refuse_unreadable(getattr(opened, "damaged", ()))
+    return opened
+
+
+def open_to_check(
     data: str | Path,
     *,
     task: str | None = None,

@@ -6,11 +6,11 @@ import glob
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from braceexpand import braceexpand
@@ -19,7 +19,7 @@ from swinkit.data.archives import in_order, index, open_file, read_inside
 from swinkit.data.finding import is_image, is_video, natural_key, read_lines
 from swinkit.data.lists import part_of
 from swinkit.data.samples import ClassData, Entry, Found, Sample
-from swinkit.data.tar_ends import Damage
+from swinkit.data.tar_ends import Damage, refuse_unreadable
 from swinkit.data.threads import in_threads
 from swinkit.data.video import stretch_of
 from swinkit.errors import DataError, RunError
@@ -69,16 +69,18 @@ def read_shards(shards: list[Path], root: Path) -> Found:
     the shards names numbers. Raises DataError for a shard that cannot be read, or an image without a label.
     """
     found = Found(root)
-    listed = list(in_threads(_list, shards))
+    shards, listed, unreadable = readable_shards(_list, shards)
     found.multi = any(multi for _, multi, _ in listed)
     for path, (entries, _, others) in zip(shards, listed, strict=True):
         found.splits.setdefault(part_of(path.name) or "train", []).extend(entries)
         if others:
             found.notes.append(f"{others} files in {path} have no label and were left out.")
-    found.damaged = damaged_among(shards)
+    found.damaged = [*unreadable, *damaged_among(shards)]
+    if not any(entries for entries, _, _ in listed):
+        refuse_unreadable(unreadable)
     found.notes += [damage.text for damage in found.damaged]
     found.notes += _repeated_names(shards)
-    names = shards[0].parent / CLASSES
+    names = (shards[0].parent if shards else root) / CLASSES
     if names.is_file() and all(map(is_number, found.names())):
         order = read_lines(names)
         beyond = [name for name in found.names() if int(name) >= len(order)]
@@ -123,6 +125,32 @@ def write_shards(
     return written
 
 
+Made = TypeVar("Made")
+
+
+def readable_shards(
+    read: Callable[[Path], Made], shards: Sequence[Path]
+) -> tuple[list[Path], list[Made], list[Damage]]:
+    """Read every shard; return those that can be used, what was read of each, and the others' faults."""
+    usable: list[Path] = []
+    results: list[Made] = []
+    unreadable: list[Damage] = []
+    for shard, result in zip(shards, in_threads(partial(_attempt, read), shards), strict=True):
+        if isinstance(result, DataError):
+            unreadable.append(Damage(shard, str(result), None, unreadable=True))
+        else:
+            usable.append(shard)
+            results.append(result)
+    return usable, results, unreadable
+
+
+def _attempt(read: Callable[[Path], Made], shard: Path) -> Made | DataError:
+    try:
+        return read(shard)
+    except DataError as error:
+        return error
+
+
 def damaged_among(shards: Sequence[Path]) -> list[Damage]:
     """Return what cannot be read of some shards."""
     damages = (index(shard).damage for shard in shards)
@@ -152,7 +180,17 @@ def captions_in(shard: Path) -> tuple[list[tuple[Path, str]], int]:
     return found, bare
 
 
-def tells_captions(shard: Path) -> bool:
+def tell_captions(shards: Iterable[Path]) -> bool:
+    """Whether the first shard that can be read has captions and no classes."""
+    for shard in shards:
+        try:
+            return _tells_captions(shard)
+        except DataError:  # to be told where it is read
+            continue
+    return False
+
+
+def _tells_captions(shard: Path) -> bool:
     """Whether pictures of a shard have captions and no classes: as the first that has either."""
     for files in _groups(shard):
         if _sample(files) is None:

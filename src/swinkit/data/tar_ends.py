@@ -8,11 +8,13 @@ from __future__ import annotations
 import mmap
 import re
 import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from swinkit.data.finding import is_image, is_video
+from swinkit.errors import DataError
 
 BLOCK = tarfile.BLOCKSIZE
 _MAGIC = re.compile(b"ustar")
@@ -25,12 +27,28 @@ _CHUNK = 2**20  # bytes read at once where only zeros are expected
 class Damage:
     """What is wrong with a tar file, as a sentence; `lost` counts its images and clips that are out of reach.
 
-    None if nobody can know: the file ends before its end is marked.
+    None if nobody can know: the file ends before its end is marked. Of one that is `unreadable` nothing can
+    be used: it is checked beside others, but nothing is computed from the others alone.
     """
 
     path: Path
     text: str
     lost: int | None
+    unreadable: bool = False
+
+
+def cut_inside(archive: Path, name: str, length: int) -> Damage:
+    """Return the damage of a tar file that ends within one of its members."""
+    text = f"{archive} is cut short at byte {length}, within {name}"
+    return Damage(archive, f"{text}: what was behind is missing; copy or write it anew.", None)
+
+
+def refuse_unreadable(damaged: Iterable[Damage]) -> None:
+    """Raise DataError if nothing of a tar file can be used; it names all such files."""
+    texts = [damage.text for damage in damaged if damage.unreadable]
+    if texts:
+        more = f" And {len(texts) - 8} more tar files." if len(texts) > 8 else ""
+        raise DataError(" ".join(texts[:8]) + more)
 
 
 def find_damage(archive: Path, end: int) -> Damage | None:
