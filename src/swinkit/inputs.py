@@ -208,7 +208,11 @@ class Augmentation(Settings):
     copy_paste: float = Field(
         default=0.0, ge=0, le=1, description="With boxes: chance that objects of another picture are added."
     )
-
+    crowds: Literal["ignored", "background"] = Field(
+        default="ignored",
+        description="With boxes: what groups of objects (iscrowd, difficult) teach: nothing, or background, "
+        "as in mmdet and the published recipes.",
+    )
     mosaic: float = Field(
         default=0.0, ge=0, le=1, description="With boxes: chance of a mosaic of 4 or 9 pictures."
     )

@@ -14,10 +14,11 @@ from torchvision.transforms import v2
 
 from swinkit.data.object_dataset import ObjectDataset
 from swinkit.data.object_transforms import Frame, ObjectTransform, Scene, boxes_of
-from swinkit.data.objects import Annotated, Object, ObjectSamples, annotated, known_together
+from swinkit.data.objects import NO_CLASS, Annotated, Object, ObjectSamples, annotated, known_together
 from swinkit.data.order import SeededBatches
 from swinkit.errors import ImageError
 from swinkit.inputs import Augmentation, Dense, Preprocessing
+from swinkit.recipes import read_recipe, recipes
 from swinkit.shapes import as_rle, coco_rle, mask_of
 
 PLAIN = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
@@ -125,6 +126,22 @@ def test_groups_and_slivers_do_not_teach() -> None:
     for sample in (crowd, tiny):
         _, objects = transform(resizing="none")(Scene(scene.picture, sample))
         assert objects.labels.tolist() == [1]
+
+
+def test_groups_are_background_in_the_published_recipes_alone() -> None:
+    """mmdet's configs have ignore_iof_thr=-1 in every assigner: there gt_bboxes_ignore has no effect."""
+    scene = squares()
+    crowd = scene.sample._replace(crowd=np.array([True, False]))
+    unnamed = crowd._replace(labels=np.array([NO_CLASS, 1]))
+    for name in recipes():
+        values = read_recipe(name, "mask_rcnn_swin_t").get("augmentation", {})
+        published = name.startswith(("mask_rcnn_", "cascade_mask_rcnn_"))
+        assert (values.get("crowds") == "background") == published, name
+    for crowds in ("ignored", "background"):
+        vary = transform(resizing="none", crowds=crowds)
+        ignored = vary(Scene(scene.picture, crowd))[1].ignored
+        assert (ignored is None) == (crowds == "background")
+        assert vary(Scene(scene.picture, unnamed))[1].ignored.shape == (1, 4)
 
 
 def test_ignored_regions_move_along() -> None:

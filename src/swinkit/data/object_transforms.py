@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from swinkit.data.batching import Objects
-from swinkit.data.objects import Annotated, Shape
+from swinkit.data.objects import NO_CLASS, Annotated, Shape
 from swinkit.data.pair_transforms import distorted, fitted, normalised
 from swinkit.data.planes import Planes
 from swinkit.data.reading import Picture
@@ -122,6 +122,7 @@ class ObjectTransform:
         self.resizing, self.flip = augmentation.resizing, augmentation.hflip
         self.copy_paste, self.mosaic = augmentation.copy_paste, augmentation.mosaic
         self.distort = augmentation.distortion and pre.channels == 3
+        self.ignores_crowds = augmentation.crowds == "ignored"
 
     def draw(self, count: int) -> int | None:
         """The place, of so many, of the picture whose objects are pasted into the next one; None for none."""
@@ -174,7 +175,9 @@ class ObjectTransform:
         visible = ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(1)
         seen = visible & ~sample.crowd
         hidden = frame.boxes(np.array(sample.ignored, np.float64).reshape(-1, 4))
-        ignored = np.concatenate([boxes[visible & sample.crowd], hidden])
+        # what has no class of the data is never background, whatever its group is
+        silent = sample.crowd if self.ignores_crowds else sample.crowd & (sample.labels == NO_CLASS)
+        ignored = np.concatenate([boxes[visible & silent], hidden])
         masks = None
         if self.masks or self.copy_paste:
             shown = [frame.mask(sample.shapes[place]) for place in np.flatnonzero(seen)]
