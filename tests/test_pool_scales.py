@@ -86,3 +86,39 @@ def test_transformers_states_its_scales(tmp_path: Path) -> None:
 def test_scales_that_cannot_be(head: str, scales: object, fault: str) -> None:
     with pytest.raises(ConfigError, match=fault):
         make_model(head, pool_scales=scales)
+
+
+@pytest.mark.parametrize(
+    ("head", "option", "numbers", "what"),
+    [
+        ("deeplabv3plus", "dilations", (1, 6, 12, 18), None),
+        ("deeplabv3plus", "dilations", (1, 3, 5), "has 3 dilated branches .*give dilations with 3 numbers"),
+        ("deeplabv3plus", "dilations", (2, 4, 1, 6), "plain convolutions.* give dilations"),
+        ("dmnet", "filter_sizes", (1, 5), "has 2 filters .*give filter_sizes with 2 numbers"),
+        ("dmnet", "filter_sizes", (3, 5, 7, 9), None),
+        ("dmnet", "filter_sizes", (1, 2, 3, 4, 5), "has 5 filters .*such as .1, 3, 5, 7, 9"),
+    ],
+)
+def test_dilations_and_filters_travel_too(
+    head: str, option: str, numbers: tuple[int, ...], what: str | None, tmp_path: Path
+) -> None:
+    model = make_model(head, **{option: numbers})
+    path = swinkit.save(model, tmp_path / "x.safetensors")
+    x = torch.randn(1, 3, 64, 96)
+    again = swinkit.load(path)
+    assert again.settings()[option] == list(numbers)
+    assert torch.equal(again(x), model(x))
+    torch.save(swinkit.to_dialect(model, "openmmlab"), tmp_path / "theirs.pth")
+    if what is not None:
+        with pytest.raises(WeightsError, match=what):
+            swinkit.load(tmp_path / "theirs.pth")
+    told = swinkit.load(tmp_path / "theirs.pth", **{option: list(numbers)})
+    torch.testing.assert_close(told(x), model(x), atol=1e-6, rtol=0)
+    convert_file(
+        tmp_path / "theirs.pth", tmp_path / "named.safetensors", to="safetensors", **{option: numbers}
+    )
+    assert torch.equal(swinkit.load(tmp_path / "named.safetensors")(x), told(x))
+    convert_file(path, tmp_path / "written.pth", to="openmmlab")  # what lies beside tells them
+    assert torch.equal(swinkit.load(tmp_path / "written.pth")(x), model(x))
+    with pytest.raises(ConfigError, match=f"{option} is for {head}, and the head is fcn"):
+        make_model("fcn", **{option: numbers})

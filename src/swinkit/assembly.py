@@ -30,7 +30,7 @@ from swinkit.towers.text import TEXTS
 from swinkit.towers.vit import ViTConfig
 from swinkit.weights.containers import read_checkpoint
 from swinkit.weights.convert import check_numbers
-from swinkit.weights.dense_heads import check_pooling
+from swinkit.weights.dense_heads import check_branches
 from swinkit.weights.opening import Opened
 from swinkit.weights.owl import TextFile, read_text_tower
 from swinkit.weights.rcnn_heads import torchvision_heads
@@ -182,7 +182,7 @@ def _for_maps(
     fresh = kind.other_heads(opened.settings if same else {}, options)
     kept = [name for name in opened.dense if same and not name.startswith(fresh or ("\0",))]
     heads = {name: opened.dense[name] for name in kept}
-    check_pooling(heads, options.get("pool_scales"), opened.source)
+    check_branches(heads, str(options.get("head")), options, opened.source)
     left += [name for name in opened.dense if name not in heads]
     return body | heads, norms + fresh + (kind.class_layers if other_classes else ()), left
 

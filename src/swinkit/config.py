@@ -429,6 +429,14 @@ class TrainOptions(Compute, Masks, Values):
         min_length=1,
         description="Segmentation: scales of the pyramid pooling of upernet and pspnet (1 2 3 6).",
     )
+    dilations: tuple[int, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Segmentation: dilations of the branches of deeplabv3plus (1 12 24 36).",
+    )
+    filter_sizes: tuple[int, ...] | None = Field(
+        default=None, min_length=1, description="Segmentation: sizes of the filters of dmnet (1 3 5 7)."
+    )
     loss: tuple[Literal["cross_entropy", "ohem", "focal", "dice"], ...] = Field(
         default=("cross_entropy",), min_length=1, description="Segmentation: losses, which are summed."
     )

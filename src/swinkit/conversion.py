@@ -40,19 +40,26 @@ def convert_file(
     to: str,
     classes: Sequence[str] = (),
     pool_scales: Sequence[int] | None = None,
+    dilations: Sequence[int] | None = None,
+    filter_sizes: Sequence[int] | None = None,
     overwrite: bool = False,
 ) -> LoadReport:
     """Write a weights file in another dialect, or as ours (`safetensors`); the report of its reading.
 
-    `classes` names the classes of a model that has numbers alone, `pool_scales` those of a segmentation model
-    whose file does not tell them. Raises ConfigError for an unknown dialect, a model that the other code
-    cannot build, or a file that is there and not ours, unless `overwrite`; WeightsError for a file that does
-    not load whole.
+    `classes` names the classes of a model that has numbers alone; `pool_scales`, `dilations` and
+    `filter_sizes` are those of a segmentation model whose file does not tell them. Raises ConfigError for an
+    unknown dialect, a model that the other code cannot build, or a file that is there and not ours, unless
+    `overwrite`; WeightsError for a file that does not load whole.
     """
     if to != OURS and to not in TARGETS:
         raise ConfigError(f"There is no dialect {to!r}: {nearest(to, (OURS, *TARGETS))}")
     _check_out(source, out, to, overwrite=overwrite)
     opened = open_named(source)
+    branches: dict[str, Any] = {
+        "pool_scales": pool_scales,
+        "dilations": dilations,
+        "filter_sizes": filter_sizes,
+    }
     notes: tuple[str, ...] = ()
     model: Task | SwinBackbone
     if opened.labels is None:
@@ -61,7 +68,7 @@ def convert_file(
         final: Norms = "final" if "norm.weight" in opened.tensors else "none"
         model = backbone_of(opened, "each" if opened.normed else final)
     else:
-        model = with_class_names(model_of(opened, pool_scales=pool_scales), classes)
+        model = with_class_names(model_of(opened, **branches), classes)
     if to == OURS:
         if isinstance(model, SwinBackbone):
             raise ConfigError(

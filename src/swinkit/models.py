@@ -47,7 +47,8 @@ def create(
 
     `classes` names the classes; `num_classes` alone numbers them. With `multi_label` a picture may have
     several, or none. With `task="segment"` a classifier's variant gets a dense `head` ("upernet",
-    "ssformer" …) of `channels`, pooling at `pool_scales` ("upernet", "pspnet"), and an `auxiliary` one of so
+    "ssformer" …) of `channels`, with `pool_scales` ("upernet", "pspnet"), `dilations` ("deeplabv3plus") or
+    `filter_sizes` ("dmnet"), and an `auxiliary` one of so
     many, 0 for none; with `task="detect"` a `head` ("mask_rcnn", "faster_rcnn", "cascade_mask_rcnn",
     "cascade_rcnn") with a pyramid of `channels` and layers of `width`. Raises ConfigError for an unknown
     variant or setting.

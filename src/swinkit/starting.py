@@ -18,6 +18,7 @@ from swinkit.data.stored_splits import source_of
 from swinkit.engine.ranks import here
 from swinkit.errors import ConfigError, DataError
 from swinkit.hardware import pick_device
+from swinkit.heads.branches import BRANCH_OPTIONS
 from swinkit.inputs import Preprocessing
 from swinkit.models import create, load, option_of, task_of
 from swinkit.preparation import sides_for
@@ -94,7 +95,7 @@ def _start(config: TrainConfig, data: Data, task: str) -> Task:
         assert isinstance(data, ObjectData)
         return _start_open_vocabulary(config, data)
     settings = ("img_size", "window", "in_chans", "drop_path", "head", "channels", "auxiliary", "width")
-    given = _given(config, *settings, "pool_scales", "anchor_scale")
+    given = _given(config, *settings, *BRANCH_OPTIONS, "anchor_scale")
     other = None if task == "classify" else task
     if isinstance(data, ObjectData):
         given |= _detector_head(config, data)

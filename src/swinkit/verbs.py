@@ -134,12 +134,19 @@ def convert(
         list[int] | None,
         Parameter(help="Scales of the pooling of upernet or pspnet, in a file that does not tell them."),
     ] = None,
+    dilations: Annotated[
+        list[int] | None, Parameter(help="Dilations of deeplabv3plus, in a file that does not tell them.")
+    ] = None,
+    filter_sizes: Annotated[
+        list[int] | None, Parameter(help="Filters of dmnet, in a file that does not tell them.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     from swinkit.conversion import convert_file
     from swinkit.progress import show_report
 
-    report = convert_file(source, out, to=to, classes=classes, pool_scales=pool_scales, overwrite=overwrite)
+    branches = {"pool_scales": pool_scales, "dilations": dilations, "filter_sizes": filter_sizes}
+    report = convert_file(source, out, to=to, classes=classes, overwrite=overwrite, **branches)
     show_report(screen, report)
     say(f"Written: {out}")
 

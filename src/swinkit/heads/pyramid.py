@@ -11,7 +11,6 @@ from swinkit.features import FeatureSpec
 from swinkit.heads.dense import ConvNorm, DenseHead, PyramidPooling, resize
 
 SCALES = (1, 2, 3, 6)
-POOLED_HEADS = ("upernet", "pspnet")
 
 
 class PSPHead(DenseHead):

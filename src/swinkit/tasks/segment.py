@@ -19,10 +19,10 @@ from swinkit.data.pairs import Pairs
 from swinkit.errors import ConfigError, nearest
 from swinkit.features import IGNORED
 from swinkit.heads import DENSE_HEADS
+from swinkit.heads.branches import BRANCH_OPTIONS, BRANCHES
 from swinkit.heads.dense import DenseHead, likeliest, resize
 from swinkit.heads.losses import Average, cross_entropy, dice_loss, focal_loss, ohem_cross_entropy
 from swinkit.heads.plain import FCNHead
-from swinkit.heads.pyramid import POOLED_HEADS, SCALES
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result, SegmentationMap
@@ -40,7 +40,8 @@ class Segmenter(Task):
     `head` is one of `swinkit.heads.DENSE_HEADS`, `channels` its width (None: the published one). `auxiliary`
     is the width of an FCN head on the last map but one, whose loss helps in training; 0 for none, None as
     published: 256, and none beside SSformer's. `pool_scales` are those of the pooling of "upernet" and
-    "pspnet" (None: 1, 2, 3, 6).
+    "pspnet" (None: 1, 2, 3, 6), `dilations` those of "deeplabv3plus" (1, 12, 24, 36), `filter_sizes` those of
+    "dmnet" (1, 3, 5, 7).
     """
 
     name: ClassVar[str] = "segment"
@@ -49,7 +50,7 @@ class Segmenter(Task):
         "head": (str,),
         "channels": (int,),
         "auxiliary": (int,),
-        "pool_scales": (tuple, list),
+        **dict.fromkeys(BRANCH_OPTIONS, (tuple, list)),
     }
     class_layers: ClassVar[tuple[str, ...]] = ("decode_head.conv_seg.", "auxiliary_head.conv_seg.")
     decays_biases: ClassVar[bool] = True
@@ -66,7 +67,7 @@ class Segmenter(Task):
         head: str = "upernet",
         channels: int | None = None,
         auxiliary: int | None = None,
-        pool_scales: Sequence[int] | None = None,
+        **branches: Sequence[int] | None,
     ) -> None:
         super().__init__(config, labels, preprocessing)
         if head not in DENSE_HEADS:
@@ -90,9 +91,9 @@ class Segmenter(Task):
         self.backbone = SwinBackbone(config, norms="each")
         features = self.backbone.features
         head_options: dict[str, Any] = {} if channels is None else {"channels": channels}
-        self.pool_scales = _checked_scales(head, pool_scales)
-        if self.pool_scales is not None:
-            head_options["scales"] = self.pool_scales
+        self.branches = _checked_branches(head, branches)
+        if self.branches is not None:
+            head_options[BRANCHES[head].argument] = self.branches
         self.head_name = head
         self.decode_head: DenseHead = DENSE_HEADS[head](features, len(labels), **head_options)
         if auxiliary is None:
@@ -114,6 +115,11 @@ class Segmenter(Task):
         if any(name not in stored or stored[name] != wanted.get(name) for name in ("head", "channels")):
             return ("decode_head.", "auxiliary_head.")
         return () if stored.get("auxiliary") == wanted.get("auxiliary") else ("auxiliary_head.",)
+
+    @property
+    def pool_scales(self) -> tuple[int, ...] | None:
+        """Scales of the pyramid pooling; None for a head without."""
+        return self.branches if self.branches and BRANCHES[self.head_name].option == "pool_scales" else None
 
     @property
     def monitors(self) -> tuple[str, ...]:
@@ -270,26 +276,31 @@ class Segmenter(Task):
         self.set_test_limits(scales=views.scales, slide=views.slide or 0, stride=views.stride)
 
     def settings(self) -> dict[str, Any]:
-        """The head, the widths of it and of the auxiliary head, the scales of its pooling."""
+        """The head, the widths of it and of the auxiliary head, the numbers of its branches."""
         auxiliary = 0 if self.auxiliary_head is None else self.auxiliary_head.conv_seg.in_channels
         settings: dict[str, Any] = {
             "head": self.head_name,
             "channels": self.decode_head.conv_seg.in_channels,
             "auxiliary": auxiliary,
         }
-        if self.pool_scales is not None:
-            settings["pool_scales"] = list(self.pool_scales)
+        if self.branches is not None:
+            settings[BRANCHES[self.head_name].option] = list(self.branches)
         return settings
 
 
-def _checked_scales(head: str, scales: Sequence[int] | None) -> tuple[int, ...] | None:
-    """Scales of a head's pyramid pooling; None for a head without; ConfigError where they cannot be."""
-    if head not in POOLED_HEADS:
-        if scales is not None:
-            raise ConfigError(f"pool_scales is for {' and '.join(POOLED_HEADS)}, and the head is {head}.")
+def _checked_branches(head: str, given: Mapping[str, Sequence[int] | None]) -> tuple[int, ...] | None:
+    """Numbers of a head's branches; None for a head without; ConfigError where they cannot be."""
+    own = BRANCHES.get(head)
+    for option, numbers in given.items():
+        if numbers is not None and (own is None or option != own.option):
+            heads = " and ".join(name for name, branches in BRANCHES.items() if branches.option == option)
+            raise ConfigError(f"{option} is for {heads}, and the head is {head}.")
+    if own is None:
         return None
-    if scales is None:
-        return SCALES
-    if not scales or not all(type(scale) is int and scale > 0 for scale in scales):
-        raise ConfigError(f"pool_scales={scales!r}: give whole numbers from 1 on, such as 1, 2, 3, 6.")
-    return tuple(scales)
+    numbers = given.get(own.option)
+    if numbers is None:
+        return own.usual
+    if not numbers or not all(type(number) is int and number > 0 for number in numbers):
+        usual = ", ".join(map(str, own.usual))
+        raise ConfigError(f"{own.option}={numbers!r}: give whole numbers from 1 on, such as {usual}.")
+    return tuple(numbers)

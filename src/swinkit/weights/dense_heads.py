@@ -6,12 +6,13 @@ Our names are OpenMMLab's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from swinkit.errors import ConfigError, WeightsError
+from swinkit.heads.branches import BRANCHES
 from swinkit.weights.dialects.spelling import renamed
 
 HEADS = ("decode_head.", "auxiliary_head.", "neck.", "rpn_head.", "roi_head.")
@@ -85,24 +86,52 @@ def _segmenter(tensors: Mapping[str, Tensor]) -> Heads | None:
     return None
 
 
-def check_pooling(tensors: Mapping[str, Tensor], scales: Sequence[int] | None, source: str) -> None:
-    """Refuse a head that pools at another number of scales; WeightsError names the option."""
-    names = (re.match(r"decode_head\.psp_modules\.(\d+)\.", name) for name in tensors)
-    branches = len({match[1] for match in names if match})
-    if branches and branches != len(scales or (1, 2, 3, 6)):
-        example = ", ".join(map(str, range(1, branches + 1)))
+_WHAT = {
+    "pool_scales": "pools at {} scales",
+    "dilations": "has {} dilated branches",
+    "filter_sizes": "has {} filters",
+}
+
+
+def check_branches(tensors: Mapping[str, Tensor], head: str, options: Mapping[str, Any], source: str) -> None:
+    """Refuse a head with another number of branches than its options say; WeightsError names the option."""
+    if head not in BRANCHES:
+        return
+    own = BRANCHES[head]
+    start = f"decode_head.{own.modules}."
+    branches = len({name[len(start) :].split(".")[0] for name in tensors if name.startswith(start)})
+    numbers = options.get(own.option) or own.usual
+    command = "--" + own.option.replace("_", "-")
+    if branches and branches != len(numbers):
+        example = ", ".join(map(str, _example(own.usual, branches)))
         raise WeightsError(
-            f"{source} pools at {branches} scales (decode_head.psp_modules), which its tensors do not name: "
-            f"give pool_scales with {branches} numbers, such as ({example}) if these are its own; `swin "
-            "convert --pool-scales` writes a file that tells them."
+            f"{source} {_WHAT[own.option].format(branches)} (decode_head.{own.modules}), which its tensors "
+            f"do not name: give {own.option} with {branches} numbers, such as ({example}) if these are its own; "
+            f"`swin convert {command}` writes a file that tells them."
         )
+    if branches and own.option == "dilations":
+        plain = [f"{start}{i}.conv.weight" in tensors for i in range(branches)]
+        if plain != [number == 1 for number in numbers]:
+            raise WeightsError(
+                f"{source} has plain convolutions, which are not dilated, at other places than "
+                f"dilations={tuple(numbers)} have a 1: give dilations."
+            )
 
 
-def stated_pooling(settings: Mapping[str, Any]) -> list[int] | None:
-    """Scales of pooling that a config.json or settings beside the tensors state, if they do."""
-    scales = settings.get("pool_scales")
-    plain = isinstance(scales, list) and all(type(scale) is int and scale > 0 for scale in scales)
-    return scales if plain and scales else None
+def _example(usual: tuple[int, ...], count: int) -> list[int]:
+    """So many numbers that go on as the usual ones end."""
+    step = usual[-1] - usual[-2]
+    return [*usual[:count], *(usual[-1] + step * more for more in range(1, count - len(usual) + 1))]
+
+
+def stated_branches(head: str | None, settings: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Numbers of a head's branches that a config.json or settings beside the tensors state, if they do."""
+    if head not in BRANCHES:
+        return {}
+    option = BRANCHES[head].option
+    numbers = settings.get(option)
+    plain = isinstance(numbers, list) and all(type(number) is int and number > 0 for number in numbers)
+    return {option: numbers} if plain and numbers else {}
 
 
 def _detector(tensors: Mapping[str, Tensor]) -> Heads | None:

@@ -14,7 +14,6 @@ from torch import Tensor
 from swinkit.core.config import SwinConfig
 from swinkit.data.names import labels_named
 from swinkit.errors import ConfigError, WeightsError
-from swinkit.heads.pyramid import POOLED_HEADS
 from swinkit.inputs import Preprocessing
 from swinkit.labels import Labels
 from swinkit.towers.vit import ViTConfig
@@ -28,7 +27,7 @@ from swinkit.weights.companions import (
 )
 from swinkit.weights.containers import Checkpoint, read_checkpoint
 from swinkit.weights.convert import check_numbers, convert, normed_stages
-from swinkit.weights.dense_heads import HEADS, infer_heads, our_names, split_heads, stated_pooling
+from swinkit.weights.dense_heads import HEADS, infer_heads, our_names, split_heads, stated_branches
 from swinkit.weights.infer import infer_config
 from swinkit.weights.owl import OWL_HEADS, is_owl, owl_config, owl_names, owl_preprocessing
 from swinkit.weights.store import FORMAT, HEADER, HEADER_KEY
@@ -164,9 +163,9 @@ def _open_foreign(checkpoint: Checkpoint, window: Any, img_size: Any) -> Opened:
     beside = read_beside(checkpoint.metadata, checkpoint.source)
     settings, classes = (found.settings, found.classes) if found else (_options(checkpoint), given.classes)
     settings |= beside.settings if beside and not found else {}
-    pooling = stated_pooling((beside.settings if beside else {}) or checkpoint.config)
-    if pooling and settings.get("head") in POOLED_HEADS:
-        settings["pool_scales"] = pooling
+    settings |= stated_branches(
+        settings.get("head"), (beside.settings if beside else {}) or checkpoint.config
+    )
     names = class_labels(checkpoint.config, classes)
     labels = None if classes is None else labels_named(names or list(map(str, range(classes))))
     if labels is not None and names is not None:

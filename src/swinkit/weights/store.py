@@ -126,6 +126,8 @@ _CAUSES = (
     ("absolute_pos_embed", "it was trained at another size: give img_size"),
     ("patch_embed.proj.weight", "patches or channels of the input differ: give patch or in_chans"),
     ("psp_modules.", "the pooling differs: give pool_scales"),
+    ("aspp_modules.", "the branches differ: give dilations"),
+    ("dcm_modules.", "the branches differ: give filter_sizes"),
     (".attn.qkv.weight", "the channels differ: give embed_dim"),
     (".mlp.", "the hidden layers are of another width: give mlp_ratio"),
     (".conv_seg.", "the classes differ: give num_classes"),
