@@ -19,6 +19,7 @@ from swinkit.explain.annotate import OBJECT_COLUMNS, Names
 from swinkit.explain.dense import overlaid
 from swinkit.explain.film import FilmFile
 from swinkit.files import not_writable
+from swinkit.labels import background_ids
 from swinkit.progress import Advance
 from swinkit.results import (
     DetectedVideo,
@@ -101,7 +102,8 @@ class Shares:
         assert isinstance(result, SegmentationMap)
         pixels = result.labels.size
         self.shares.update({name: area / pixels for name, area in result.areas.items()})
-        return overlaid(image, result.labels, result.colours)
+        hidden = background_ids(result.names, result.colours)
+        return overlaid(image, result.labels, result.colours, hidden)
 
     def result(self, path: Path, size: tuple[int, int], frames: int) -> SegmentedVideo:
         """As `Summary`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,25 @@ def matching_classes(names: Iterable[str], classes: Iterable[str]) -> dict[str, 
     return {name: match for name, match in found.items() if match is not None}
 
 
+_BACKGROUND = frozenset(
+    ("background", "bg", "void", "unlabeled", "unlabelled", "ignore", "ignored", "none", "nothing")
+)
+_BLACK = (0, 0, 0)
+
+
+def background_ids(names: Sequence[str], colours: Sequence[Colour]) -> frozenset[int]:
+    """Return the ids of classes that are drawn transparent: background, by name.
+
+    Of classes without names it is the one that the masks' palette has black, or 0 where there are two.
+    """
+    hidden = {i for i, name in enumerate(names) if name.lower().strip("_ ") in _BACKGROUND}
+    if names and all(name.isdecimal() for name in names):
+        hidden |= {i for i, colour in enumerate(colours) if colour == _BLACK}
+        if len(names) == 2:
+            hidden.add(0)
+    return frozenset(hidden)
+
+
 @dataclass(frozen=True)
 class Labels:
     """Names and colours by id (0..K−1); a name that stands twice raises ConfigError.
@@ -87,6 +106,11 @@ class Labels:
     def numbered(self) -> bool:
         """Whether the classes have no names but their numbers."""
         return all(name == str(i) for i, name in enumerate(self.names))
+
+    @property
+    def background(self) -> frozenset[int]:
+        """Ids of the classes that are drawn transparent."""
+        return background_ids(self.names, self.colours)
 
     @classmethod
     def of(cls, names: Iterable[str], categories: Iterable[int] = ()) -> Labels:

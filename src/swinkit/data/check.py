@@ -51,7 +51,7 @@ class Seen(NamedTuple):
 class Problem:
     """Something about one file; `broken` where training or its figures would be wrong.
 
-    What only should be known of it is no reason to `drop` it.
+    What only should be known of it is no reason to `drop` it. `twin` is another file with the same pixels.
     """
 
     kind: str
@@ -59,6 +59,7 @@ class Problem:
     text: str
     broken: bool
     drop: bool = True
+    twin: Path | None = None
 
     def line(self) -> str:
         """File and text, the file once."""
@@ -224,13 +225,16 @@ def repeated(
         kinds = sorted({labels for _, _, labels in group})
         if len(kinds) > 1:
             names = " and ".join(BETWEEN.join(classes[label] for label in labels) for labels in kinds)
-            for _, path, _ in group:
-                yield Problem("two classes", path, f"the same pixels as {names}", broken=True)
+            for _, path, labels in group:
+                twin = next(other for _, other, others in group if others != labels)
+                text = f"the same pixels as {names}"
+                yield Problem("two classes", path, text, broken=True, twin=twin)
             continue
         elsewhere = [path for split, path, _ in group if split != "train"]
         first_split, first, first_labels = group[0]
         for number, (split, path, labels) in enumerate(group):
             if split == "train" and elsewhere:
-                yield Problem("in two parts", path, f"the same pixels as {elsewhere[0]}", broken=True)
+                text = f"the same pixels as {elsewhere[0]}"
+                yield Problem("in two parts", path, text, broken=True, twin=elsewhere[0])
             elif number and (split, labels) == (first_split, first_labels):
-                yield Problem("twice", path, f"the same pixels as {first}", broken=False)
+                yield Problem("twice", path, f"the same pixels as {first}", broken=False, twin=first)

@@ -132,8 +132,11 @@ class Description(Settings):
                 folders[part] = (located[0] or root / images, located[1] or root / masks)
         return folders
 
-    def meaning(self, file: Path) -> Meaning | None:
-        """Names of the classes and the map of values to them, in its order; None where it has none."""
+    def meaning(self, file: Path, *, numbers: bool = False) -> Meaning | None:
+        """Names of the classes and the map of values to them, in its order; None where it has none.
+
+        Where the masks hold `numbers`, colours are only drawn.
+        """
         classes = self.classes if self.colours is None else self.classes or dict(enumerate(self.colours))
         if classes is None:
             return None
@@ -141,15 +144,19 @@ class Description(Settings):
         if not kept:
             raise DataError(f"{file} names no class that is not ignored.")
         labels = Labels.of(kept.values())
+        ignored_numbers = [value for value in self.ignored if isinstance(value, int)]
         if self.colours is None:
-            numbers = [value for value in self.ignored if isinstance(value, int)]
-            return labels, LabelMap.listed(list(kept), ignored=numbers)
+            return labels, LabelMap.listed(list(kept), ignored=ignored_numbers)
         if set(self.colours) != set(labels.names):
             raise DataError(f"{file} needs a colour for each class, such as {{sky: [128, 128, 128]}}.")
+        colours = {name: self.colours[name] for name in labels.names}
+        if numbers and self.classes is not None:
+            labels, _ = in_colours(colours, (), file)
+            return labels, LabelMap.listed(list(kept), ignored=ignored_numbers)
         ignored = tuple(value for value in self.ignored if not isinstance(value, int))
-        if len(ignored) < len(self.ignored):
+        if ignored_numbers:
             raise DataError(f"{file} ignores numbers, but its masks are in colours: give colours.")
-        return in_colours({name: self.colours[name] for name in labels.names}, ignored, file)
+        return in_colours(colours, ignored, file)
 
 
 def read_description(file: Path) -> Description:
@@ -217,8 +224,11 @@ PUBLISHED: dict[str, Callable[[], Meaning]] = {
 }
 
 
-def named_meaning(name: str) -> Meaning:
-    """That of a published data set, or of a description in YAML; ConfigError for neither."""
+def named_meaning(name: str, *, numbers: bool = False) -> Meaning:
+    """That of a published data set, or of a description in YAML; ConfigError for neither.
+
+    `numbers` as for `Description.meaning`.
+    """
     if name in PUBLISHED:
         return PUBLISHED[name]()
     check_local(name, ConfigError, "label_map")
@@ -227,7 +237,7 @@ def named_meaning(name: str) -> Meaning:
         raise ConfigError(
             f"label_map={name!r} is neither a description in YAML nor a known one: {nearest(name, PUBLISHED)}"
         )
-    meaning = read_description(file).meaning(file)
+    meaning = read_description(file).meaning(file, numbers=numbers)
     if meaning is None:
         raise ConfigError(f"{file} names no classes: write `classes: {{0: sky, 1: road}}` into it.")
     return meaning

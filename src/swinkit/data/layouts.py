@@ -46,6 +46,10 @@ class Layout:
                 f"{of - len(pairs)} of {of} pictures of {part} in {place} lack picture or mask."
             )
 
+    def masks(self) -> list[Path]:
+        """The masks of all parts."""
+        return [pair.mask for pairs in self.parts.values() for pair in pairs]
+
     def told_by(self, table: Path | None) -> Self:
         """The same where a table of colours, if there is one, says what the masks mean."""
         if table is not None:

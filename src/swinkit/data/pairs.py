@@ -39,6 +39,7 @@ from swinkit.data.layouts import Layout, find_layout, in_folders, lies_as_pairs
 from swinkit.data.mask_names import Pair
 from swinkit.data.masks import LabelMap
 from swinkit.data.media import PICTURES, Medium
+from swinkit.data.palettes import are_numbers, with_palette
 from swinkit.data.part_meanings import by_name, maps_of_splits, part_meanings
 from swinkit.data.reading import check_header, read_labels
 from swinkit.data.samples import check_apart, held_out
@@ -186,7 +187,10 @@ def open_masks(
             f"{root} has no folders images and masks; say in dataset.yaml where they are: "
             "`train: {images: FOLDER, masks: FOLDER}`."
         )
-    meaning = named_meaning(label_map) if label_map else stated.meaning(root)
+    numbers = are_numbers(layout.masks())
+    meaning = (
+        named_meaning(label_map, numbers=numbers) if label_map else stated.meaning(root, numbers=numbers)
+    )
     by_part: dict[str, Meaning] = {}
     if meaning is None:
         ignored = (*ignored, *(value for value in stated.ignored if isinstance(value, int)))
@@ -200,6 +204,7 @@ def open_masks(
         labels, values = _as_ids(classes, ignored, layout)
     else:
         meaning = ignoring(meaning, ignored) if meaning else _bare(layout, ignored)
+        meaning = with_palette(*meaning, layout.masks()), meaning[1]
         labels, values = meaning if classes is None else as_model(meaning, classes, root)
     layout.parts = {part: list(dict.fromkeys(pairs)) for part, pairs in layout.parts.items()}
     by_mask = {pair.mask: maps[part] for part in maps for pair in layout.parts[part]}

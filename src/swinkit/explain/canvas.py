@@ -53,10 +53,15 @@ def caption(image: Image.Image, lines: list[str]) -> Image.Image:
     return page
 
 
-def legend(image: Image.Image, colours: Mapping[str, tuple[int, int, int]]) -> Image.Image:
-    """The picture, small ones enlarged, with squares of colour and their names below it, in rows."""
+def legend(
+    image: Image.Image, colours: Mapping[str, tuple[int, int, int]], letters: int | None = None
+) -> Image.Image:
+    """The picture, small ones enlarged, with squares of colour and their names below it, in rows.
+
+    Letters grow with the image, unless their height is given.
+    """
     image = enlarge(image)
-    size = letter_size(image.size, LEGEND, 13)
+    size = letters or letter_size(image.size, LEGEND, 13)
     square, gap = round(size * 1.5), size // 2
     entries = [(typeset(name, size), colour) for name, colour in colours.items()]
     width = max([image.width, *(square + round(line.width) + size for line, _ in entries)])

@@ -7,19 +7,21 @@ from pathlib import Path
 
 from swinkit.data.check import DataReport
 from swinkit.data.samples import ClassData
+from swinkit.explain.duplicates import draw_duplicates
 from swinkit.explain.sheets import COLUMNS, Tile, draw_sheet
 
 PROBLEMS, CLASSES = 24, 40  # tiles of problems; classes that are shown
 
 
 def draw_data(report: DataReport, path: Path) -> None:
-    """Draw up to 24 files with problems, and six pictures of each of up to 40 classes, as PNG."""
+    """Draw duplicates, up to 24 files with problems, six pictures of each of up to 40 classes, as PNG."""
     assert isinstance(report.data, ClassData)
+    single = [problem for problem in report.problems if problem.twin is None]
     problems = [
         Tile(str(problem.path), [problem.kind, problem.path.name], right=False)
-        for problem in report.problems[:PROBLEMS]
+        for problem in single[:PROBLEMS]
     ]
-    groups = {f"Problems ({len(report.problems)})": problems}
+    groups = {f"Problems ({len(single)})": problems}
     bad = {problem.path for problem in report.problems}
     sound: dict[int, list[tuple[str, Path]]] = defaultdict(list)
     for split, samples in report.data.splits.items():
@@ -34,4 +36,4 @@ def draw_data(report: DataReport, path: Path) -> None:
         groups[f"{label}  {name} ({total})"] = [
             Tile(str(place), [place.name, split], right=True) for split, place in shown
         ]
-    draw_sheet(groups, path)
+    draw_sheet(groups, path, draw_duplicates(report))

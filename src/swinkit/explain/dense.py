@@ -12,11 +12,9 @@ from PIL import Image
 
 from swinkit.data.reading import read_preview
 from swinkit.errors import ImageError
-from swinkit.explain.canvas import PAPER, legend, save_image
+from swinkit.explain.grid import Panel, at_width, save_page
 from swinkit.features import IGNORED
 from swinkit.labels import Colour, Labels
-
-WIDTH, GAP = 320, 8
 
 
 class Answered(NamedTuple):
@@ -35,22 +33,39 @@ def paint(ids: NDArray[np.uint8], colours: Sequence[Colour]) -> Image.Image:
 
 
 def overlaid(
-    picture: Image.Image, ids: NDArray[np.uint8], colours: Sequence[Colour], strength: float = 0.55
+    picture: Image.Image,
+    ids: NDArray[np.uint8],
+    colours: Sequence[Colour],
+    hidden: Iterable[int] = (),
+    strength: float = 0.55,
 ) -> Image.Image:
-    """The colours of the classes over the picture; where nothing counts the picture alone."""
+    """The colours of the classes over the picture; ignored pixels and `hidden` classes are transparent."""
     picture = picture.convert("RGB").resize((ids.shape[1], ids.shape[0]))
-    cover = np.where(ids == IGNORED, 0, round(255 * strength)).astype(np.uint8)
+    transparent = np.isin(ids, [IGNORED, *hidden])
+    cover = np.where(transparent, 0, round(255 * strength)).astype(np.uint8)
     return Image.composite(paint(ids, colours), picture, Image.fromarray(cover))
 
 
 def draw_answers(answered: Sequence[Answered], labels: Labels, path: Path) -> None:
-    """A row for each: the picture, its mask, and what was answered; below them the names of the classes."""
-    rows = [
-        [_photo(one.path, one.truth), paint(one.truth, labels.colours), paint(one.answer, labels.colours)]
-        for one in answered
-    ]
+    """A row for each: the picture, its mask over it, the prediction over it; below, names of the classes."""
+    rows = []
+    for one in answered:
+        photo = at_width(_photo(one.path, one.truth))
+        truth, answer = (_over(photo, ids, labels) for ids in (one.truth, one.answer))
+        name = Path(one.path).name
+        rows.append([Panel(photo, (name,)), Panel(truth, ("ground truth",)), Panel(answer, ("prediction",))])
     found = [ids for one in answered for ids in (one.truth, one.answer)]
-    save_image(legend(grid(rows), present(found, labels)), path)
+    save_page(rows, present(found, labels), path)
+
+
+def _over(photo: Image.Image, ids: NDArray[np.uint8], labels: Labels) -> Image.Image:
+    """Class ids over a picture that may be smaller or larger than they are."""
+    return overlaid(photo, resized_ids(ids, photo.size), labels.colours, labels.background)
+
+
+def resized_ids(ids: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Class ids for a picture of another (width, height), by their nearest pixels."""
+    return np.asarray(Image.fromarray(ids).resize(size, Image.Resampling.NEAREST))
 
 
 def _photo(path: str, ids: NDArray[np.uint8]) -> Image.Image:
@@ -62,27 +77,7 @@ def _photo(path: str, ids: NDArray[np.uint8]) -> Image.Image:
         return Image.new("RGB", size, (228, 228, 231))
 
 
-def grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Pictures in rows and columns of one width."""
-    scaled = [
-        [
-            image.resize((WIDTH, max(1, round(WIDTH * image.height / image.width))), Image.Resampling.NEAREST)
-            for image in row
-        ]
-        for row in rows
-    ]
-    heights = [max(image.height for image in row) for row in scaled]
-    columns = max((len(row) for row in scaled), default=1)
-    size = (columns * (WIDTH + GAP) + GAP, sum(heights) + GAP * (len(rows) + 1))
-    page, top = Image.new("RGB", size, PAPER), GAP
-    for row, height in zip(scaled, heights, strict=True):
-        for i, image in enumerate(row):
-            page.paste(image, (GAP + i * (WIDTH + GAP), top))
-        top += height + GAP
-    return page
-
-
 def present(maps: Iterable[NDArray[np.uint8]], labels: Labels) -> dict[str, tuple[int, int, int]]:
-    """Colour by name of the classes that are there."""
-    there = sorted({int(i) for ids in maps for i in np.unique(ids)} - {IGNORED})
+    """Colour by name of the classes that are there and drawn."""
+    there = sorted({int(i) for ids in maps for i in np.unique(ids)} - {IGNORED} - labels.background)
     return {labels.names[i]: labels.colours[i] for i in there}

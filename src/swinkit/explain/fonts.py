@@ -163,8 +163,10 @@ def _facts(path: Path) -> list[_Facts]:
     from fontTools.ttLib import TTCollection, TTFont, TTLibError
 
     try:
-        fonts = TTCollection(path, lazy=True).fonts if path.suffix.lower() == ".ttc" else [TTFont(path)]
-        return [_facts_of(font) for font in fonts]
+        with path.open("rb") as file:
+            several = path.suffix.lower() == ".ttc"
+            fonts = TTCollection(file, lazy=True).fonts if several else [TTFont(file, lazy=True)]
+            return [_facts_of(font) for font in fonts]
     except (OSError, TTLibError, KeyError, AttributeError, ValueError):
         return []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from swinkit.data.check_masks import MaskReport
 from swinkit.data.mask_names import Pair
@@ -13,33 +12,43 @@ from swinkit.data.masks import LabelMap
 from swinkit.data.pairs import MaskData
 from swinkit.data.reading import read_sized
 from swinkit.errors import ImageError
-from swinkit.explain.canvas import legend, save_image
-from swinkit.explain.dense import grid, overlaid, paint, present
+from swinkit.explain.dense import overlaid, paint, present, resized_ids
+from swinkit.explain.duplicates import draw_duplicates
+from swinkit.explain.grid import Panel, at_width, save_page
 
 SHOWN = 6  # pairs of each split
 
 
 def draw_masks(report: MaskReport, path: Path) -> None:
-    """Up to six pairs of each split: the picture, the mask over it, the mask; then the classes' names."""
+    """Draw duplicates, and of each split up to six pictures, masks over them, and masks."""
     data = report.data
     assert isinstance(data, MaskData)
     bad = {problem.path for problem in report.problems if problem.broken}
     rows, maps = [], []
-    for pairs in data.splits.values():
+    for split, pairs in data.splits.items():
         sound = [pair for pair in pairs if pair.image not in bad]
         for pair in sound[:: max(1, len(sound) // SHOWN)][:SHOWN]:
-            found = _row(pair, pairs.label_map, data)
+            found = _row(f"{split}: {pair.image.name}", pair, pairs.label_map, data)
             if found is not None:
                 rows.append(found[0])
                 maps.append(found[1])
-    save_image(legend(grid(rows), present(maps, data.labels)), path)
+    save_page(rows, present(maps, data.labels), path, above=draw_duplicates(report))
 
 
-def _row(pair: Pair, label_map: LabelMap, data: MaskData) -> tuple[list[Image.Image], np.ndarray] | None:
+def _row(
+    heading: str, pair: Pair, label_map: LabelMap, data: MaskData
+) -> tuple[list[Panel], np.ndarray] | None:
     try:
         picture, size = read_sized(pair.image)
-        ids = label_map.read(pair.mask, size)
+        stored = label_map.read(pair.mask, size)
     except ImageError:  # gone since
         return None
-    colours = data.labels.colours
-    return [picture, overlaid(picture, ids, colours), paint(ids, colours)], ids
+    picture = at_width(picture)
+    ids = resized_ids(stored, picture.size)
+    over = overlaid(picture, ids, data.labels.colours, data.labels.background)
+    panels = [
+        Panel(picture, (heading,)),
+        Panel(over, ("mask over the image",)),
+        Panel(paint(ids, data.labels.colours), ("mask",)),
+    ]
+    return panels, stored

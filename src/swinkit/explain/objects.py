@@ -12,9 +12,9 @@ from swinkit.data.check_objects import ObjectReport
 from swinkit.data.objects import NO_CLASS, Annotated, ObjectData, Shape
 from swinkit.data.reading import read_preview
 from swinkit.errors import ImageError
-from swinkit.explain.boxes import Drawn, draw_boxes
-from swinkit.explain.canvas import legend, save_image
-from swinkit.explain.dense import grid
+from swinkit.explain.boxes import Drawn, draw_tile
+from swinkit.explain.duplicates import draw_duplicates
+from swinkit.explain.grid import WIDTH, Panel, at_width, save_page
 from swinkit.labels import Labels
 from swinkit.results import Detections
 from swinkit.shapes import RLE, as_rle
@@ -33,35 +33,40 @@ class Compared(NamedTuple):
 
 def draw_compared(compared: Sequence[Compared], labels: Labels, path: Path) -> None:
     """Each picture twice, with its objects and with what was found; below, the names of the classes."""
-    pictures = []
+    panels: list[Panel] = []
     for one in compared:
-        picture = preview(one.path, one.found.size)
-        pictures += [draw_record(picture, one.record, labels), one.found.draw(picture)]
-    rows = [pictures[i : i + 4] for i in range(0, len(pictures), 4)]
+        picture = at_width(preview(one.path, one.found.size))
+        truth = draw_record(picture, one.record, labels)
+        panels.append(Panel(truth, ("ground truth", Path(one.path).name)))
+        panels.append(Panel(one.found.draw_tile(picture, WIDTH), ("prediction", "")))
     shown = {int(i) for one in compared for i in (*one.record.labels, *one.found.labels)}
     ids = sorted(shown - {NO_CLASS})
-    save_image(legend(grid(rows), {labels.names[i]: labels.colours[i] for i in ids}), path)
+    save_page(_in_rows(panels, 4), {labels.names[i]: labels.colours[i] for i in ids}, path)
 
 
 def draw_objects(report: ObjectReport, path: Path) -> None:
-    """Up to six pictures of each split with their objects, and the names of the classes."""
+    """Duplicates; up to six pictures of each split with their objects, and the names of the classes."""
     data = report.data
     assert isinstance(data, ObjectData)
-    pictures: list[Image.Image] = []
+    panels: list[Panel] = []
     ids: set[int] = set()
-    for samples in data.splits.values():
+    for split, samples in data.splits.items():
         for place in range(0, len(samples), max(1, len(samples) // EACH))[:EACH]:
             record = samples[place]
             picture = preview(str(record.image), record.size or (SIDE, SIDE))
-            pictures.append(draw_record(picture, record, data.labels))
+            drawn = draw_record(picture, record, data.labels)
+            panels.append(Panel(drawn, (f"{split}: {record.image.name}",)))
             ids |= set(record.labels.tolist())
-    rows = [pictures[i : i + 3] for i in range(0, len(pictures), 3)]
     names = {data.labels.names[i]: data.labels.colours[i] for i in sorted(ids - {NO_CLASS})}
-    save_image(legend(grid(rows), names), path)
+    save_page(_in_rows(panels, 3), names, path, above=draw_duplicates(report))
+
+
+def _in_rows(panels: Sequence[Panel], columns: int) -> list[Sequence[Panel]]:
+    return [panels[i : i + columns] for i in range(0, len(panels), columns)]
 
 
 def draw_record(picture: Image.Image, record: Annotated, labels: Labels) -> Image.Image:
-    """A picture with the objects that its data set tells, groups marked."""
+    """A picture as a tile of a page, with the objects that its data set tells, groups marked."""
     size = record.size or (picture.height, picture.width)
     drawn = [
         Drawn(
@@ -74,7 +79,7 @@ def draw_record(picture: Image.Image, record: Annotated, labels: Labels) -> Imag
             record.boxes, record.labels.tolist(), record.crowd, record.shapes, strict=True
         )
     ]
-    return draw_boxes(picture, drawn, size)
+    return draw_tile(picture, drawn, size, WIDTH)
 
 
 def _title(labels: Labels, label: int, *, crowd: bool) -> str:

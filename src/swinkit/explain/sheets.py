@@ -10,9 +10,10 @@ from PIL import Image
 from swinkit.data.media import medium_of
 from swinkit.errors import InputError
 from swinkit.explain.canvas import INK, PAPER, save_image
+from swinkit.explain.grid import stacked
 from swinkit.explain.lettering import shortened
 
-SIDE, GAP, COLUMNS, TEXT = 128, 10, 6, 13
+SIDE, GAP, COLUMNS, TEXT = 176, 10, 6, 13
 RIGHT, WRONG = (22, 128, 61), (200, 30, 30)
 
 
@@ -24,8 +25,8 @@ class Tile(NamedTuple):
     right: bool
 
 
-def draw_sheet(groups: dict[str, list[Tile]], path: Path) -> None:
-    """Draw each group of tiles under its title and save the page as PNG."""
+def draw_sheet(groups: dict[str, list[Tile]], path: Path, above: Image.Image | None = None) -> None:
+    """Draw each group of tiles under its title and save the page as PNG, perhaps with another one above."""
     cell = SIDE + 2 * (TEXT + 4) + GAP
     rows = {title: -(-len(tiles) // COLUMNS) for title, tiles in groups.items()}
     height = GAP + sum(30 + count * cell for count in rows.values() if count)
@@ -39,7 +40,7 @@ def draw_sheet(groups: dict[str, list[Tile]], path: Path) -> None:
             place = (GAP + i % COLUMNS * (SIDE + GAP), top + 30 + i // COLUMNS * cell)
             _draw_tile(page, tile, place)
         top += 30 + rows[title] * cell
-    save_image(page, path)
+    save_image(page if above is None else stacked(above, page), path)
 
 
 def _draw_tile(page: Image.Image, tile: Tile, place: tuple[int, int]) -> None:

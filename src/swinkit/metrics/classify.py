@@ -133,7 +133,7 @@ class ClassificationMetric(Mergeable):
         tiles = []
         for judged in sorted(kept, reverse=True):
             right = judged.predicted == judged.truth
-            text = [f"{judged.predicted} {judged.score:.0%}"] + ([] if right else [f"is {judged.truth}"])
+            text = [f"prediction: {judged.predicted} {judged.score:.0%}", f"ground truth: {judged.truth}"]
             tiles.append(Tile(judged.path, text, right))
         return tiles
 

@@ -56,7 +56,9 @@ class MultiLabelMetric(Mergeable):
         for path, own, truth in zip(batch.paths, scores, targets, strict=True):
             if len(self.tiles) < SHOWN:
                 named = [f"{self.labels.names[i]} {own[i]:.0%}" for i in own.topk(min(2, len(own))).indices]
-                self.tiles.append(Tile(path, named, bool(((own > 0.5) == (truth > 0.5)).all())))
+                true = [self.labels.names[i] for i in truth.nonzero().flatten().tolist()]
+                lines = [f"prediction: {', '.join(named)}", f"ground truth: {', '.join(true) or 'none'}"]
+                self.tiles.append(Tile(path, lines, bool(((own > 0.5) == (truth > 0.5)).all())))
 
     def compute(self) -> dict[str, float]:
         """`map`, mean average precision of the classes that occur, and `f1` at 0.5, in percent; `images`."""

@@ -13,7 +13,7 @@ from PIL import Image
 from swinkit.errors import ConfigError, nearest
 from swinkit.explain.canvas import legend
 from swinkit.explain.dense import overlaid
-from swinkit.labels import Colour
+from swinkit.labels import Colour, background_ids
 from swinkit.results.base import Result
 from swinkit.shapes import coco_rle, geojson
 
@@ -87,9 +87,15 @@ class SegmentationMap(Result):
         return image
 
     def draw(self, image: Image.Image | None = None, strength: float = 0.55) -> Image.Image:
-        """The colours of the classes over the picture, by default that of `path`, and their names."""
-        shown = {name: self.colours[self.names.index(name)] for name in self.areas}
-        return legend(overlaid(image or self._picture(), self.labels, self.colours, strength), shown)
+        """The colours of the classes over the picture, by default that of `path`, and their names.
+
+        Background is transparent.
+        """
+        hidden = background_ids(self.names, self.colours)
+        ids = [self.names.index(name) for name in self.areas]
+        shown = {self.names[i]: self.colours[i] for i in ids if i not in hidden}
+        over = overlaid(image or self._picture(), self.labels, self.colours, hidden, strength)
+        return legend(over, shown)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from swinkit.explain.boxes import Drawn, draw_boxes
+from swinkit.explain.boxes import Drawn, draw_boxes, draw_tile
 from swinkit.labels import Colour, Labels
 from swinkit.results.base import Result, class_rows
 from swinkit.shapes import RLE, mask_of
@@ -156,12 +156,19 @@ class Detections(Result):
         By default those of 0.3: of a model's least sure answers there are too many to see the others. Boxes
         without area are not drawn.
         """
+        return draw_boxes(image or self._picture(), self._drawn(score), self.size)
+
+    def draw_tile(self, image: Image.Image, width: int) -> Image.Image:
+        """As `draw`, for a page of many images: scaled to a width first, so that labels fit it."""
+        return draw_tile(image, self._drawn(None), self.size, width)
+
+    def _drawn(self, score: float | None) -> list[Drawn]:
         sure = self.with_area()
         sure = sure.chosen(sure.scores >= (SURE if score is None else score))
         count = len(sure)
         numbers = [-1] * count if sure.tracks is None else sure.tracks.tolist()
         rles: Sequence[RLE | None] = [None] * count if sure.rles is None else sure.rles
-        drawn = [
+        return [
             Drawn(
                 tuple(sure.boxes[i].tolist()),
                 f"{'' if numbers[i] < 0 else f'{numbers[i]} '}{sure.names[i]} {sure.scores[i]:.0%}",
@@ -170,7 +177,6 @@ class Detections(Result):
             )
             for i in range(count)
         ]
-        return draw_boxes(image or self._picture(), drawn, self.size)
 
 
 def import_supervision() -> Any:
