@@ -99,6 +99,21 @@ def damaged(path: Path, target: Path, change: Callable[[bytearray], None]) -> Pa
     return target
 
 
+def write_damaged(path: Path, count: int = 60) -> Path:
+    """A video of noise whose third quarter is zeros: about half of its frames can be decoded."""
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 255, (48, 64, 3)).astype(np.uint8) for _ in range(count)]
+    whole = write_video(path.with_name(f"whole-{path.name}"), noise, key_every=count // 4)
+
+    def clear(content: bytearray) -> None:
+        quarter = len(content) // 4
+        content[2 * quarter : 3 * quarter] = bytes(quarter)
+
+    damaged(whole, path, clear)
+    whole.unlink()
+    return path
+
+
 def packed(path: Path, archive: Path) -> Path:
     """The path of a file inside a tar file made for it."""
     with tarfile.open(archive, "w") as tar:

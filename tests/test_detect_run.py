@@ -19,6 +19,7 @@ import swinkit
 from swinkit.api import convert_data, evaluate_in_full
 from swinkit.config import PredictConfig
 from swinkit.data.object_opening import open_objects
+from swinkit.data.video import open_footage
 from swinkit.engine.callbacks import ModelFiles
 from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError, InterruptedRunError
@@ -29,7 +30,7 @@ from swinkit.results import DetectedVideo, Detections, Failure
 from swinkit.tasks.detect import Detector
 from tests.conftest import QUICK, Swin, save_huge
 from tests.engine.test_train import send_at
-from tests.films import write_video
+from tests.films import write_damaged, write_video
 
 OPTIONS = {key: QUICK[key] for key in ("workers", "device", "progress")}
 CATEGORIES = {5: "ball, red", 90: "crate"}
@@ -273,6 +274,26 @@ def test_a_video(run: Run, tmp_path: Path) -> None:
     again = list(swinkit.predict(run.path, film, out=tmp_path / "out", track=True, score=0.5, **OPTIONS))
     assert len(list((tmp_path / "out").iterdir())) == 2
     assert again == [result]
+
+
+@pytest.mark.parametrize("options", [{}, {"track": True}])
+def test_a_damaged_video_is_answered_up_to_the_damage(
+    run: Run, tmp_path: Path, swin: Swin, options: dict[str, bool]
+) -> None:
+    if options:
+        pytest.importorskip("trackers")
+    path = write_damaged(tmp_path / "film.mp4", 24)
+    flags = [f"--{name}" for name in options]
+    args = ("predict", run.path, path, "--json", tmp_path / "x.json", "--csv", tmp_path / "x.csv", *flags)
+    code, out, err = swin(*args, "--out", tmp_path / "out", "--score", "0.01")
+    assert (code, "Traceback" in out + err) == (1, False)
+    (row,) = json.loads((tmp_path / "x.json").read_text())
+    assert "film.mp4 is damaged at " in row["error"]
+    assert 6 <= row["frames"] < 18
+    lines = (tmp_path / "x.csv").read_text().splitlines()
+    assert [line["error"] for line in csv.DictReader(lines) if line["error"]] == [row["error"]]
+    with open_footage(tmp_path / "out" / "film.mp4") as film:
+        assert film.ticks == row["frames"]  # the frames up to the damage
 
 
 def test_resumed_within_an_epoch(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from swinkit.results import Failure, SegmentationMap, SegmentedVideo
 from swinkit.tasks.segment import Segmenter
 from tests.conftest import QUICK, Swin
 from tests.engine.test_train import send_at
-from tests.films import write_video
+from tests.films import write_damaged, write_video
 
 NAMES = ("sky", "ground", "box, red")
 OPTIONS = {key: QUICK[key] for key in ("workers", "device", "progress")}
@@ -239,6 +239,12 @@ def test_videos_are_answered_frame_by_frame(run: Run, scenes: Path, tmp_path: Pa
     assert film.to_dict()["classes"][0]["name"] in NAMES
     with open_footage(tmp_path / "out/film.mp4") as footage:
         assert (footage.ticks, footage.size) == (8, (48, 64))
+    path = write_damaged(tmp_path / "damaged.mp4", 24)
+    (broken,) = swinkit.predict(run.path, path, **OPTIONS)
+    assert isinstance(broken, SegmentedVideo)
+    assert "damaged.mp4 is damaged at " in (broken.error or "")
+    assert 6 <= broken.frames < 18
+    assert broken.to_dict()["error"] == broken.lines()[-1][0] == broken.error
     (folder / "bad.mp4").write_text("no film")
     *_, bad = swinkit.predict(run.path, [folder / "a.png", folder / "bad.mp4"], **OPTIONS)
     assert isinstance(bad, Failure)

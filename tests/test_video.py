@@ -28,7 +28,7 @@ from swinkit.results import Classes, Failure, Timeline
 from swinkit.streaming import Windows
 from tests.conftest import QUICK, Swin, make_set
 from tests.contract import frames_of
-from tests.films import damaged, write_frames, write_sound, write_video
+from tests.films import damaged, write_damaged, write_frames, write_sound, write_video
 from tests.parity.golden import load_golden
 
 MOTIONS = ("left", "right", "still")
@@ -506,6 +506,32 @@ def test_streams_of_what_is_short_broken_or_none(run: Run, tmp_path: Path, swin:
         swinkit.predict(run.path, paths, hop=1.0)
     with pytest.raises(ConfigError, match="give no clips"):
         swinkit.predict(run.path, paths, stream=True, clips=2)
+
+
+def test_a_damaged_stream_is_answered_up_to_the_damage(
+    run: Run, clips: Path, tmp_path: Path, swin: Swin
+) -> None:
+    """As plain prediction, evaluation and `data check` do, streaming names the damage."""
+    root = shutil.copytree(clips, tmp_path / "set")
+    path = write_damaged(root / "val" / "left" / "film.mp4")
+    args = ("--json", tmp_path / "x.json", "--csv", tmp_path / "x.csv", "--out", tmp_path / "out")
+    code, out, err = swin("predict", run.path, path, clips / "val/left/0.mp4", "--stream", *args)
+    assert (code, "Traceback" in out + err) == (1, False)
+    broken, whole = json.loads((tmp_path / "x.json").read_text())
+    assert "film.mp4 is damaged at " in broken["error"]
+    assert "error" not in whole
+    assert 1.0 <= broken["moments"][-1]["end"] < 1.9
+    rows = list(csv.DictReader((tmp_path / "out" / "film.csv").read_text().splitlines()))
+    assert float(rows[-1]["end"]) == pytest.approx(broken["moments"][-1]["end"], abs=1e-3)
+    lines = (tmp_path / "x.csv").read_text().splitlines()
+    errors = [row["error"] for row in csv.DictReader(lines) if row["error"]]
+    assert errors == [broken["error"]]
+    code, out, _ = swin("predict", run.path, path, "--clips", "8")
+    assert (code, "is damaged at" in out) == (1, True)
+    code, out, _ = swin("data", "check", root)
+    assert (code, "film.mp4 is damaged at" in out) == (1, True)
+    code, out, err = swin("evaluate", run.path, root, "--clips", "8", "--out", tmp_path / "figures")
+    assert (code, "film.mp4 is damaged at" in out + err) == (0, True)
 
 
 def test_windows_keep_to_their_times(run: Run, long_video: Path) -> None:

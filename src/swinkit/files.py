@@ -14,6 +14,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from swinkit.errors import ConfigError, DataError, RunError, check_local_target
+from swinkit.regular_files import check_regular
 
 try:
     import fcntl
@@ -52,8 +53,8 @@ def make_folder(folder: Path) -> None:
 
 
 def check_readable(path: Path) -> None:
-    """Open a file and close it; raises OSError with the true reason if it cannot be read."""
-    with path.open("rb"):
+    """Open a regular file and close it; raises OSError with the true reason if it cannot be read."""
+    with check_regular(path).open("rb"):
         pass
 
 
@@ -256,6 +257,7 @@ def is_ours(path: Path) -> bool:
 def _names_us(path: Path) -> bool:
     """Return whether the metadata of a safetensors file has an entry of ours."""
     try:
+        check_readable(path)
         with safe_open(path, framework="np") as opened:
             metadata = opened.metadata() or {}
     except (OSError, SafetensorError):

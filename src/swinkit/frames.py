@@ -60,9 +60,11 @@ def answer_frames(
 ) -> Result:
     """A video's answer from those of all its frames; with `names` a film of these, and a table of objects.
 
-    Damaged frames are taken as far as they can be shown. ClipError for a file that cannot be read.
+    At damage it ends: the result is that of the frames before, and its `error` names the damage. Raises
+    ClipError for a file that cannot be read, or that is damaged from its first frame on.
     """
     count = 0
+    damage: str | None = None
     with ExitStack() as opened:
         footage = opened.enter_context(open_footage(path))
         rate = footage.rate or RATE
@@ -77,17 +79,22 @@ def answer_frames(
             summary = opened.enter_context(Shares(task.classes))
         else:
             summary = opened.enter_context(Sightings(config, rate, table))
-        for image in footage.every(strict=False):
-            (result,) = task.answer(task.preprocess([image]), flip=config.flip)
-            shown = summary.add(image, result, count / rate)
-            if film is not None:
-                film.add(shown)
-            count += 1
-            advance(completed=count, total=max(count, footage.ticks))
+        try:
+            for image in footage.every():
+                (result,) = task.answer(task.preprocess([image]), flip=config.flip)
+                shown = summary.add(image, result, count / rate)
+                if film is not None:
+                    film.add(shown)
+                count += 1
+                advance(completed=count, total=max(count, footage.ticks))
+        except ClipError as error:
+            if not count:
+                raise
+            damage = str(error)
         size = footage.size
     if not count:
         raise ClipError(f"{path} holds no frame that can be decoded; remove or replace it.")
-    return summary.result(path, size, count)
+    return replace(summary.result(path, size, count), error=damage)
 
 
 class Shares:

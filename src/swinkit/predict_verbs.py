@@ -60,7 +60,7 @@ def predict(
                 bar.advance(step)
     finally:  # results so far are shown, whatever comes between
         seen.print(quiet=quiet)
-    if out is not None and not quiet and seen.count > seen.failed:
+    if out is not None and not quiet and seen.answered:
         say(f"Timelines: {out}" if options.stream else f"Annotated pictures: {out}")
     return int(seen.failed > 0)
 
@@ -95,7 +95,7 @@ class _Seen:
     """What the screen shows of results: rows of a table while they are few, else counts."""
 
     def __init__(self) -> None:
-        self.count = self.failed = self.videos = self.rows = 0
+        self.count = self.answered = self.failed = self.videos = self.rows = 0
         self._table = Table("input", "answer", "score")
         self._failures: list[str] = []
         self._start = perf_counter()
@@ -107,7 +107,8 @@ class _Seen:
         self.count += 1
         path = Path(result.path)
         self.videos += is_video(path) and not is_image(path)
-        if isinstance(result, Failure):
+        self.answered += not isinstance(result, Failure)
+        if result.error is not None:
             self.failed += 1
             if len(self._failures) < MAX_FAILURES:
                 self._failures.append(result.error)

@@ -8,6 +8,7 @@ from typing import Any
 
 from swinkit.data.names import class_names, labels_named
 from swinkit.errors import ConfigError, WeightsError, check_local, nearest
+from swinkit.regular_files import check_regular
 from swinkit.variants import VARIANTS
 from swinkit.weights.catalog import CATALOG
 from swinkit.weights.containers import holds_checkpoint
@@ -39,8 +40,8 @@ def _find_file(path: Path) -> Path:
             f"{path} holds neither best.safetensors nor last.safetensors: is it a run folder? Nor has it the "
             "model.safetensors or pytorch_model.bin of a Hugging Face folder."
         )
-    if path.is_file():
-        return path
+    if path.exists():
+        return check_regular(path)
     if str(path) in CATALOG:
         weights = CATALOG[str(path)]
         return (fetch_folder if weights.repository else fetch)(str(path), weights)

@@ -45,12 +45,14 @@ def stream_video(
     """Answer every window of a video; windows begin `config.hop` seconds apart, by default half a window.
 
     With `names` a table and a film with the answers in it are written as it runs, so that whatever stops it
-    leaves what was answered, and at the end a picture of the whole. Each frame is decoded once; damaged
-    frames are taken as far as they can be shown. Raises ClipError for a file that cannot be read.
+    leaves what was answered, and at the end a picture of the whole. Each frame is decoded once. At damage it
+    ends: the result has the windows before, and its `error` names the damage. Raises ClipError for a file
+    that cannot be read, or that is damaged before a frame can be shown.
     """
     clip = task.preprocessing.clip
     assert clip is not None  # it is a video model
     moments: list[Moment] = []
+    damage: str | None = None
     with ExitStack() as opened:
         footage = opened.enter_context(open_footage(path, rate=clip.fps))
         if footage.rate is None:
@@ -69,18 +71,23 @@ def stream_video(
                     sink.answered(moment)
 
         step = 1 if sinks else clip.stride
-        for number, image in enumerate(footage.every(step, strict=False)):
-            tick = number * step
-            for sink in sinks:
-                sink.saw(tick / footage.rate, image)
-            answer(windows.see(tick, image))
-            advance(completed=tick + 1, total=max(tick + 1, footage.ticks))
+        try:
+            for number, image in enumerate(footage.every(step)):
+                tick = number * step
+                for sink in sinks:
+                    sink.saw(tick / footage.rate, image)
+                answer(windows.see(tick, image))
+                advance(completed=tick + 1, total=max(tick + 1, footage.ticks))
+        except ClipError as error:
+            if not windows.has_frames:
+                raise
+            damage = str(error)
         answer(windows.rest())
     if not moments:
         raise ClipError(f"{path} holds no frame that can be decoded; remove or replace it.")
     if names is not None:
         draw_timeline(moments, picture)
-    return Timeline(str(path), footage.size, tuple(moments))
+    return Timeline(str(path), footage.size, tuple(moments), error=damage)
 
 
 class Windows:
@@ -95,6 +102,11 @@ class Windows:
         self._kept: deque[Tensor] = deque(maxlen=clip.frames)
         self._seen = self._answered = 0  # frames of a clip; the last of them when it was answered last
         self._windows = 0
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether a frame was seen."""
+        return self._seen > 0
 
     def see(self, tick: int, image: Image.Image) -> Moment | None:
         """Take the next frame; the answer where a window ends with it."""

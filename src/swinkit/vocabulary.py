@@ -168,7 +168,9 @@ class Vocabulary:
         except PermissionError as error:
             raise DataError(unreadable(told, error, "a vocabulary")) from error
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-            why = "there is no such file" if not Path(told).is_file() else "it was not written as one"
+            why = "it was not written as one"
+            if isinstance(error, OSError):
+                why = "there is no such file" if isinstance(error, FileNotFoundError) else str(error.strerror)
             raise DataError(
                 f"{told!r} cannot be read as a vocabulary: {why}. `swin embed` writes them."
             ) from error
@@ -177,6 +179,7 @@ class Vocabulary:
 def describe_vocabulary(source: str) -> list[tuple[str, str]]:
     """What a file of `Vocabulary.save` holds, as rows of a table; nothing of any other."""
     try:
+        check_readable(Path(source))
         with safe_open(source, framework="pt") as opened:
             if KEY not in (opened.metadata() or {}):
                 return []

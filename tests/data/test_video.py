@@ -298,6 +298,13 @@ def test_what_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("hello " * 1000)
     Image.fromarray(numbered(1)).save(tmp_path / "still.png")
     (tmp_path / "still.png").rename(tmp_path / "still.mp4")
+    for form, name in {"GIF": "gif.mp4", "WEBP": "webp.gif", "TIFF": "tiff.mp4"}.items():
+        Image.fromarray(numbered(1)).save(tmp_path / name, form)
+    write_sound(tmp_path / "sound.mp4")
+    (tmp_path / "none.y4m").write_bytes(b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420\n")
+    film = write_video(tmp_path / "film.avi", codec="mpeg4")
+    rate = film.read_bytes().find(b"strh") + 32
+    damaged(film, tmp_path / "fast.avi", lambda b: b.__setitem__(slice(rate, rate + 4), b"\xff" * 4))
     (tmp_path / "empty").mkdir()
     write_frames(tmp_path / "one", 1)
     write_video(tmp_path / "one.mp4", 1)
@@ -305,6 +312,12 @@ def test_what_is_no_video(tmp_path: Path) -> None:
         "zero.mp4": "is empty",
         "text.mp4": "cannot be read as a video",
         "still.mp4": "has only 1 frame",
+        "gif.mp4": "has only 1 frame",
+        "webp.gif": "has only 1 frame",
+        "tiff.mp4": "has only 1 frame",
+        "sound.mp4": "only sound",
+        "none.y4m": "holds no frames",
+        "fast.avi": "frames a second by its header and times, which are damaged",
         "empty": "has no pictures",
         "one": "has only 1 picture,",
         "one.mp4": "has only 1 frame,",

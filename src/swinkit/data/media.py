@@ -129,6 +129,8 @@ def _behind(path: Path, medium: Medium) -> list[Path]:
         return found
     if exists(path):
         return [path]
+    if path.exists():
+        raise DataError(f"{path} is a named pipe, a socket or a device; give files or folders.")
     if not glob.has_magic(str(path)):
         raise DataError(f"There is no file or folder {path}; check the path.")
     # The glob module, unlike pathlib, takes absolute patterns and skips hidden files.

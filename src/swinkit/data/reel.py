@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 FASTEST = 240  # frames a second; a header that says more is not believed before its frames are counted
+MAX_RATE = 50_000  # frames a second that high-speed cameras write; with more, reading would not end
 WORTH_SEEKING = 8  # frames to skip
 JOINED = 0.5  # seconds by which time runs backward where one recording follows on another
 # their index can be relied on; of others each frame is decoded up to those that are wanted
@@ -217,15 +218,23 @@ class Reel:
             length = self._seek_end(file) if self._indexed else container.duration / 1e6
         if not length or not 0 < rate <= FASTEST:
             packets = list(self._packet_times(file))
+            if not packets:
+                raise ClipError(f"{self.name} holds no frames; remove or replace it.")
             times = sorted(time for time in packets if time is not None)
             if not times and rate:
                 length = len(packets) / rate
             elif len(times) > 1:
                 rate = (len(times) - 1) / max(times[-1] - times[0], 1e-6)
                 length = len(times) / rate
+        rate = rate or 1.0  # one frame has none
+        if rate > MAX_RATE:
+            raise ClipError(
+                f"{self.name} has {rate:.3g} frames a second by its header and times, which are damaged; "
+                "convert it, or remove it."
+            )
         if stream.frames and abs(stream.frames - length * rate) <= 2:
             length = stream.frames / rate
-        return rate or 1.0, length or 1 / (rate or 1.0)
+        return rate, length or 1 / rate
 
     def _seek_end(self, file: Path) -> float:
         """Seconds to the end of the last frame; the container's own length may be that of its sound."""

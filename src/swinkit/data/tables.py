@@ -15,6 +15,7 @@ from swinkit.data.locating import FileLocator
 from swinkit.data.video import with_span
 from swinkit.errors import ConfigError, DataError, check_local
 from swinkit.files import write_atomically
+from swinkit.regular_files import check_regular
 from swinkit.text_files import encoding_of
 
 SPLIT_NAMES = {
@@ -207,9 +208,9 @@ def _of_parquet(reader: str, table: Path) -> Any:
     except ImportError as error:
         raise ConfigError("Parquet needs a library more: `pip install swinkit[parquet]`.") from error
     try:
-        return getattr(parquet, reader)(table)
+        return getattr(parquet, reader)(check_regular(table))
     except (OSError, arrow.ArrowException) as error:
-        reason = str(error).splitlines()[0]
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise DataError(f"{table} cannot be read as a Parquet file ({reason}); save it as one.") from error
 
 

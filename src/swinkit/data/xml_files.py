@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swinkit.errors import DataError
+from swinkit.regular_files import check_regular
 
 _DECLARED = re.compile(rb"\s*<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:+-]+)[\"']")
 _OF_PARSER = ("utf-8", "utf-8-sig", "utf-16", "utf-32", "ascii", "iso8859-1")
@@ -28,7 +29,7 @@ def read_xml(file: Path) -> Any:
 
 def _content(file: Path) -> bytes | str:
     """The bytes where the parser knows their encoding, else the text. Raises OSError, DataError."""
-    content = file.read_bytes()
+    content = check_regular(file).read_bytes()
     if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content
     match = _DECLARED.match(content)

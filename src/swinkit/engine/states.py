@@ -13,7 +13,8 @@ from rich.console import Console
 from torch import Tensor
 
 from swinkit.engine.run import RunFolder
-from swinkit.errors import RunError, shortened
+from swinkit.errors import RunError, shortened, unreadable
+from swinkit.files import check_readable
 from swinkit.progress import remark
 
 PARTS = {
@@ -158,7 +159,16 @@ def newest_state(run: RunFolder, console: Console) -> TrainingState | None:
 
 
 def _read(path: Path) -> Any:
-    """Return the content of a file whose checksums hold, None if it cannot be read."""
+    """Return the content of a file whose checksums hold, None if it is damaged.
+
+    Raises:
+        RunError: if it is no file that may be read.
+
+    """
+    try:
+        check_readable(path)
+    except OSError as error:
+        raise RunError(unreadable(path, error, "a training state")) from error
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:

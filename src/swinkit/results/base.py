@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,22 @@ from swinkit.errors import ConfigError
 
 @dataclass(frozen=True)
 class Result(ABC):
-    """One answer for one input; `path` is the file (empty for an image in memory)."""
+    """One answer for one input; `path` is the file (empty for an image in memory).
+
+    `error` says what is wrong with the input; None for one that could be read whole. A `Failure` holds
+    nothing else; of a damaged video the result is that of the frames before the damage.
+    """
 
     path: str
+    error: str | None = field(default=None, kw_only=True)
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Plain strings, numbers and lists."""
+
+    def _with_error(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Values of `to_dict`, with the error where there is one."""
+        return values if self.error is None else {**values, "error": self.error}
 
     def _picture(self) -> Image.Image:
         """The input, to draw on; ConfigError where it came from memory."""

@@ -58,9 +58,9 @@ class Timeline(Result):
     moments: tuple[Moment, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """`path`, `size` and the windows with start, end and classes."""
+        """`path`, `size`, the windows with start, end and classes, and `error` where there is one."""
         moments = [{"start": m.start, "end": m.end, "classes": m.classes()} for m in self.moments]
-        return {"path": self.path, "size": list(self.size), "moments": moments}
+        return self._with_error({"path": self.path, "size": list(self.size), "moments": moments})
 
     def lines(self) -> list[tuple[str, str]]:
         """Windows in a row with the same likeliest class, as one: when, what, and its mean probability."""
@@ -69,6 +69,8 @@ class Timeline(Result):
             run = list(group)
             mean = sum(moment.scores[0] for moment in run) / len(run)
             rows.append((f"{_clock(run[0].start)}–{_clock(run[-1].end)}  {name}", f"{mean:.1%}"))
+        if self.error is not None:
+            rows.append((self.error, ""))
         return rows
 
 

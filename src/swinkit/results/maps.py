@@ -113,8 +113,13 @@ class SegmentedVideo(Result):
             {"id": self.names.index(name), "name": name, "share": share}
             for name, share in self.shares.items()
         ]
-        return {"path": self.path, "size": list(self.size), "frames": self.frames, "classes": classes}
+        return self._with_error(
+            {"path": self.path, "size": list(self.size), "frames": self.frames, "classes": classes}
+        )
 
     def lines(self) -> list[tuple[str, str]]:
         """Name and mean share of each class."""
-        return [(name, f"{share:.1%}") for name, share in self.shares.items()]
+        rows = [(name, f"{share:.1%}") for name, share in self.shares.items()]
+        if self.error is not None:
+            rows.append((self.error, ""))
+        return rows

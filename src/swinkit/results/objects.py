@@ -215,7 +215,9 @@ class DetectedVideo(Result):
             | ({} if self.tracks is None else {"tracks": self.tracks.get(name, 0)})
             for name, count in self.seen.items()
         ]
-        return {"path": self.path, "size": list(self.size), "frames": self.frames, "classes": classes}
+        return self._with_error(
+            {"path": self.path, "size": list(self.size), "frames": self.frames, "classes": classes}
+        )
 
     def lines(self) -> list[tuple[str, str]]:
         """Name, followed objects if any are, and the share of the frames in which it is seen."""
@@ -223,4 +225,7 @@ class DetectedVideo(Result):
         for name, count in self.seen.items():
             times = "" if self.tracks is None else f"{self.tracks.get(name, 0)} × "
             rows.append((f"{times}{name}", f"{count / self.frames:.1%}"))
-        return rows or [("nothing found", "")]
+        rows = rows or [("nothing found", "")]
+        if self.error is not None:
+            rows.append((self.error, ""))
+        return rows

@@ -15,6 +15,7 @@ from torch import Tensor
 from swinkit.core.config import SwinConfig
 from swinkit.files import MADE_BY, is_replaceable, make_folder, mark_archive, write_atomically, write_text
 from swinkit.inputs import Preprocessing
+from swinkit.text_files import read_json
 from swinkit.weights.beside import BESIDE, Beside
 from swinkit.weights.checksum import with_checksum
 from swinkit.weights.containers import FILE_KEY
@@ -142,8 +143,8 @@ def _is_of(config: Path, weights: Path) -> bool:
     if not config.exists():
         return True
     try:
-        stated = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        stated = read_json(config)
+    except (OSError, ValueError):
         return False
     named = stated.get(FILE_KEY) if isinstance(stated, dict) else None
     free = named == weights.name or (named is not None and not (weights.parent / str(named)).exists())
