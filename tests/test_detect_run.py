@@ -278,13 +278,18 @@ def test_a_video(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"track": True}])
 def test_a_damaged_video_is_answered_up_to_the_damage(
-    run: Run, tmp_path: Path, swin: Swin, options: dict[str, bool]
+    tmp_path: Path, swin: Swin, options: dict[str, bool]
 ) -> None:
     if options:
         pytest.importorskip("trackers")
+    model = swinkit.create(
+        "swin_pico", 2, task="detect", img_size=64, embed_dim=16, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1),
+        head="mask_rcnn", channels=16, width=32,
+    )  # fmt: skip
+    file = swinkit.save(model, tmp_path / "model.safetensors")
     path = write_damaged(tmp_path / "film.mp4", 24)
     flags = [f"--{name}" for name in options]
-    args = ("predict", run.path, path, "--json", tmp_path / "x.json", "--csv", tmp_path / "x.csv", *flags)
+    args = ("predict", file, path, "--json", tmp_path / "x.json", "--csv", tmp_path / "x.csv", *flags)
     code, out, err = swin(*args, "--out", tmp_path / "out", "--score", "0.01")
     assert (code, "Traceback" in out + err) == (1, False)
     (row,) = json.loads((tmp_path / "x.json").read_text())

@@ -121,7 +121,7 @@ def test_what_else_is_no_file(tmp_path: Path, name: str) -> None:
         path.symlink_to("/dev/zero")
     else:
         path.mkdir()
-    with pytest.raises(SwinkitError, match="it is a|is a folder"):
+    with pytest.raises(SwinkitError, match=r"it is a|is a folder"):
         read_channels(path, 3)
 
 

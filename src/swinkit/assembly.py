@@ -74,8 +74,9 @@ def model_of(
         labels, other_classes = _choose_labels(opened, num_classes, classes)
     tensors, resized = _adapted(opened, config)
     tensors, renew, left = _arranged(opened, tensors, kind, options, other_classes)
+    prepared = preprocessing_of(opened, config, task, img_size)
     model, report = adopt(
-        lambda: kind(config, labels, preprocessing_of(opened, config, task, img_size), **options),
+        lambda: kind(config, labels, prepared, **options),
         canonical_names(tensors),
         source=opened.source,
         renew=renew,

@@ -11,6 +11,8 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from swinkit.settings import Settings
 
 Interpolation = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
+MAX_SIDE = 2**17  # pixels; more are in no image that can be read
+MAX_FRAMES = 2**14  # of a clip
 _IMAGENET = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0.226,))}
 
 
@@ -29,12 +31,14 @@ class Clips(Settings):
     counts; None: the video's own, as published.
     """
 
-    frames: int = Field(default=32, ge=1, description="Frames of a clip that the model takes.")
-    stride: int = Field(default=2, ge=1, description="Step from one frame of a clip to the next.")
+    frames: int = Field(default=32, ge=1, le=MAX_FRAMES, description="Frames of a clip that the model takes.")
+    stride: int = Field(
+        default=2, ge=1, le=MAX_FRAMES, description="Step from one frame of a clip to the next."
+    )
     sampling: Literal["dense", "uniform"] = Field(
         default="dense", description="Frames in a row, or one of each equal part of the whole video."
     )
-    fps: float | None = Field(default=None, gt=0, description="Rate at which stride counts.")
+    fps: float | None = Field(default=None, ge=1e-3, le=1e4, description="Rate at which stride counts.")
 
 
 class Dense(Settings):
@@ -43,7 +47,7 @@ class Dense(Settings):
     It becomes as large as fits: its long side within `long`, its short one within `short`. None: it stays.
     """
 
-    short: int | None = Field(default=None, ge=1)
+    short: int | None = Field(default=None, ge=1, le=MAX_SIDE)
     long: int | None = Field(default=None, ge=1)
 
     @property
@@ -79,16 +83,16 @@ class Preprocessing(Settings):
     `unbounded`: floats, signed and wider integers.
     """
 
-    size: int = Field(ge=1)
-    width: int | None = Field(default=None, ge=1)
-    channels: int = Field(default=3, ge=1)
-    crop: float = Field(default_factory=lambda known: usual_crop(known.get("size", 0)), gt=0, le=1)
+    size: int = Field(ge=1, le=MAX_SIDE)
+    width: int | None = Field(default=None, ge=1, le=MAX_SIDE)
+    channels: int = Field(default=3, ge=1, le=2**14)
+    crop: float = Field(default_factory=lambda known: usual_crop(known.get("size", 0)), ge=0.01, le=1)
     mean: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[0])
     std: tuple[float, ...] = Field(default_factory=lambda known: _statistics(known.get("channels", 3))[1])
     interpolation: Interpolation = "bicubic"
     resize: Literal["short", "stretch", "border", "none", "exact"] = "short"
     resize_to: Annotated[int, Field(ge=1)] | tuple[PositiveInt, PositiveInt] | None = None
-    longest: int | None = Field(default=None, ge=1)
+    longest: int | None = Field(default=None, ge=1, le=2**31)
     rounding: Literal["torchvision", "transformers"] = "torchvision"
     antialias: bool = True
     clip: Clips | None = None
@@ -123,8 +127,12 @@ class Preprocessing(Settings):
                 f"mean has {len(self.mean)} and std {len(self.std)} numbers for {self.channels} channels; "
                 "give one number a channel"
             )
-        if min(self.std) <= 0:
-            raise ValueError(f"std is {self.std}; give numbers above 0")
+        if not all(1e-6 <= std <= 1e6 for std in self.std):
+            raise ValueError(f"std is {self.std}; give numbers above 0, of pixels in 0..1")
+        if not all(abs(mean) <= 1e6 for mean in self.mean):
+            raise ValueError(f"mean is {self.mean}; give finite numbers, of pixels in 0..1")
+        if max(self.resized) > MAX_SIDE:
+            raise ValueError(f"images are resized to {max(self.resized):.3g} pixels a side; give less")
         if self.width is not None and self.dense is not None and self.square != "stretch":
             raise ValueError("width is of images that are cut or stretched; these keep their shape")
         if not self.antialias and self.interpolation not in ("nearest", "bilinear", "bicubic"):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from swinkit.errors import ConfigError, check_local, nearest, shortened
 from swinkit.text_files import read_text
+
+Stored = TypeVar("Stored", bound="Settings")
 
 
 class Settings(BaseModel):
@@ -24,6 +27,14 @@ class Settings(BaseModel):
             return cls(**{k: str(value) if isinstance(value, Path) else value for k, value in values.items()})
         except ValidationError as error:
             raise ConfigError(explain(error, cls)) from error
+
+
+def stored(kind: type[Stored], values: Any) -> Stored:
+    """Build settings from what a file of ours holds, whose types must be exact; else ConfigError."""
+    try:
+        return kind.model_validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        raise ConfigError(explain(error, kind)) from error
 
 
 def merged(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

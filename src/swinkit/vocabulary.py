@@ -179,7 +179,7 @@ class Vocabulary:
 def describe_vocabulary(source: str) -> list[tuple[str, str]]:
     """What a file of `Vocabulary.save` holds, as rows of a table; nothing of any other."""
     try:
-        check_readable(Path(source))
+        check_regular(Path(source))
         with safe_open(source, framework="pt") as opened:
             if KEY not in (opened.metadata() or {}):
                 return []

@@ -8,9 +8,24 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from swinkit.core.windows import FITS, REMAINDERS, Fit, Remainder, WindowPlan, plan_windows
-from swinkit.errors import ConfigError, nearest
+from swinkit.errors import ConfigError, nearest, shortened
 
 Axes = tuple[int, ...]
+# far beyond any model that is built; a file that says more is damaged
+MAX_VALUES = {
+    "embed_dim": 2**14,
+    "in_chans": 2**14,
+    "depths": 2**10,
+    "num_heads": 2**14,
+    "patch": 2**10,
+    "img_size": 2**17,
+    "mlp_ratio": 2**10,
+    "init_std": 2**10,
+    "qk_scale": 2**10,
+}
+MAX_WINDOW = 2**10  # patches per side
+MAX_STAGES = 16
+MAX_PARAMETERS = 2**34  # 64 GB in single precision; the largest published Swin has 3e9
 WindowSpec = int | Sequence[int] | Sequence[Sequence[int]]
 
 
@@ -176,7 +191,8 @@ class SwinConfig:
             raise ConfigError(f"patch={self.patch} has {self.rank} axes: give 2 (image) or 3 (video).")
         if len(self.num_heads) != self.stages:
             raise ConfigError(
-                f"depths={self.depths} and num_heads={self.num_heads} differ in length: give one a stage."
+                f"depths={shortened(self.depths, 60)} and num_heads={shortened(self.num_heads, 60)} differ "
+                "in length: give one a stage."
             )
         if self.fit not in FITS:
             raise ConfigError(f"fit={self.fit!r} is no rule: {nearest(str(self.fit), FITS)}")
@@ -194,6 +210,7 @@ class SwinConfig:
         for name, value in numbers.items():
             if value <= 0:
                 raise ConfigError(f"{name} must be positive, not {value}.")
+        self._check_size()
         for name in ("drop", "attn_drop", "drop_path"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"{name}={getattr(self, name)} is no probability: give 0 to 1.")
@@ -207,6 +224,28 @@ class SwinConfig:
         if self.absolute_position and self.grid(0) is None:
             raise ConfigError("absolute_position needs img_size: the size its table is made for.")
 
+    def _check_size(self) -> None:
+        """Refuse numbers of which no model can be built; ConfigError."""
+        if self.stages > MAX_STAGES:
+            raise ConfigError(
+                f"depths={self.depths[:4]} … has {self.stages} stages: give {MAX_STAGES} at most."
+            )
+        for name, limit in MAX_VALUES.items():
+            value = getattr(self, name)
+            largest = max(value) if isinstance(value, tuple) else value or 0
+            if abs(largest) > limit:
+                raise ConfigError(f"{name}={largest:.3g} is too large: give {limit} at most.")
+        if self.embed_dim * self.mlp_ratio < 1:
+            raise ConfigError(f"mlp_ratio={self.mlp_ratio:.3g} leaves no hidden channel: give more.")
+        weights = 0.0
+        for stage, depth in enumerate(self.depths):
+            weights += depth * (4 + 2 * self.mlp_ratio) * self.dim(stage) ** 2
+        if weights > MAX_PARAMETERS:
+            raise ConfigError(
+                f"embed_dim={self.embed_dim} and depths={self.depths} make {weights:.3g} parameters, more "
+                "than can be built: give less."
+            )
+
     def _check_windows(self) -> None:
         shapes = [len(window) for window in self.windows]
         if len(shapes) != self.stages or any(n != self.rank for n in shapes):
@@ -215,6 +254,9 @@ class SwinConfig:
             )
         if any(math.prod(window) <= 0 or min(window) <= 0 for window in self.windows):
             raise ConfigError(f"window={self.window}: every side must be positive.")
+        largest = max(map(max, self.windows))
+        if largest > MAX_WINDOW:
+            raise ConfigError(f"window={largest:.3g} is too large: give {MAX_WINDOW} patches at most.")
 
 
 def _whole(value: Any, *, deep: int) -> bool:

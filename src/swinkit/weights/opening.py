@@ -16,6 +16,7 @@ from swinkit.data.names import labels_named
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.inputs import Preprocessing
 from swinkit.labels import Labels
+from swinkit.settings import stored
 from swinkit.towers.vit import ViTConfig
 from swinkit.weights.beside import read_beside
 from swinkit.weights.companions import (
@@ -90,14 +91,14 @@ def _open_ours(checkpoint: Checkpoint) -> Opened:
             Labels.from_list(header["labels"]),
             normed=normed_stages(tensors),
             dense=dense,
-            preprocessing=Preprocessing.checked(header["preprocessing"]),
+            preprocessing=stored(Preprocessing, header["preprocessing"]),
             settings=dict(header["settings"]),
             lineage=tuple(header["lineage"]),
             licence=str(header["licence"]),
         )
     except ConfigError as error:
         raise WeightsError(f"{source} has a damaged header: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{source} has a damaged header: it is not as swinkit writes it.") from error
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from swinkit.errors import WeightsError
+from swinkit.errors import SwinkitError, WeightsError, shortened
 from swinkit.files import write_atomically
 from swinkit.weights.checksum import with_checksum
 
@@ -21,6 +21,7 @@ FORMAT = 1
 HEADER = ("task", "config", "labels", "preprocessing", "settings", "licence", "lineage")
 Model = TypeVar("Model", bound=nn.Module)
 RECOMPUTED = ("relative_position_index", "attn_mask")  # stand in foreign files; ours come from the size
+MAX_FRESH = 2**34  # parameters that start fresh beside those of a file
 COUNTERS = "num_batches_tracked"  # of batch norms; nothing depends on them, and few files keep them
 
 
@@ -76,8 +77,15 @@ def adopt(
     missing, unexpected or of another shape, unless `strict=False`: what is missing then starts fresh too.
     Half precision becomes single.
     """
-    with torch.device("meta"):
-        model = build()
+    try:
+        with torch.device("meta"):
+            model = build()
+    except (ArithmeticError, RuntimeError, TypeError) as error:
+        if isinstance(error, SwinkitError):
+            raise
+        raise WeightsError(
+            f"No model can be built as {source} describes it ({shortened(error)}): take another copy."
+        ) from error
     own = model.state_dict()
     dropped = [name for name in tensors if name.startswith(renew or ("\0",)) or name.endswith(RECOMPUTED)]
     usable = {name: tensor for name, tensor in tensors.items() if name not in dropped}
@@ -98,6 +106,12 @@ def adopt(
     )
     if strict and (report.missing or report.unexpected):
         raise WeightsError(_misfit(source, missing, list(report.unexpected), own, usable))
+    fresh_numbers = sum(own[name].numel() for name in absent)
+    if fresh_numbers > MAX_FRESH:
+        raise WeightsError(
+            f"{source} lacks {fresh_numbers:.3g} parameters of the model that it describes: take another "
+            "copy of the file."
+        )
     fresh = build().state_dict() if absent else {}
     given = {name: tensor.to(own[name].dtype) for name, tensor in fitting.items()}
     model.load_state_dict({**given, **{name: fresh[name] for name in absent}}, assign=True)
