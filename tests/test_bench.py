@@ -250,3 +250,9 @@ def test_benchmark_compiles_as_predict_does(monkeypatch: pytest.MonkeyPatch) -> 
     report = swinkit.benchmark(model, compile=True, batch_size=(1, 2), rounds=1, device="cpu", progress=False)
     assert [cell["compiled"] for cell in report["cells"]] == [False, True] * 2
     assert model.backbone.graphs is None
+
+
+@pytest.mark.parametrize("words", [("--batch-size", 2**31), ("--size", 2**31), ("--batch-size", 10**23)])
+def test_inputs_beyond_any_memory(swin: Swin, tiny_file: Path, words: tuple[str, int]) -> None:
+    end = swin("benchmark", tiny_file, "--rounds", "1", "--no-progress", *map(str, words))
+    assert (end.code, "has no room: give a smaller size or batch" in end.err) == (2, True)

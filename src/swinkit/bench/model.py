@@ -75,7 +75,7 @@ def benchmark_model(
     networks = {way: _network(task, way, config) for way in ways}
     cells = []
     for size, batch in itertools.product(sizes, config.batch_size):
-        x = torch.randn(batch, *size, device=device)
+        x = _random_input(batch, size, device)
         steps = {way: _step(own, x.to(_input_type(way))) for way, own in networks.items()}
         taken = in_turns(list(steps.values()), device, rounds=config.rounds, warmup=WARMUP, advance=advance)
         for (way, step), seconds in zip(steps.items(), taken, strict=True):
@@ -88,6 +88,17 @@ def benchmark_model(
         "machine": describe_machine(device),
         "cells": cells,
     }
+
+
+def _random_input(batch: int, size: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Noise to measure with; ConfigError for more numbers than there is memory."""
+    try:
+        return torch.randn(batch, *size, device=device)
+    except (RuntimeError, TypeError) as error:  # too much memory, or beyond any integer of torch's
+        shape = "×".join(map(str, (batch, *size)))
+        raise ConfigError(
+            f"An input of {shape} numbers has no room: give a smaller size or batch."
+        ) from error
 
 
 def _network(task: Task, way: Way, config: BenchmarkConfig) -> Task:
