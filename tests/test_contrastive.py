@@ -217,7 +217,7 @@ def test_pictures_are_named_by_what_is_asked() -> None:
     page = Image.new("RGB", (50, 40), (200, 20, 20))
     with pytest.raises(ConfigError, match="no classes of its own"):
         model.predict(page)
-    asked = swinkit.api.embed_queries(model, ["red ball", "blue crate", "disc"])
+    asked = swinkit.embed(model, names=["red ball", "blue crate", "disc"])
     with pytest.raises(ConfigError, match="takes two of them"):
         model.set_test_limits(asked=asked.chosen(["disc"]))
     model.set_test_limits(asked=asked, topk=2)

@@ -16,9 +16,9 @@ import swinkit
 
 SOURCE = Path(swinkit.__file__).parent
 PUBLIC = [
-    "__version__", "backbone", "benchmark", "check_data", "convert", "create", "evaluate", "inspect", "load",
-    "optimize", "predict", "save", "split_data", "to_dialect",
-    "train",
+    "__version__", "backbone", "benchmark", "calibrate", "check_data", "convert", "convert_data", "create",
+    "dry_run", "embed", "evaluate", "inspect", "list_models", "load", "optimize", "predict", "save",
+    "shard_data", "split_data", "to_dialect", "train",
 ]  # fmt: skip
 
 

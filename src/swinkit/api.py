@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from swinkit.core.backbone import SwinBackbone
 from swinkit.core.folding import fold, refuse_folded
 from swinkit.data.captions import CaptionData, Captions
 from swinkit.data.dataset import Data, open_data, open_to_check
+from swinkit.data.in_memory import all_in_memory, is_single
 from swinkit.data.media import find_inputs, medium_for
 from swinkit.data.objects import ObjectData, ObjectSamples
 from swinkit.data.opening import open_classes
@@ -30,6 +31,7 @@ from swinkit.explain.annotate import Names, without_ours
 from swinkit.files import MADE_BY, check_outside, check_target, check_targets, check_writable, write_text
 from swinkit.hardware import pick_device
 from swinkit.inputs import Clips
+from swinkit.listing import model_tables
 from swinkit.mirroring import without_flip
 from swinkit.models import backbone, create, load
 from swinkit.naming import for_prediction, open_for, with_class_names
@@ -38,8 +40,8 @@ from swinkit.progress import console, print_notes, progress_bar, remark, show_ch
 from swinkit.querying import asked_for
 from swinkit.recipes import read_recipe
 from swinkit.results import Result
-from swinkit.settings import merged
-from swinkit.tasks.base import Task
+from swinkit.settings import merged, read_yaml
+from swinkit.tasks.base import InputLike, Task
 from swinkit.tasks.open_vocabulary import OpenVocabulary
 from swinkit.tasks.two_towers import TwoTowers
 from swinkit.variants import VARIANTS
@@ -57,15 +59,21 @@ if TYPE_CHECKING:
 __all__ = [
     "backbone",
     "benchmark",
+    "calibrate",
     "check_data",
     "convert",
+    "convert_data",
     "create",
+    "dry_run",
+    "embed",
     "evaluate",
     "inspect",
+    "list_models",
     "load",
     "optimize",
     "predict",
     "save",
+    "shard_data",
     "split_data",
     "to_dialect",
     "train",
@@ -130,8 +138,16 @@ def to_dialect(model: Task | SwinBackbone, dialect: str) -> dict[str, Tensor]:
     return spell(file_names(model.state_dict()), backbone.config, dialect, dense=backbone.norms == "each")
 
 
-def train(data: str | Path | None = None, *, resume: str | Path | None = None, **options: Any) -> Run:
+def train(
+    data: str | Path | None = None,
+    *,
+    config: str | Path | None = None,
+    resume: str | Path | None = None,
+    **options: Any,
+) -> Run:
     """Train on a data set into a run folder, or resume one; options as in `TrainConfig`.
+
+    `config` is the config.yaml of a run to repeat; options, and data where they are given, win.
 
     Raises ConfigError, DataError or WeightsError before anything is written, RunError where the run
     folder cannot be used, InterruptedRunError after Ctrl-C.
@@ -140,11 +156,23 @@ def train(data: str | Path | None = None, *, resume: str | Path | None = None, *
     from swinkit.training import run_training
 
     if resume is not None:
-        if data is not None or options:
+        if data is not None or config is not None or options:
             raise ConfigError("A resumed run keeps its settings: give resume alone.")
-        folder, config = RunFolder.open(resume)
-        return run_training(config, folder)
-    return run_training(_train_config(data, options), None)
+        folder, settings = RunFolder.open(resume)
+        return run_training(settings, folder)
+    return run_training(_train_config(*_repeated(data, config, options)), None)
+
+
+def _repeated(
+    data: str | Path | None, config: str | Path | None, options: dict[str, Any]
+) -> tuple[str | Path | None, dict[str, Any]]:
+    """Data and options, over those of a run's config.yaml where one is named."""
+    if config is None:
+        return data, options
+    earlier = {name: value for name, value in read_yaml(Path(config)).items() if name != "out"}
+    settings = merged(earlier, options)
+    source = settings.pop("data", None)
+    return data or source, settings
 
 
 def _train_config(data: str | Path | None, options: dict[str, Any]) -> TrainConfig:
@@ -293,6 +321,7 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
     from swinkit.engine.run import RunFolder
 
     config = EvaluateConfig.checked(options)
+    check_local(data, DataError)
     task = model if isinstance(model, Task) else _load(model)
     check_owners(config, task.name)
     task = with_class_names(task, config.classes)
@@ -362,7 +391,7 @@ def _open_to_evaluate(
 
 def predict(
     model: ModelLike,
-    paths: str | Path | Iterable[str | Path],
+    paths: Any,
     out: str | Path | None = None,
     *,
     json: str | Path | None = None,
@@ -370,6 +399,8 @@ def predict(
     **options: Any,
 ) -> Iterator[Result]:
     """Results for files, folders and patterns, one an input, in order; options as in `PredictConfig`.
+
+    Images in memory are taken too, as in `Task.predict`: their results are called image_1, image_2 …
 
     A file that cannot be read gives a `Failure` and the others go on. With `out`, annotated pictures are
     written there. With `stream` a video gives a `Timeline` of its windows; in `out` then are a table, a film
@@ -379,7 +410,14 @@ def predict(
     `json` (.json or .jsonl) and `csv` are files of the results. They are written as results come, to a file
     NAME.part, and whatever ends the iteration, they hold the results up to there.
     """
-    from swinkit.prediction import answer_files, check_inputs, inputs_of, set_up
+    from swinkit.prediction import (
+        answer_files,
+        check_in_memory,
+        check_inputs,
+        inputs_of,
+        predict_in_memory,
+        set_up,
+    )
     from swinkit.results import record, results_files
 
     config = PredictConfig.checked(options)
@@ -391,6 +429,11 @@ def predict(
     task = set_up(task.to(device), config)
     config, unflipped = without_flip(config, task.result_names)
     print_notes([unflipped] if unflipped else [])
+    paths = paths if is_single(paths) else list(paths)
+    if all_in_memory(paths):
+        check_in_memory(config)
+        names = Names(Path(out), ()) if out is not None else None
+        return record(predict_in_memory(task, task.split(paths), config, names), files)
     inputs = find_inputs(paths, inputs_of(task))
     check_inputs(inputs, config)
     if out is not None:
@@ -399,14 +442,14 @@ def predict(
     return record(answer_files(task, inputs, config, names), files)
 
 
-def convert(source: str | Path, out: str | Path, *, to: str, overwrite: bool = False) -> LoadReport:
+def convert(source: str | Path, out: str | Path, *, to: str, **options: Any) -> LoadReport:
     """Write a weights file in another dialect, or as our own (`to="safetensors"`); the report of its reading.
 
-    Raises as `swinkit.conversion.convert_file`.
+    Options (`classes`, `pool_scales`, `dilations`, `filter_sizes`, `overwrite`) and errors as in `swinkit.conversion.convert_file`.
     """
     from swinkit.conversion import convert_file
 
-    return convert_file(source, Path(out), to=to, overwrite=overwrite)
+    return convert_file(source, Path(out), to=to, **options)
 
 
 def inspect(source: str | Path) -> dict[str, str]:
@@ -444,34 +487,70 @@ def benchmark(model: ModelLike, **options: Any) -> dict[str, Any]:
     return report
 
 
-def embed_queries(
+@overload
+def embed(
+    model: ModelLike, paths: InputLike | Iterable[InputLike], *, out: str | Path | None = None, **options: Any
+) -> Tensor: ...
+
+
+@overload
+def embed(
     model: ModelLike,
-    names: Any = None,
-    examples: Any = None,
+    paths: None = None,
     *,
+    names: Any = None,
+    file: str | Path | None = None,
+    like: Any = None,
     out: str | Path | None = None,
     **options: Any,
-) -> Vocabulary:
-    """Names and examples with their embeddings, as `find` takes them; with `out` also a file.
+) -> Vocabulary: ...
 
-    Options as in `EmbedConfig`.
+
+def embed(
+    model: ModelLike,
+    paths: Any = None,
+    *,
+    names: Any = None,
+    file: str | Path | None = None,
+    like: Any = None,
+    out: str | Path | None = None,
+    **options: Any,
+) -> Tensor | Vocabulary:
+    """Vectors (N, D) of images, or a vocabulary of names and examples; options as in `EmbedConfig`.
+
+    Images are what `predict` takes, in that order, for models that classify or compare images with texts.
+    `names`, names in a `file` and examples (`like`) are as `OpenVocabulary.find` takes them, for models with
+    queries. With `out` also a file. Raises InputError for a file that cannot be read.
     """
-    from swinkit.querying import queried
-    from swinkit.tasks.queries import find_queries
+    from swinkit.prediction import embed_images
+    from swinkit.querying import embedded_queries
 
     config = EmbedConfig.checked(options)
+    asked = names is not None or file is not None or like is not None
+    if asked == (paths is not None):
+        raise ConfigError("Say what to embed: images; or names, a file of them, or examples (like).")
     if out is not None:
         check_target(Path(out), ".safetensors", overwrite=config.overwrite)
-    loaded = model if isinstance(model, Task) else _load(model)
-    task = queried(loaded, TwoTowers, config.device)  # type: ignore[type-abstract]  # of either kind
-    chosen: dict[str, Any] = config.model_dump(include={"prompts", "negatives", "by"})
-    made = find_queries(task, names, examples, **chosen)
+    task = model if isinstance(model, Task) else _load(model)
+    if asked:
+        made = embedded_queries(task, names, file, like, config)
+        if out is not None:
+            made.save(out, overwrite=config.overwrite)
+        return made
+    paths = paths if is_single(paths) else list(paths)
+    called, vectors = embed_images(task, paths, config)
     if out is not None:
-        made.save(out, overwrite=config.overwrite)
-    return made
+        Vocabulary(tuple(called), vectors).save(out, overwrite=config.overwrite)
+    return vectors
 
 
-def calibrate_queries(
+def list_models(*words: str) -> list[str]:
+    """Names of architectures and of published weights; with words those of which `swin models` shows all."""
+    rows = [row for _, rows in model_tables(words).values() for row in rows]
+    return list(dict.fromkeys(row[0] for row in rows))
+
+
+def calibrate(
     model: ModelLike,
     data: str | Path,
     *,
@@ -486,7 +565,7 @@ def calibrate_queries(
     name that is not in the data, or never found, keeps the model's; objects of other names do not count.
     Options as in `EvaluateConfig`.
     """
-    from swinkit.querying import calibrate, queried
+    from swinkit.querying import calibrated, queried
 
     config = EvaluateConfig.checked(options)
     if out is not None:
@@ -496,7 +575,7 @@ def calibrate_queries(
     opened = open_data(data, task=task.name, val_fraction=0)
     assert isinstance(opened, ObjectData)
     part = _pick_split(opened, split or ("train" if opened.splits.get("train") else None))
-    made, told = calibrate(task, known, opened, part, config)
+    made, told = calibrated(task, known, opened, part, config)
     if out is not None:
         made.save(out, overwrite=config.overwrite)
     return made, told
@@ -509,11 +588,11 @@ def _load(source: str | Path) -> Task:
     return model
 
 
-def outline_training(data: str | Path | None, **options: Any) -> Outline:
-    """What `train` would do with the same options: groups, batches, schedule. Writes nothing."""
+def dry_run(data: str | Path | None = None, *, config: str | Path | None = None, **options: Any) -> Outline:
+    """What `train` would do with the same options: task, splits, groups, schedule. Writes nothing."""
     from swinkit.training import outline_run
 
-    return outline_run(_train_config(data, options))
+    return outline_run(_train_config(*_repeated(data, config, options)))
 
 
 def _pick_split(data: Data, wanted: str | None) -> str:

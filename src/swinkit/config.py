@@ -219,6 +219,10 @@ class EmbedConfig(Settings):
         default=None,
         description="Which of the boxes near that of an example is meant; by default as the model can.",
     )
+    batch_size: int | None = Field(default=None, ge=1, description="Images at once; by default what fits.")
+    workers: int | None = Field(
+        default=None, ge=0, description="Loader processes for images; by default as in predict."
+    )
     device: str = Field(default="auto", description="cpu, cuda, cuda:N, mps, or auto.")
     overwrite: bool = Field(
         default=False, description="Replace files that are there, even if swinkit has not written them."

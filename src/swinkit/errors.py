@@ -113,8 +113,11 @@ def address_fault(path: object, remedy: str = "download it and give the file") -
 def check_local(path: object, kind: type[SwinkitError], where: str = "") -> None:
     """Raise an error of a kind for an address where a path is needed, unless a file has that name.
 
-    `where` names the line or file that holds the address.
+    `where` names the line or file that holds the address. Raises it also for what is no path at all, such as
+    an array.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise kind(f"A {type(path).__name__} is no path: give that of a file or a folder.")
     fault = address_fault(path)
     if fault is not None and not os.path.lexists(str(path)):
         raise kind(f"{where}: {fault}" if where else fault)

@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from swinkit.config import PredictConfig, Views
-from swinkit.data.batching import in_order
+import torch
+from PIL import Image
+from torch import Tensor
+
+from swinkit.config import EmbedConfig, PredictConfig, Views
+from swinkit.data.batching import Batch, in_order
 from swinkit.data.finding import is_image, is_video
-from swinkit.data.media import FRAMES, Medium
+from swinkit.data.in_memory import all_in_memory, memory_picture
+from swinkit.data.media import CLIPS, FRAMES, Medium, find_inputs
+from swinkit.data.planes import Planes
+from swinkit.data.values import ValueRule
+from swinkit.data.video import FramesInMemory, four_frames
 from swinkit.deploy.runtimes import in_runtime
 from swinkit.errors import ConfigError, InputError
 from swinkit.explain.annotate import Names, annotate
 from swinkit.frames import answer_frames, make_tracker
-from swinkit.hardware import pick_batch_size, pick_workers
+from swinkit.hardware import pick_batch_size, pick_device, pick_workers
 from swinkit.object_tiles import detect_tiles
 from swinkit.options import check_owners
 from swinkit.progress import note_clipped, row
@@ -104,6 +113,78 @@ def answer_files(
         else:
             for path in group:
                 yield _alone(answer, task, path, config, names)
+
+
+def predict_in_memory(
+    task: Task, inputs: list[Any], config: PredictConfig, names: Names | None
+) -> Iterator[Result]:
+    """A result for each image or clip in memory, in order; called image_1, image_2 and so on."""
+    shape, device, noun = task.preprocessing.shape, task.device, task.medium.noun
+    size = task.at_once(pick_batch_size(config.batch_size, shape=shape, device=device))
+    clipped = Counter[str]()
+    for start in range(0, len(inputs), size):
+        sources = inputs[start : start + size]
+        batch = task.preprocess(sources)
+        clipped.update(batch.clipped_counts())
+        answers = task.answer(batch, flip=config.flip)
+        for number, (source, answer) in enumerate(zip(sources, answers, strict=True), start + 1):
+            result = replace(answer, path=f"{noun}_{number}")
+            if names is not None:
+                annotate(result, names, task.medium, config, image=_shown(task, source))
+            yield result
+    note_clipped(clipped["values"], clipped["images"])
+
+
+def check_in_memory(config: PredictConfig) -> None:
+    """Refuse options that need files."""
+    for name in ("stream", "tile", "track"):
+        if getattr(config, name):
+            raise ConfigError(f"{name} is for files, and the inputs are in memory: give paths.")
+
+
+def _shown(task: Task, source: Any) -> Image.Image:
+    """An image or clip in memory as an image for people."""
+    rule = ValueRule.of(task.preprocessing)
+    if task.medium is CLIPS:
+        with FramesInMemory(source, rule) as footage:
+            return four_frames(footage, footage.ticks)
+    picture = memory_picture(source, task.preprocessing.channels, rule)[0]
+    if isinstance(picture, Image.Image):
+        return picture.convert("RGB")
+    bands = picture.getbands()
+    shown = Planes([picture.bands[place % len(bands)] for place in range(3)])
+    return shown.to_image()
+
+
+def embed_images(task: Task, inputs: Any, config: EmbedConfig) -> tuple[list[str], Tensor]:
+    """Names and vectors (N, D) of files, folders and patterns, or of images in memory.
+
+    Raises InputError for a file that cannot be read: each row is one of the inputs.
+    """
+    task = task.to(pick_device(config.device))
+    shape, device = task.preprocessing.shape, task.device
+    size = task.at_once(pick_batch_size(config.batch_size, shape=shape, device=device))
+    if all_in_memory(inputs):
+        sources = task.split(inputs)
+        rows = [
+            task.embed_inputs(sources[start : start + size]).cpu() for start in range(0, len(sources), size)
+        ]
+        return [f"{task.medium.noun}_{number}" for number in range(1, len(sources) + 1)], torch.cat(rows)
+    files = find_inputs(inputs, task.medium)
+    workers = pick_workers(config.workers, images=len(files), device=device, shape=shape)
+    parts: list[Tensor] = []
+    with closing(in_order(task.dataset(files, clips=task.clips), batch_size=size, workers=workers)) as loader:
+        for batch in loader:
+            if batch.unreadable:
+                raise InputError(batch.unreadable[0])
+            parts.append(_embedded(task, batch))
+    return list(map(str, files)), torch.cat(parts)
+
+
+@torch.no_grad()
+def _embedded(task: Task, batch: Batch) -> Tensor:
+    with task.answering():
+        return task.embed(batch.images.to(task.device, task.dtype)).cpu()
 
 
 def _by_parts(task: Task, config: PredictConfig, path: Path) -> Answer | None:

@@ -27,17 +27,26 @@ def embed(
     like: Annotated[
         list[str] | None, Parameter(help="Examples: FILE or FILE:x1,y1,x2,y2, NAME= before it.")
     ] = None,
+    images: Annotated[
+        list[str] | None, Parameter(help="Images or videos, folders, patterns, whose vectors to write.")
+    ] = None,
     options: Annotated[EmbedConfig, Parameter(name="*")] = EmbedConfig(),  # noqa: B008, frozen
 ) -> None:
-    """Write names with their embeddings as a vocabulary."""
-    from swinkit.api import embed_queries
-    from swinkit.tasks.queries import names_in, parse_names
+    """Write names with their embeddings as a vocabulary, or images with their vectors."""
+    import swinkit
+    from swinkit.tasks.queries import parse_names
 
-    listed = [*(names or ()), *([] if file is None else names_in(file))]
-    if not listed and not like:
-        raise ConfigError("Say what to embed: names, --file or --like.")
-    named = parse_names(listed) or None
-    made = embed_queries(model, named, like, out=out, **options.model_dump(exclude_unset=True))
+    chosen = options.model_dump(exclude_unset=True)
+    if images:
+        if names or file is not None or like:
+            raise ConfigError("Say what to embed: --images alone, or names, --file and --like.")
+        vectors = swinkit.embed(model, images, out=out, **chosen)
+        say(f"Vectors of {len(vectors)} images, {vectors.shape[1]} numbers each: {out}")
+        return
+    if not names and file is None and not like:
+        raise ConfigError("Say what to embed: names, --file, --like or --images.")
+    named = parse_names(names or ()) or None
+    made = swinkit.embed(model, names=named, file=file, like=like, out=out, **chosen)
     say(f"Vocabulary of {len(made)} names: {out}  (`swin predict … --vocabulary {out}` looks for them)")
 
 
@@ -54,9 +63,9 @@ def calibrate(
     overwrite: Overwrite = False,
 ) -> None:
     """Pick the score from which each name counts, and write a vocabulary that holds it."""
-    from swinkit.api import calibrate_queries
+    import swinkit
 
-    made, known = calibrate_queries(
+    made, known = swinkit.calibrate(
         model, data, out=out, vocabulary=vocabulary, split=split, overwrite=overwrite
     )
     assert made.thresholds is not None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
-from swinkit.config import EvaluateConfig
+from swinkit.config import EmbedConfig, EvaluateConfig
 from swinkit.data.dataset import Data
 from swinkit.data.objects import ObjectData, ObjectSamples
 from swinkit.errors import ConfigError, DataError, nearest, some
@@ -18,7 +18,7 @@ from swinkit.labels import Labels
 from swinkit.progress import console, remark
 from swinkit.tasks.base import Task
 from swinkit.tasks.open_vocabulary import OVERLAP, OpenVocabulary
-from swinkit.tasks.queries import example_queries, names_in, parse_names, queries_for
+from swinkit.tasks.queries import example_queries, find_queries, names_in, parse_names, queries_for
 from swinkit.tasks.two_towers import TwoTowers
 from swinkit.vocabulary import Vocabulary
 
@@ -30,6 +30,23 @@ def queried(task: Task, kind: type[Kind], device: str) -> Kind:
     if not isinstance(task, kind):
         raise ConfigError(f"Queries are for open-vocabulary detectors, and this model is for {task.name}.")
     return task.to(pick_device(device))
+
+
+def embedded_queries(
+    task: Task, names: Any, file: str | Path | None, like: Any, config: EmbedConfig
+) -> Vocabulary:
+    """The vocabulary of names, those in a file, and examples; ConfigError for a model without queries."""
+    model = queried(task, TwoTowers, config.device)  # type: ignore[type-abstract]  # of either kind
+    if file is not None:
+        if isinstance(names, str):
+            names = [names]
+        listed = names if isinstance(names, Mapping) else {name: [name] for name in names or ()}
+        named = {name: list(asked) for name, asked in listed.items()}
+        for name, asked in parse_names(names_in(Path(file))).items():
+            named[name] = list(dict.fromkeys([*named.get(name, ()), *asked]))
+        names = named
+    chosen: dict[str, Any] = config.model_dump(include={"prompts", "negatives", "by"})
+    return find_queries(model, names, like, **chosen)
 
 
 def asked_for(task: OpenVocabulary, data: Data, config: EvaluateConfig) -> dict[str, Any]:
@@ -73,7 +90,7 @@ def asked_for(task: OpenVocabulary, data: Data, config: EvaluateConfig) -> dict[
     return {"asked": queries_for(task, config.queries, data.classes), "apart": apart}
 
 
-def calibrate(
+def calibrated(
     task: OpenVocabulary, known: Vocabulary, data: ObjectData, part: str, config: EvaluateConfig
 ) -> tuple[Vocabulary, set[str]]:
     """The vocabulary with the score of highest F1 of each name, and the names of which a part tells it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swinkit.data.names import class_names, labels_named
-from swinkit.errors import ConfigError, WeightsError, check_local, nearest
+from swinkit.errors import ConfigError, WeightsError, check_local, nearest, shortened
 from swinkit.regular_files import check_regular
 from swinkit.variants import VARIANTS
 from swinkit.weights.catalog import CATALOG
@@ -21,7 +21,7 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".json")
 def find_file(path: str | Path) -> Path:
     """The weights behind a name, file, run or Hugging Face folder; WeightsError where there are none."""
     if not isinstance(path, str | Path):
-        raise ConfigError(f"{path!r} is no model: give a name, a file or a folder.")
+        raise ConfigError(f"{shortened(repr(path), 60)} is no model: give a name, a file or a folder.")
     check_local(path, WeightsError)
     try:
         return _find_file(Path(path))

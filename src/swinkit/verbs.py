@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.table import Table
@@ -11,11 +11,9 @@ from rich.table import Table
 from swinkit.config import EvaluateConfig, TrainOptions
 from swinkit.errors import ConfigError
 from swinkit.printing import Overwrite, say, screen, table
-from swinkit.settings import merged, read_yaml
 
 if TYPE_CHECKING:
     from swinkit.engine.outline import Outline
-    from swinkit.variants import Variant
 
 Options = Parameter(name="*")
 # of each class, where that is what counts
@@ -45,14 +43,10 @@ def train(
             raise ConfigError("A resumed run keeps its settings: give --resume alone.")
         run = swinkit.train(resume=resume)
     else:
-        base = {} if config is None else {k: v for k, v in read_yaml(config).items() if k != "out"}
-        settings = merged(base, given)
-        source = data or settings.pop("data", None)
-        settings.pop("data", None)
         if dry_run:
-            _print_outline(source, settings)
+            _print_outline(swinkit.dry_run(data, config=config, **given))
             return
-        run = swinkit.train(source, **settings)
+        run = swinkit.train(data, config=config, **given)
     if not run.metrics:  # of several processes the first one speaks
         return
     _print_figures(run.metrics)
@@ -81,42 +75,13 @@ def models(
     words: Annotated[list[str] | None, Parameter(help="Show only rows that hold all of these.")] = None,
     /,
 ) -> None:
-    from swinkit.variants import VARIANTS
-    from swinkit.weights.catalog import CATALOG
+    from swinkit.listing import model_tables
 
-    built: list[tuple[str, ...]] = [
-        (
-            name,
-            variant.task,
-            "×".join(map(str, variant.counted_at)),
-            _window(variant),
-            *_short(variant.params, variant.macs),
-        )
-        for name, variant in VARIANTS.items()
-    ]
-    published: list[tuple[str, ...]] = [
-        (
-            name,
-            weights.task,
-            weights.trained_on,
-            "" if weights.metric is None else f"{weights.metric[0]} {weights.metric[1]}",
-            *_short(*VARIANTS[weights.variant].cost(weights.classes)),
-            weights.licence,
-        )
-        for name, weights in CATALOG.items()
-    ]
-    wanted = [word.lower() for word in words or ()]
-    heads = {
-        "Architectures": ("model", "task", "input", "window", "parameters", "MACs"),
-        "Published weights": ("model", "task", "trained on", "figure", "parameters", "MACs", "licence"),
-    }
-    found = 0
-    for (title, head), rows in zip(heads.items(), (built, published), strict=True):
-        shown = [row for row in rows if all(word in " ".join(row).lower() for word in wanted)]
-        found += len(shown)
-        if shown:
-            screen.print(table(head, shown, title=title))
-    if not found:
+    tables = model_tables(words or ())
+    for title, (head, rows) in tables.items():
+        if rows:
+            screen.print(table(head, rows, title=title))
+    if not any(rows for _, rows in tables.values()):
         raise ConfigError(f"No model fits {' '.join(words or ())!r}: `swin models` without words lists all.")
 
 
@@ -142,11 +107,11 @@ def convert(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    from swinkit.conversion import convert_file
+    import swinkit
     from swinkit.progress import show_report
 
     branches = {"pool_scales": pool_scales, "dilations": dilations, "filter_sizes": filter_sizes}
-    report = convert_file(source, out, to=to, classes=classes, overwrite=overwrite, **branches)
+    report = swinkit.convert(source, out, to=to, classes=classes, overwrite=overwrite, **branches)
     show_report(screen, report)
     say(f"Written: {out}")
 
@@ -154,10 +119,9 @@ def convert(
 def inspect(
     source: Annotated[str, Parameter(help="Weights file or folder of any dialect, or a published name.")], /
 ) -> None:
-    from swinkit.conversion import describe_file
-    from swinkit.vocabulary import describe_vocabulary
+    import swinkit
 
-    screen.print(table(("", ""), describe_vocabulary(source) or describe_file(source)))
+    screen.print(table(("", ""), swinkit.inspect(source).items()))
 
 
 def demo(
@@ -175,24 +139,10 @@ def demo(
     say(f"top-1 {report.top1:.1f} %")
 
 
-def _window(variant: Variant) -> str:
-    """That of the first stage; nothing of a vision transformer."""
-    if variant.settings.get("kind") == "vit":
-        return ""
-    return "×".join(map(str, variant.config().windows[0]))
-
-
-def _short(params: int, macs: int) -> tuple[str, str]:
-    """Parameters and MACs for a table."""
-    return f"{params / 1e6:.1f} M", f"{macs / 1e9:.2f} G" if macs >= 1e9 else f"{macs / 1e6:.0f} M"
-
-
-def _print_outline(data: str | None, settings: dict[str, Any]) -> None:
-    from swinkit.api import outline_training
+def _print_outline(plan: Outline) -> None:
     from swinkit.explain.terminal import block_chart
     from swinkit.progress import print_notes
 
-    plan = outline_training(data, **settings)
     print_notes(plan.notes)
     screen.print(table(("", ""), _facts(plan)))
     rows: list[tuple[object, ...]] = [

@@ -341,10 +341,10 @@ def test_training_stops_where_much_is_lost(
     path = damaged(tmp_path / "set" / "train.tar", change)
     options = {"model": str(tiny_file), "device": "cpu", "progress": False}
     if change is one_zero_block:  # nothing is lost
-        swinkit.api.outline_training(path, **options)
+        swinkit.api.dry_run(path, **options)
         return
     with pytest.raises(DataError, match=r"train\.tar (is|has)"):
-        swinkit.api.outline_training(path, **options)
+        swinkit.api.dry_run(path, **options)
 
 
 def test_training_goes_on_where_little_is_lost(tmp_path: Path, tiny_file: Path) -> None:
@@ -353,7 +353,7 @@ def test_training_goes_on_where_little_is_lost(tmp_path: Path, tiny_file: Path) 
         return content
 
     path = damaged(tmp_path / "train.tar", flip_near_the_end, 30)
-    swinkit.api.outline_training(path, model=str(tiny_file), device="cpu", progress=False)
+    swinkit.api.dry_run(path, model=str(tiny_file), device="cpu", progress=False)
     assert "so 2 of its files are lost" in open_classes(path).notes[0]
 
 

@@ -24,7 +24,7 @@ from swinkit.data.video import (
     read_overview,
     stretch_of,
 )
-from swinkit.errors import ClipError, ConfigError
+from swinkit.errors import ClipError, ConfigError, ImageError
 
 
 def numbers(path: Path | str, ticks: Sequence[int] | None = None, **options: object) -> list[int]:
@@ -270,9 +270,13 @@ def test_folder_of_frames(tmp_path: Path) -> None:
 def test_frames_in_memory() -> None:
     with FramesInMemory(np.stack([numbered(i) for i in range(5)])) as footage:
         assert [number_of(image) for image in footage.frames([1, 4])] == [1, 4]
-    for wrong in (np.zeros((4, 8, 8), np.uint8), np.zeros((4, 8, 8, 3)), np.zeros((0, 8, 8, 3), np.uint8)):
-        with pytest.raises(ConfigError, match=r"\(T, H, W, 3\)"):
+    for wrong in (np.zeros((4, 8, 8), np.uint8), np.zeros((4, 8, 8, 7), np.uint8)):
+        with pytest.raises(ConfigError, match=r"\(T, H, W, C\)"):
             FramesInMemory(wrong)
+    with pytest.raises(ClipError, match="no frames"):
+        FramesInMemory(np.zeros((0, 8, 8, 3), np.uint8))
+    with pytest.raises(ImageError, match="range is not known"):
+        FramesInMemory(np.zeros((4, 8, 8, 3)))
 
 
 def test_video_in_a_tar_file(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch._dynamo.testing import CompileCounterWithBackend
 
 import swinkit
-from swinkit.api import outline_training
+from swinkit.api import dry_run
 from swinkit.config import TrainConfig
 from swinkit.data.batching import ImageDataset
 from swinkit.engine.callbacks import Checkpoint, ModelFiles, StopOnSignal
@@ -700,7 +700,7 @@ def test_an_outline_counts_the_steps_that_training_makes(
     fit: Callable[..., Run], dataset: Path, tiny_file: Path, options: dict[str, Any], tmp_path: Path
 ) -> None:
     settings = {**FAST, "epochs": 2, "model": tiny_file, **options}
-    plan = outline_training(dataset, **settings, out=tmp_path / "nothing")
+    plan = dry_run(dataset, **settings, out=tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
     assert (plan.task, plan.head, plan.classes) == ("classify", "linear", CLASSES)
     assert (plan.device, plan.precision, plan.splits) == ("cpu", "32-true", {"train": 48, "val": 18})

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from swinkit.data.in_memory import is_in_memory, memory_picture, split_images
 from swinkit.data.order import Draw, SeededBatches
 from swinkit.data.planes import Planes
-from swinkit.data.reading import Picture, opened_picture, read_channels
+from swinkit.data.reading import Picture, read_channels
 from swinkit.data.samples import Sample
 from swinkit.data.threads import in_threads
 from swinkit.data.transforms import ImageTransform
@@ -141,13 +141,19 @@ class SampleDataset(Dataset[Item | InputError], ABC):
         self.rule = ValueRule.of(preprocessing)
         self._clipped = 0  # since the last item
 
-    def read_picture(
-        self, source: str | Path | Image.Image, *, at_least: int | None = None
-    ) -> tuple[Picture, Size]:
-        """An image as the model takes it, and its original (height, width); ImageError as `read_image`."""
+    def read_picture(self, source: Any, *, at_least: int | None = None) -> tuple[Picture, Size]:
+        """An image as the model takes it, and its original (height, width).
+
+        Raises ImageError as `read_image`, ConfigError for what is neither a file nor an image in memory.
+        """
         channels = self.preprocessing.channels
-        if isinstance(source, Image.Image):
-            picture, size = opened_picture(source, channels, self.rule)
+        if is_in_memory(source):
+            picture, size = memory_picture(source, channels, self.rule)
+        elif not isinstance(source, str | Path):
+            raise ConfigError(
+                f"A {type(source).__name__} is no picture: give files, PIL images, arrays (H, W, C) or uint8 "
+                "tensors (C, H, W)."
+            )
         else:
             picture, size = read_channels(source, channels, at_least=at_least, rule=self.rule)
         self.count_clipped(picture)
@@ -276,13 +282,11 @@ class ImageDataset(ClassDataset):
         return self.transform(picture), size
 
     def pictures(self, sources: Sequence[object]) -> Batch:
-        """Files or PIL images as a batch; ConfigError for anything else."""
+        """Files or images in memory as a batch; ConfigError for anything else."""
         items = []
-        for source in sources:
-            if not isinstance(source, Image.Image | str | Path):
-                raise ConfigError(f"A {type(source).__name__} is no picture: give files or PIL images.")
+        for source in split_images(sources):
             picture, size = self.read_picture(source)
-            path = "" if isinstance(source, Image.Image) else str(source)
+            path = "" if is_in_memory(source) else str(source)
             items.append(self.counted(Item(self.transform(picture), None, size, path)))
         return self.collate(items)
 

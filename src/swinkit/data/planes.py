@@ -164,7 +164,7 @@ def channels_last(array: Array, channels: int | None = None) -> Array:
     return np.moveaxis(array, 0, -1) if first < min(array.shape[1], last) else array
 
 
-def check_pixels(array: Array, path: Path, most: int) -> None:
+def check_pixels(array: Array, path: object, most: int) -> None:
     """ImageError for (H, W, C) of more pixels."""
     height, width = array.shape[:2]
     if height * width > most:

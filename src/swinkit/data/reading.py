@@ -29,7 +29,7 @@ from swinkit.data.finding import HEIF_SUFFIXES
 from swinkit.data.planes import TIFF, Planes, check_npy, npy_header, read_npy, read_tiff, upright
 from swinkit.data.png_checksums import check_png
 from swinkit.data.values import Limits, ValueRule
-from swinkit.errors import ConfigError, ImageError, unreadable
+from swinkit.errors import ImageError, unreadable
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded: Pillow's own limit against decompression bombs, 0.5 GB as RGB."""
@@ -111,7 +111,7 @@ def read_channels(
                     return _read_8_bit(image, path, channels, at_least, rule)
                 _limit_size(image, path, None)
                 stored = _read_deep(image, file, path)
-            return _coloured(stored, path, channels, rule), stored.array.shape[:2]
+            return coloured(stored, path, channels, rule), stored.array.shape[:2]
     except Exception as error:
         raise explain(path, error) from error
 
@@ -123,7 +123,7 @@ def as_picture(array: NDArray[Any], name: object, channels: int, rule: ValueRule
     image, others `Planes`.
     """
     if channels in (1, 3):
-        return _coloured(Stored(array), name, channels, rule)
+        return coloured(Stored(array), name, channels, rule)
     if array.shape[2] != channels:
         raise ImageError(f"{name} has {array.shape[2]} channels, but {channels} are wanted; see --in-chans.")
     return Planes.of(array, rule)
@@ -132,9 +132,12 @@ def as_picture(array: NDArray[Any], name: object, channels: int, rule: ValueRule
 def opened_picture(
     image: Image.Image, channels: int, rule: ValueRule = PLAIN
 ) -> tuple[Picture, tuple[int, int]]:
-    """A PIL image for a model of so many channels, and its (height, width); ConfigError for others."""
+    """A PIL image for a model of so many channels, and its (height, width); ImageError for others."""
     if channels not in (1, 3):
-        raise ConfigError(f"The model takes {channels} channels: give files, not PIL images.")
+        turn = _TURNS.get(_orientation(image))
+        pixels = np.asarray(image if turn is None else image.transpose(turn))
+        array = pixels if pixels.ndim == 3 else pixels[..., None]
+        return as_picture(array, "The image", channels, rule), array.shape[:2]
     if image.mode.startswith(("I", "F")):
         # Pillow has brought a PGM to 16 bits, and holds it as wide integers
         from_pgm = image.format == "PPM" and image.mode == "I"
@@ -323,7 +326,7 @@ def _by_rule(image: Image.Image, rule: ValueRule) -> Picture:
     return Planes.of(pixels.reshape(image.height, image.width, -1), rule)
 
 
-def _coloured(stored: Stored, name: object, channels: int, rule: ValueRule) -> Picture:
+def coloured(stored: Stored, name: object, channels: int, rule: ValueRule) -> Picture:
     """Stored numbers as grey or RGB: of 8 bits a PIL image, else `Planes`."""
     array = stored.array
     if array.dtype.name in ("uint8", "bool") and rule.keeps_8_bits and array.shape[2] in (1, 3):

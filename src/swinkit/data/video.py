@@ -16,15 +16,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from swinkit.data.finding import frames_in
-from swinkit.data.reading import header_size, read_channels, read_preview
+from swinkit.data.in_memory import clip_frames, memory_picture
+from swinkit.data.reading import PLAIN, header_size, read_channels, read_preview
 from swinkit.data.reel import Reel
 from swinkit.data.values import ValueRule
-from swinkit.errors import ClipError, ConfigError, ImageError
+from swinkit.errors import ClipError, ImageError
 
 FEWEST = 2  # frames that show motion
 LATE = 0.5  # seconds by which a video may end before its header says so
@@ -136,13 +135,22 @@ def read_overview(path: str | Path, *, at_least: int | None = None) -> Image.Ima
 
 def _overview(path: str | Path, count: int | None, at_least: int | None) -> Image.Image:
     with open_footage(path) as footage:
-        ticks = [(2 * i + 1) * (count or footage.ticks) // 8 for i in range(4)]
-        frames = list(footage.frames(ticks, at_least=at_least, strict=False))
+        return four_frames(footage, count or footage.ticks, at_least)
+
+
+def four_frames(footage: Footage, count: int, at_least: int | None = None) -> Image.Image:
+    """Four frames spread over the first `count`, as `read_overview`."""
+    ticks = [(2 * i + 1) * count // 8 for i in range(4)]
+    frames = [_as_image(frame) for frame in footage.frames(ticks, at_least=at_least, strict=False)]
     width, height = (max(1, side // 2) for side in frames[0].size)
     whole = Image.new("RGB", (2 * width, 2 * height))
     for i, frame in enumerate(frames):
         whole.paste(frame.resize((width, height), Image.Resampling.BOX), (i % 2 * width, i // 2 * height))
     return whole
+
+
+def _as_image(frame: Any) -> Image.Image:
+    return frame if isinstance(frame, Image.Image) else frame.to_image()
 
 
 def check_clip(path: str | Path) -> None:
@@ -152,22 +160,22 @@ def check_clip(path: str | Path) -> None:
 
 
 class FramesInMemory(Footage):
-    """Frames (T, H, W, 3) uint8."""
+    """Frames as `clip_frames` takes them; the `rule` says which values are black and white."""
 
-    def __init__(self, frames: NDArray[Any]) -> None:
-        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
-            raise ConfigError(
-                f"Frames of shape {frames.shape} and type {frames.dtype}: give (T, H, W, 3), uint8, RGB."
-            )
-        self.path, self.ticks, self.size = "", len(frames), (frames.shape[1], frames.shape[2])
-        self._array = frames
+    def __init__(self, clip: Any, rule: ValueRule = PLAIN) -> None:
+        self._frames, self._rule = clip_frames(clip), rule
+        self.path, self.ticks = "", len(self._frames)
         self._check_length()
+        self.size = self._frame(0)[1]
 
     def frames(
         self, ticks: Sequence[int], *, at_least: int | None = None, strict: bool = True
     ) -> Iterator[Image.Image]:
         """As `Footage`."""
-        return (Image.fromarray(self._array[tick]) for tick in ticks)
+        return (self._frame(tick)[0] for tick in ticks)
+
+    def _frame(self, tick: int) -> Any:
+        return memory_picture(self._frames[tick], 3, self._rule)
 
 
 class FrameFolder(Footage):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from swinkit.data.batching import Batch, Item, SampleDataset
+from swinkit.data.in_memory import is_in_memory, split_images
 from swinkit.data.pair_transforms import whole_picture
 from swinkit.data.reading import Picture
-from swinkit.errors import ConfigError
 from swinkit.features import Size
 from swinkit.inputs import Preprocessing
 
@@ -27,18 +24,14 @@ class WholeDataset(SampleDataset):
         super().__init__(samples, preprocessing)
         self.scales = scales
 
-    def picture(self, source: Path | Image.Image) -> Item:
+    def picture(self, source: Any) -> Item:
         """One picture alone; ImageError for one that cannot be read."""
-        path = "" if isinstance(source, Image.Image) else str(source)
+        path = "" if is_in_memory(source) else str(source)
         return self.counted(self.whole(*self.read_picture(source), path))
 
     def pictures(self, sources: Sequence[Any]) -> Batch:
-        """Files or PIL images as a batch; ConfigError for anything else."""
-        for source in sources:
-            if isinstance(source, np.ndarray):
-                raise ConfigError("An array is no picture: give files or PIL images.")
-        paths = (Path(source) if isinstance(source, str) else source for source in sources)
-        return self.collate([self.picture(path) for path in paths])
+        """Files or images in memory as a batch; ConfigError for anything else."""
+        return self.collate([self.picture(source) for source in split_images(sources)])
 
     def whole(
         self, picture: Picture, size: Size, path: str, label: Tensor | None = None, record: Any = None

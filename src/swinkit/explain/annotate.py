@@ -73,15 +73,28 @@ def without_ours(files: list[Path], given: str | Path | Iterable[str | Path], ou
     return left
 
 
-def annotate(result: Result, names: Names, medium: Medium, config: PredictConfig) -> None:
-    """Draw one result as PNG, or a map of classes as `save` says; a failure has no picture."""
+def annotate(
+    result: Result,
+    names: Names,
+    medium: Medium,
+    config: PredictConfig,
+    *,
+    image: Image.Image | None = None,
+) -> None:
+    """Draw one result as PNG, or a map of classes as `save` says; a failure has no picture.
+
+    `image` is what was predicted, by default that of the result's path.
+    """
+    if not isinstance(result, SegmentationMap | Detections | Classes):
+        return
+    image = medium.overview(result.path) if image is None else image
     if isinstance(result, SegmentationMap):
-        write_map(result, names, config.save, medium.overview(result.path))
+        write_map(result, names, config.save, image)
     elif isinstance(result, Detections):
-        write_objects(result, names, medium.overview(result.path), config.score)
-    elif isinstance(result, Classes):
+        write_objects(result, names, image, config.score)
+    else:
         (target,) = names.free(result.path, ".png")
-        save_image(result.draw(medium.overview(result.path)), target)
+        save_image(result.draw(image), target)
 
 
 def write_objects(result: Detections, names: Names, picture: Image.Image, score: float | None) -> None:

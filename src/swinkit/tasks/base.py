@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -23,7 +22,8 @@ from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.core.folding import refuse_folded
 from swinkit.data.batching import Batch, SampleDataset
-from swinkit.data.media import PICTURES, Medium
+from swinkit.data.in_memory import split_clips, split_images
+from swinkit.data.media import CLIPS, PICTURES, Medium
 from swinkit.errors import ConfigError
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
@@ -32,17 +32,8 @@ from swinkit.results import Result
 from swinkit.towers.vit import ViTConfig
 from swinkit.weights.store import RECOMPUTED, LoadReport, canonical_names, write_file
 
-InputLike = str | Path | Image.Image | NDArray[Any]  # an array holds the frames of a video
+InputLike = str | Path | Image.Image | NDArray[Any] | Tensor | Sequence[Any]  # a sequence holds frames
 Mix = Callable[[Batch], Batch]
-
-
-def listed(inputs: InputLike | Iterable[InputLike]) -> list[InputLike]:
-    """One input or several, as a list; ConfigError for what is neither."""
-    if isinstance(inputs, str | Path | Image.Image | np.ndarray):
-        return [inputs]
-    if not isinstance(inputs, Iterable):
-        raise ConfigError(f"A {type(inputs).__name__} is no input: give files or pictures.")
-    return list(inputs)
 
 
 class Metric(Protocol):
@@ -172,9 +163,28 @@ class Task(nn.Module, ABC):
         """Beginnings of the names in which a file's heads, with these options, are others than wanted."""
         return ()
 
+    @classmethod
+    def split(cls, inputs: InputLike | Iterable[InputLike]) -> list[Any]:
+        """One input or several as a list; ConfigError for what is neither."""
+        return split_clips(inputs) if cls.medium is CLIPS else split_images(inputs)
+
+    def embed(self, images: Tensor | InputLike | Iterable[InputLike]) -> Tensor:
+        """A vector for each image, (B, D); ConfigError for a model that has none."""
+        raise ConfigError(
+            f"A model for {self.name} has no vector for a whole image: give one for classify, video or "
+            "contrastive."
+        )
+
+    @torch.no_grad()
+    def embed_inputs(self, images: InputLike | Iterable[InputLike]) -> Tensor:
+        """Vectors of what `predict` takes, in evaluation mode."""
+        batch = self.preprocess(self.split(images))
+        with self.answering():
+            return self.embed(batch.images.to(self.device, self.dtype))
+
     @abstractmethod
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
-        """Files or PIL images to one normalised batch; an unreadable one raises InputError."""
+        """Files or images in memory to one normalised batch; an unreadable one raises InputError."""
 
     @abstractmethod
     def respond(self, batch: Batch, *, flip: bool = False) -> Any:
@@ -285,8 +295,12 @@ class Task(nn.Module, ABC):
         return 1 if self.ragged else count
 
     def predict(self, images: InputLike | Iterable[InputLike], *, batch_size: int = 32) -> list[Result]:
-        """Results for files, PIL images, or arrays of frames, one each."""
-        inputs = listed(images)
+        """Results for files, PIL images, arrays or uint8 tensors, one each.
+
+        An image is an array (H, W) or (H, W, C) or a tensor (C, H, W), a clip an array (T, H, W, C), a tensor
+        (T, C, H, W) or a list of frames. One axis more is a batch.
+        """
+        inputs = self.split(images)
         if batch_size < 1:
             raise ConfigError(f"batch_size={batch_size}: give a whole number from 1 on.")
         batch_size = self.at_once(batch_size)

@@ -21,7 +21,7 @@ from swinkit.heads.classify import PooledLinear
 from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Classes, Result
-from swinkit.tasks.base import InputLike, Metric, Mix, Task, listed
+from swinkit.tasks.base import InputLike, Metric, Mix, Task
 
 
 class Classifier(Task):
@@ -82,12 +82,11 @@ class Classifier(Task):
     def embed(self, images: Tensor | InputLike | Iterable[InputLike]) -> Tensor:
         """Pooled vectors (B, D), of several views their mean.
 
-        Of a normalised tensor with gradients; of files and what else `predict` takes, without.
+        Of a normalised tensor of floats with gradients; of files and what else `predict` takes, without, in
+        evaluation mode.
         """
-        if not isinstance(images, Tensor):
-            batch = self.preprocess(listed(images))
-            with torch.no_grad():
-                return self.embed(batch.images.to(self.device, self.dtype))
+        if not isinstance(images, Tensor) or not images.is_floating_point():
+            return self.embed_inputs(images)
         if self._has_views(images):
             return torch.stack([self.embed(view) for view in images.unbind(1)]).mean(0)
         return self.head.pool(self.backbone(images)[-1])
@@ -106,7 +105,7 @@ class Classifier(Task):
         return x.ndim == self.backbone.config.rank + 3
 
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
-        """Files or PIL images to one normalised batch; an unreadable one raises ImageError."""
+        """Files or images in memory to one normalised batch; an unreadable one raises ImageError."""
         transform = evaluation_transform(self.preprocessing)
         return ImageDataset((), self.preprocessing, transform).pictures(images)
 

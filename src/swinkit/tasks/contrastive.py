@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -96,9 +96,15 @@ class Contrastive(TwoTowers):
         images, texts = self.embed(x), self.embed_ids(input_ids, attention_mask)
         return {"image_embeds": images, "text_embeds": texts, "logits": self.compare(images, texts)}
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Embeddings (B, dim) of images (B, C, H, W), of length 1."""
-        return normalised(self.class_head.embed(self.tokens(x)[0].mean(1)))
+    def embed(self, images: Tensor | InputLike | Iterable[InputLike]) -> Tensor:
+        """Embeddings (B, dim), of length 1.
+
+        Of a normalised tensor (B, C, H, W) of floats with gradients; of files and what else `predict` takes,
+        without, in evaluation mode.
+        """
+        if not isinstance(images, Tensor) or not images.is_floating_point():
+            return self.embed_inputs(images)
+        return normalised(self.class_head.embed(self.tokens(images)[0].mean(1)))
 
     def compare(self, images: Tensor, texts: Tensor) -> Tensor:
         """Logits (B, Q): cosines, scaled, and with SigLIP shifted."""
@@ -150,7 +156,7 @@ class Contrastive(TwoTowers):
         return (self.embed(images), self.embed_ids(ids)), ids
 
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
-        """Files or PIL images to one normalised batch; an unreadable one raises ImageError."""
+        """Files or images in memory to one normalised batch; an unreadable one raises ImageError."""
         return self.dataset(()).pictures(images)
 
     def respond(self, batch: Batch, *, flip: bool = False) -> Tensor:

@@ -219,7 +219,7 @@ class Detector(Task):
         return found | {"size": torch.tensor(size)}
 
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
-        """Files or PIL images to one normalised batch, padded; an unreadable one raises ImageError."""
+        """Files or images in memory to one normalised batch, padded; an unreadable one raises ImageError."""
         return ObjectDataset((), self.preprocessing, scales=self.scales).pictures(images)
 
     def postprocess(self, raw: Sequence[Found], sizes: Sequence[Size]) -> list[Result]:

@@ -318,7 +318,7 @@ class OpenVocabulary(TwoTowers):
         return self.limited(asked=asked, **limits).predict(images, batch_size=batch_size)
 
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
-        """Files or PIL images to one normalised batch; an unreadable one raises ImageError."""
+        """Files or images in memory to one normalised batch; an unreadable one raises ImageError."""
         return ObjectDataset((), self.preprocessing).pictures(images)
 
     def loss(self, batch: Batch, raw: Any = None) -> dict[str, Tensor]:

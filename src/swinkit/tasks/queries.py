@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from swinkit.data.few import drawn_objects
+from swinkit.data.in_memory import is_in_memory
 from swinkit.data.objects import ObjectSamples, exif_hint
 from swinkit.data.reading import header_size
 from swinkit.errors import ConfigError, check_local
@@ -144,11 +145,13 @@ def gather(names: Any = None, examples: Any = None) -> Named:
 
 def _is_single(given: Any) -> bool:
     """Whether this is one example, not several: a picture, or a picture and a box."""
-    if isinstance(given, str | Path | Image.Image | Example):
+    if isinstance(given, str | Path | Example) or is_in_memory(given):
         return True
     if not isinstance(given, tuple) or len(given) != 2:
         return False
     box = given[1]
+    if isinstance(box, np.ndarray | Tensor):
+        return box.shape == (4,)
     return box is None or (not isinstance(box, str | Path | Image.Image) and len(box) == 4)
 
 
@@ -157,7 +160,7 @@ def _example(given: Any) -> tuple[str, Example]:
         return given.name, given
     if isinstance(given, str):
         return parse_example(given)
-    if isinstance(given, Path | Image.Image):
+    if isinstance(given, Path) or is_in_memory(given):
         example = Example(given)
         return example.name, example
     if isinstance(given, Sequence) and len(given) == 2 and not isinstance(given, str):

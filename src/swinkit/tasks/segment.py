@@ -158,7 +158,7 @@ class Segmenter(Task):
         return self(x) if self.window is None else slide(self, x, self.window, self.stride)
 
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
-        """Files or PIL images to one normalised batch; an unreadable one raises ImageError.
+        """Files or images in memory to one normalised batch; an unreadable one raises ImageError.
 
         Each keeps its shape, so that several make a batch only where they have the same size: ConfigError.
         """

@@ -52,29 +52,30 @@ class VideoClassifier(Classifier):
 
     def embed(self, images: Tensor | InputLike | Iterable[InputLike]) -> Tensor:
         """Pooled vectors (B, D), of several views their mean: as `Classifier.embed`."""
-        if isinstance(images, Tensor) and images.ndim == 4:
+        if isinstance(images, Tensor) and images.is_floating_point() and images.ndim == 4:
             images = images.unsqueeze(2)
         return super().embed(images)
 
     def preprocess(self, images: Sequence[InputLike]) -> Batch:
-        """Files, folders of frames or arrays (T, H, W, 3) uint8 to one batch, `clips` of each video.
+        """Files, folders of frames or clips in memory to one batch, `clips` of each video.
 
-        One that cannot be read raises ClipError.
+        One that cannot be read raises ClipError, or ImageError for a frame in memory.
         """
         dataset = self.dataset((), clips=self.clips)
         assert isinstance(dataset, ClipDataset)
         items = []
-        for source in images:
-            if isinstance(source, np.ndarray):
-                with FramesInMemory(source) as footage:
-                    items.append(Item(dataset.views(footage, footage.ticks), None, footage.size, ""))
+        for source in self.split(images):
+            if isinstance(source, np.ndarray | Tensor | list | tuple):
+                with FramesInMemory(source, dataset.rule) as footage:
+                    item = Item(dataset.views(footage, footage.ticks), None, footage.size, "")
+                items.append(dataset.counted(item))
             elif isinstance(source, str | Path):
                 views, size = dataset.read(0, Path(source))
                 items.append(Item(views, None, size, str(source)))
             else:
                 raise ConfigError(
-                    f"A {type(source).__name__} is no video: give files, folders of frames, or arrays "
-                    "(T, H, W, 3)."
+                    f"A {type(source).__name__} is no video: give files, folders of frames, arrays "
+                    "(T, H, W, 3), or lists of frames."
                 )
         return dataset.collate(items)
 
