@@ -212,6 +212,7 @@ def check_data(
     from swinkit.data.check_objects import check_objects
     from swinkit.data.unlabelled import open_unlabelled
 
+    check_local(data, DataError)
     opened: Data | None = open_unlabelled(data, task)
     if opened is None:
         opened = open_to_check(data, task=task, masks=masks, val_fraction=0, min_classes=1)
