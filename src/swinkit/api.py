@@ -446,7 +446,8 @@ def predict(
 def convert(source: str | Path, out: str | Path, *, to: str, **options: Any) -> LoadReport:
     """Write a weights file in another dialect, or as our own (`to="safetensors"`); the report of its reading.
 
-    Options (`classes`, `pool_scales`, `dilations`, `filter_sizes`, `overwrite`) and errors as in `swinkit.conversion.convert_file`.
+    Options (`classes`, `pool_scales`, `dilations`, `filter_sizes`, `overwrite`) and errors are those of
+    `swinkit.conversion.convert_file`.
     """
     from swinkit.conversion import convert_file
 
