@@ -500,7 +500,7 @@ def test_every_shard_is_checked_whatever_is_wrong_in_another(
         assert sum(text in line for line in listed) == 1, text
     assert any(line.startswith("unreadable") and "train-5.tar" in line for line in listed)
     with pytest.raises(DataError, match=r"train-0\.tar cannot .*train-4\.tar/0000\.cls is not UTF-8"):
-        swinkit.api.outline_training(root, model=str(tiny_file), device="cpu", progress=False)
+        swinkit.api.dry_run(root, model=str(tiny_file), device="cpu", progress=False)
     with pytest.raises(DataError, match=r"train-0\.tar cannot"):
         swinkit.api.shard_data(root, tmp_path / "new", progress=False)
 
