@@ -56,6 +56,7 @@ def test_commands_print_lines_without_a_terminal(
     monkeypatch.setattr("swinkit.progress.QUIET", 0.0)
     evaluated = swin("evaluate", tiny_file, dataset, "--device", "cpu", "--out", tmp_path / "figures")
     assert "evaluate 18/18" in evaluated.err
-    assert "check 66/66" in swin("data", "check", dataset).err
+    checked = swin("data", "check", dataset, "--out", tmp_path / "sheet.png")
+    assert "check 66/66" in checked.err
     predicted = swin("predict", tiny_file, dataset / "val", "--device", "cpu")
     assert (predicted.code, "predict 18" in predicted.err) == (0, True)
