@@ -26,6 +26,7 @@ from swinkit.engine.run import Run
 
 # the models here are tiny: on shared cores a second thread only waits for the first
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes that tests start
 
 CLASSES = ("dots, blue", "grün", "red lines")  # in natural order; names that a careless file format breaks
 QUICK: dict[str, Any] = {

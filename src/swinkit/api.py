@@ -29,7 +29,7 @@ from swinkit.deploy.runtimes import in_runtime
 from swinkit.errors import ConfigError, DataError, RunError, check_local
 from swinkit.explain.annotate import Names, without_ours
 from swinkit.files import MADE_BY, check_outside, check_target, check_targets, check_writable, write_text
-from swinkit.hardware import pick_device
+from swinkit.hardware import fit_threads, pick_device
 from swinkit.inputs import Clips
 from swinkit.listing import model_tables
 from swinkit.mirroring import without_flip
@@ -363,7 +363,9 @@ def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict
         **(config.sought if isinstance(task, OpenVocabulary) else {}),
     }
     labels = opened.labels if isinstance(opened, ObjectData) else None
-    task = task.to(pick_device(config.device))
+    device = pick_device(config.device)
+    fit_threads(device)
+    task = task.to(device)
     asked = asked_for(task, opened, config) if isinstance(task, OpenVocabulary) else {}
     limited = in_runtime(task.limited(**asked), config)
     return evaluate_split(limited, samples, config, out=out, source=source, console=console(), labels=labels)
@@ -424,6 +426,7 @@ def predict(
     config = PredictConfig.checked(options)
     files = results_files(json, csv, overwrite=config.overwrite)
     device = pick_device(config.device)
+    fit_threads(device)
     task = model if isinstance(model, Task) else _load(model)
     check_owners(config, task.name)
     task, config = for_prediction(task, config)
@@ -474,7 +477,9 @@ def benchmark(model: ModelLike, **options: Any) -> dict[str, Any]:
     config = BenchmarkConfig.checked(options)
     fresh = isinstance(model, str) and model in VARIANTS and model not in CATALOG
     task = model if isinstance(model, Task) else create(str(model)) if fresh else _load(model)
-    task = task.to(pick_device(config.device))
+    device = pick_device(config.device)
+    fit_threads(device)
+    task = task.to(device)
     out = None if config.out is None else check_writable(Path(config.out))
     if out is not None:
         check_targets(out, ("benchmark.json", "benchmark.png"), overwrite=config.overwrite)

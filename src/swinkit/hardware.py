@@ -6,7 +6,9 @@ import os
 
 import torch
 
+from swinkit.cpus import free_cpus, usable_cpus
 from swinkit.errors import ConfigError
+from swinkit.progress import console, remark
 
 
 def pick_device(wanted: str = "auto", *, local_rank: int = 0) -> torch.device:
@@ -99,7 +101,26 @@ def pick_workers(
         return wanted
     if images < 200 and len(shape) < 4:
         return 0
-    # a container or a batch system may grant fewer cores than the machine has
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cores //= processes
+    cores = usable_cpus() // processes
     return min(max(1, cores // 4) if device.type == "cpu" else max(1, cores - 1), 16)
+
+
+def fit_threads(device: torch.device) -> None:
+    """Let torch use no more threads than there are usable CPUs, and warn if other processes need them.
+
+    OMP_NUM_THREADS, which users and the launcher of several processes set, is left as it is. The number never
+    follows the load: sums over another number of threads are rounded otherwise, and a run could not be
+    resumed exactly.
+    """
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > usable_cpus():
+        torch.set_num_threads(usable_cpus())
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        return
+    free = free_cpus()
+    if threads > free:
+        remark(
+            console(),
+            f"Note: Other processes leave about {free} of {usable_cpus()} CPUs free, and torch uses "
+            f"{threads} threads, which wait for each other: OMP_NUM_THREADS={free} can be much faster.",
+        )

@@ -17,6 +17,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from swinkit import errors
 from swinkit.config import TrainConfig
+from swinkit.cpus import usable_cpus
 from swinkit.engine.callbacks import stopped_by
 from swinkit.engine.ranks import own_place
 from swinkit.engine.run import RunFolder
@@ -64,7 +65,7 @@ def launch(run: RunFolder, config: TrainConfig) -> None:
         shutdown_timeout=PATIENCE,
     )
     _silence()
-    threads = str(max(1, (os.cpu_count() or 1) // processes))
+    threads = str(max(1, usable_cpus() // processes))
     with _environment(
         OMP_NUM_THREADS=threads, TORCH_DISABLE_SHARE_RDZV_TCP_STORE=str(int(config.num_nodes > 1))
     ):

@@ -42,7 +42,7 @@ from swinkit.engine.run import RunFolder
 from swinkit.engine.states import newest_state
 from swinkit.engine.trackers import make_loggers
 from swinkit.errors import ConfigError, RunError, SwinkitError, nearest
-from swinkit.hardware import pick_batch_size, pick_device, pick_precision, pick_workers
+from swinkit.hardware import fit_threads, pick_batch_size, pick_device, pick_precision, pick_workers
 from swinkit.progress import remark
 from swinkit.tasks.base import Task
 
@@ -78,6 +78,8 @@ def prepare(task: Task, images: int, config: TrainConfig) -> Plan:
     place = here()
     device = pick_device(config.device, local_rank=place.local)
     check_devices(device, devices_of(config), config.device)
+    if place.world == 1:  # the launcher has chosen the threads of several processes
+        fit_threads(device)
     world = devices_of(config) * config.num_nodes
     own = math.ceil(images / world)  # of an epoch
     shape = task.preprocessing.shape
