@@ -66,3 +66,27 @@ def test_detection(head: str) -> None:
     numbers: dict[str, Any] = {"channels": 16, "width": 32, **FOUR}
     model = swinkit.create("swin_t", 5, task="detect", head=head, **numbers)
     assert_empty(model, torch.randn(1, 3, 64, 96), "auto")
+
+
+def test_open_vocabulary() -> None:
+    model = swinkit.create("owl_swin_nano", text="nano")
+    x, ids = torch.randn(1, 3, 64, 64), torch.ones(3, 8, dtype=torch.int64)
+    with torch.inference_mode():
+        queries = torch.randn(3, model.dim)
+        results = [(model(x, queries=queries), model(x[:0], queries=queries))]
+        results.append((model(x, ids, ids), model(x[:0], ids, ids)))
+        none = model(x[:0], ids[:0], ids[:0])
+    for full, empty in results:
+        assert {name: (0, *value.shape[1:]) for name, value in full.items()} == {
+            name: tuple(value.shape) for name, value in empty.items()
+        }
+    assert none["logits"].shape == (0, results[0][0]["logits"].shape[1], 0)
+
+
+def test_contrastive() -> None:
+    model = swinkit.create("owl_swin_nano", task="contrastive", text="nano")
+    x, ids = torch.randn(2, 3, 64, 64), torch.ones(3, 8, dtype=torch.int64)
+    with torch.inference_mode():
+        assert model(x[:0], ids, ids)["logits"].shape == (0, 3)
+        assert model(x, ids[:0], ids[:0])["logits"].shape == (2, 0)
+        assert model.embed(x[:0]).shape == (0, model.dim)

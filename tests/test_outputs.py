@@ -198,6 +198,18 @@ def test_a_report_may_be_made_again(swin: Swin, run: Run, dataset: Path, tmp_pat
     assert swin(*words).code == 0
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_sheet_does_not_replace_an_image_of_the_data(swin: Swin, tmp_path: Path, split: str) -> None:
+    """Images that swinkit drew, and that somebody then trains on, are theirs."""
+    data = make_set(tmp_path / "data", {"train": 3, "val": 3})
+    path = data / split / CLASSES[0] / "0.png"
+    save_image(Image.new("RGB", (32, 32)), path)
+    before = path.read_bytes()
+    done = swin("data", "check", str(data), "--out", str(path))
+    assert (done.code, path.read_bytes()) == (2, before)
+    assert "is a file of the data set" in done.err
+
+
 @pytest.mark.parametrize(
     "name", ["best.safetensors", "last.ckpt", "metrics.csv", "split.csv", "curves.png", "notes.txt"]
 )

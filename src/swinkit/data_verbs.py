@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from swinkit.config import Masks
+from swinkit.errors import ConfigError
 from swinkit.inputs import Clips
 from swinkit.printing import Overwrite, say, screen, table
 
 if TYPE_CHECKING:
+    from swinkit.data.check import DataReport
     from swinkit.data.check_masks import MaskReport
     from swinkit.data.check_objects import ObjectReport
 
@@ -56,6 +58,7 @@ def data_check(
     if fix_list is not None:
         check_target(fix_list, ".txt", ".lst", "", overwrite=overwrite)
     report = check_data(source, task=task, in_chans=in_chans, clip=clip, masks=masks)
+    _refuse_samples((out, listed, fix_list), report)
     noun = report.data.medium.noun
     splits = list(report.counts)
     rows: list[tuple[object, ...]] = [
@@ -98,6 +101,20 @@ def data_check(
         say(f"Files to drop: {fix_list} ({len(report.to_drop())})")
     say("Broken: mend it before training." if report.broken else "Nothing is broken.")
     return int(report.broken)
+
+
+def _refuse_samples(targets: Sequence[Path | None], report: DataReport) -> None:
+    """Refuse to write over a file of the data set: that swinkit has drawn it does not make it replaceable."""
+    existing = {target.resolve(): target for target in targets if target is not None and target.exists()}
+    if not existing:
+        return
+    for samples in report.data.splits.values():
+        for sample in samples:
+            for name in ("path", "image", "mask"):
+                file = getattr(sample, name, None)
+                target = None if file is None else existing.get(file.resolve())
+                if target is not None:
+                    raise ConfigError(f"{target} is a file of the data set: give another name.")
 
 
 def _with_pixels(rows: list[tuple[object, ...]], report: MaskReport) -> list[tuple[object, ...]]:

@@ -28,7 +28,7 @@ from swinkit.engine.ranks import Place, here, join, told_by
 from swinkit.engine.run import Run, RunFolder
 from swinkit.engine.train import Plan, devices_of, fit, prepare
 from swinkit.errors import ConfigError, DataError, RunError, SwinkitError, shortened
-from swinkit.files import remove_unfinished, write_text
+from swinkit.files import check_writable, remove_unfinished, write_text
 from swinkit.hardware import pick_device
 from swinkit.mirroring import why_not_mirrored
 from swinkit.models import load
@@ -209,6 +209,7 @@ def _with_range(model: Task, data: Data, config: TrainConfig) -> Data:
 
 def _prepare_again(config: TrainConfig, resumed: RunFolder) -> _Ready:
     """Prepare a run that goes on; RunError for a folder whose files no run of ours has written so."""
+    check_writable(resumed.path)
     try:
         return _prepare(config, resumed)
     except SwinkitError:

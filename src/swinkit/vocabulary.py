@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from swinkit.errors import ConfigError, DataError, check_local, nearest, some, unreadable
-from swinkit.files import check_target, write_atomically
+from swinkit.files import check_readable, check_target, write_atomically
 from swinkit.regular_files import check_regular
 from swinkit.text_files import composed
 from swinkit.weights.checksum import is_intact, with_checksum
@@ -149,7 +149,7 @@ class Vocabulary:
         if key or told.endswith(".npz"):
             return _from_npz(Path(f"{file}.npz" if key else told), key)
         try:
-            check_regular(Path(told))
+            check_readable(Path(told))
             with safe_open(told, framework="pt") as opened:
                 metadata = opened.metadata() or {}
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, no mapping

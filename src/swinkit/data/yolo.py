@@ -172,7 +172,7 @@ def _stated_names(stated: dict[str, Any], file: Path) -> dict[int, str]:
 def _pictures(entry: str, stated: dict[str, Any], file: Path) -> list[Path]:
     """The pictures of a folder or of a list of paths, which may lie beside or above the description."""
     locator = FileLocator()
-    for name in (entry, stated.get("path")):
+    for name in (entry, str(stated.get("path") or "")):
         check_local(name, DataError, str(file))
     roots = [Path(spelling) for spelling in spellings(str(stated.get("path") or "."))]
     bases = [file.parent / root for root in roots] + [file.parent, file.parent.parent]

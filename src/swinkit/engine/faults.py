@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from swinkit.files import write_atomically, write_text
 from swinkit.progress import remark
 from swinkit.tasks.base import Task
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 LARGEST = 1e4  # no loss of a run that learns
 
 
@@ -127,8 +129,13 @@ def blow_up(task: Task, batch: Batch, loss: Tensor, folder: Path, *, epoch: int,
 
 
 def told(error: BaseException, *, batch_size: int, accumulate: int, folder: Path) -> RunError | None:
-    """What to tell of an error of torch; None for one that is not known."""
+    """What to tell of an error of torch or the file system; None for one that is not known."""
     text = str(error)
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return RunError(
+            f"{folder} cannot be written to ({error.strerror}): make room or allow it, and continue with "
+            f"`swin train --resume {folder}`."
+        )
     resume = f"`swin train --resume {folder}`"
     if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in text:
         smaller = max(1, batch_size // 2)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
@@ -16,6 +18,22 @@ from swinkit.errors import ConfigError
 def make_loggers(config: TrainConfig, run: RunFolder) -> list[Logger]:
     """Trackers by name; ConfigError where one is not installed."""
     return [_TRACKERS[name](run) for name in dict.fromkeys(config.log)]
+
+
+@contextmanager
+def quiet_writer_threads() -> Iterator[None]:
+    """Keep threads from printing errors of files: TensorBoard raises them again in the main thread."""
+    print_error = threading.excepthook
+
+    def print_other_errors(error: threading.ExceptHookArgs) -> None:
+        if not issubclass(error.exc_type, OSError):
+            print_error(error)
+
+    threading.excepthook = print_other_errors
+    try:
+        yield
+    finally:
+        threading.excepthook = print_error
 
 
 def _tensorboard(run: RunFolder) -> Logger:

@@ -40,7 +40,7 @@ from swinkit.engine.progress import TrainingProgress
 from swinkit.engine.ranks import Place, here, own_place
 from swinkit.engine.run import RunFolder
 from swinkit.engine.states import newest_state
-from swinkit.engine.trackers import make_loggers
+from swinkit.engine.trackers import make_loggers, quiet_writer_threads
 from swinkit.errors import ConfigError, RunError, SwinkitError, nearest
 from swinkit.hardware import fit_threads, pick_batch_size, pick_device, pick_precision, pick_workers
 from swinkit.progress import remark
@@ -177,7 +177,7 @@ def fit(
         averaged = floats(task) if config.ema else {}
         state.check(module.state_dict(), epochs=chosen.batches.epochs, averaged=averaged)
         training.load_state_dict(state.position)
-    with StopOnSignal(run) as stop, quiet_lightning():
+    with StopOnSignal(run) as stop, quiet_lightning(), quiet_writer_threads():
         checkpoint = Checkpoint(run, stop, every=60 * config.save_minutes, resumed=state)
         callbacks: list[Callback] = [
             TrainingProgress(

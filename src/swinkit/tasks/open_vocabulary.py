@@ -161,6 +161,8 @@ class OpenVocabulary(TwoTowers):
         if self.text is None:
             raise ConfigError("The model has no text tower: give queries, embeddings of a vocabulary.")
         ids = input_ids.flatten(0, -2)
+        if not images:  # the prompts are those of each image
+            return self.vocabulary.new_zeros(0, len(ids), self.dim), ids.new_zeros(0, len(ids)).bool()
         if not len(ids) or len(ids) % images:
             raise ConfigError(
                 f"{len(ids)} prompts cannot be shared by {images} images: give as many to each."

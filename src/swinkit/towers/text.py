@@ -95,6 +95,8 @@ class TextTower(nn.Module):
                 f"The text tower takes ids (Q, L) of at most {self.config.context} tokens, "
                 f"not {tuple(input_ids.shape)}."
             )
+        if not torch.compiler.is_compiling() and not len(input_ids):  # a traced graph keeps any batch
+            return self.projection.weight.new_zeros(0, self.config.dim)
         read = self.model(input_ids=input_ids, attention_mask=attention_mask)
         embedded: Tensor = self.projection(read.pooler_output)
         return embedded
