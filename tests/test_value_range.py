@@ -123,3 +123,48 @@ def test_images_in_memory_follow_the_rule() -> None:
     floats = Image.fromarray(np.full((16, 16), 100 / 255, np.float32))
     mean = (100 / 255 - np.array(model.preprocessing.mean)) / model.preprocessing.std
     np.testing.assert_allclose(model.preprocess([floats]).images[0, :, 4, 4], mean, rtol=1e-5)
+
+
+def paired_set(root: Path, task: str, kind: str, scale: float) -> Path:
+    """TIFFs of more than 8 bits with masks, or with YOLO's boxes."""
+    for number in range(4):
+        values = (RNG.uniform(0, 1, (48, 40, 3)) * scale).astype(kind)
+        values[0, 0] = scale  # the largest value of every file
+        for folder in ("images", "masks" if task == "segment" else "labels"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(root / "images" / f"{number}.tif", values, photometric="rgb")
+        if task == "segment":
+            mask = np.repeat(np.arange(48)[:, None] // 24, 40, 1).astype(np.uint8)
+            Image.fromarray(mask).save(root / "masks" / f"{number}.png")
+        else:
+            (root / "labels" / f"{number}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    if task == "detect":
+        (root / "classes.txt").write_text("square\n")
+    return root
+
+
+@pytest.mark.parametrize(("task", "kind", "scale"), [("segment", "uint16", 4095), ("detect", "float32", 1.5)])
+def test_ranges_of_segmenters_and_detectors(
+    task: str, kind: str, scale: float, tmp_path: Path, swin: Swin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = paired_set(tmp_path / "set", task, kind, scale)
+    stated = {"value_range": (0, scale)} if kind == "uint16" else {}
+    options = {"epochs": 1, "batch_size": 2, "workers": 0, "device": "cpu", "progress": False}
+    swinkit.train(data, model="swin_pico", task=task, out=tmp_path / "run", img_size=32, **options, **stated)
+    model = swinkit.load(tmp_path / "run")
+    low, high = model.preprocessing.value_range
+    assert high == pytest.approx(scale)
+    # more levels than 8 bits have reach the model, on the scale of the stored range
+    crops = model.preprocess([data / "images" / "0.tif"]).images
+    levels = (crops[0, 0] * model.preprocessing.std[0] + model.preprocessing.mean[0]).unique()
+    assert len(levels) > 256
+    assert -0.01 <= float(levels.min()) < 0.2
+    assert 0.8 < float(levels.max()) <= 1.01
+    beyond = tmp_path / "beyond.tif"
+    values = np.full((70, 90, 3), scale * 0.5).astype(kind)
+    values[5:15, 20:60, 1] = scale * 2
+    tifffile.imwrite(beyond, values, photometric="rgb")
+    for tile in ((), ("--tile", "32")):
+        told = swin("predict", tmp_path / "run", beyond, "--no-progress", *tile)
+        assert told.code == 0, told.err
+        assert "400 values in 1 images lie outside of the value range" in told.err

@@ -19,7 +19,7 @@ from swinkit.data.reading import Picture
 from swinkit.data.regions import Regions, open_regions
 from swinkit.data.values import ValueRule
 from swinkit.explain.annotate import Names, write_objects
-from swinkit.progress import Advance
+from swinkit.progress import Advance, note_clipped
 from swinkit.results import Detections
 from swinkit.shapes import mask_of, rle_of_part, union
 from swinkit.tasks.detect import Detector
@@ -50,6 +50,8 @@ def detect_tiles(
         small, size = sampled(regions), regions.size
         shown = as_seen(small, floats=holds_floats(regions))
         found = [_whole(task, shown, size, config), *_tiles(task, regions, config, advance)]
+        clipped = regions.clipped()
+    note_clipped(clipped, 1)
     result = replace(merged(found), path=str(path))
     result = result.chosen(np.arange(len(result))[: config.detections])
     if names is not None:

@@ -22,7 +22,7 @@ from swinkit.data.regions import Regions, open_regions
 from swinkit.data.values import ValueRule
 from swinkit.explain.annotate import Names, write_map
 from swinkit.files import MADE_BY, not_writable, unfinished
-from swinkit.progress import Advance
+from swinkit.progress import Advance, note_clipped
 from swinkit.results import SegmentationMap
 from swinkit.tasks.segment import Segmenter
 from swinkit.tasks.sliding import WINDOW_STEP, Blend
@@ -61,6 +61,8 @@ def segment_tiles(
         for rows, columns, part in blend.answers(answer):
             ids[rows, columns] = part.numpy()
         seen = None if names is None else for_people(sampled(regions))
+        clipped = regions.clipped()
+    note_clipped(clipped, 1)
     result = SegmentationMap(str(path), ids, task.classes, task.labels.colours)
     if names is not None and seen is not None:
         write_map(result, names, config.save, seen, index=place)

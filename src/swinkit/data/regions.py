@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from swinkit.data.planes import TIFF
+from swinkit.data.planes import TIFF, Planes
 from swinkit.data.reading import MAX_PIXELS, Picture, as_picture, explain, read_channels
 from swinkit.data.values import ValueRule
 from swinkit.errors import ImageError
@@ -25,6 +25,9 @@ class Regions(Protocol):
     """A picture of which parts are read; a context manager."""
 
     size: tuple[int, int]  # height and width
+
+    def clipped(self) -> int:
+        """Count the stored values outside of the value range, of all parts read so far, each once."""
 
     def read(self, rows: slice, columns: slice) -> Picture:
         """A part, as `read_channels` gives whole pictures; ImageError where it cannot be read."""
@@ -53,6 +56,10 @@ class WholePicture:
 
     def __init__(self, path: Path, channels: int, rule: ValueRule) -> None:
         self._picture, self.size = read_channels(path, channels, rule=rule)
+
+    def clipped(self) -> int:
+        """As `Regions`."""
+        return self._picture.clipped if isinstance(self._picture, Planes) else 0
 
     def read(self, rows: slice, columns: slice) -> Picture:
         """As `Regions`."""
@@ -94,6 +101,8 @@ class TiffRegions:
             self._kept: OrderedDict[int, Array] = OrderedDict()
             self._room = ROOM
             self._stored: Array | None = None
+            self._counted = np.zeros(self.size[0], np.int64)  # columns of each row whose values are counted
+            self._clipped = 0
             if page.is_memmappable:
                 self._stored = tifffile.memmap(path, mode="r").reshape(*self.size, bands)
             else:
@@ -106,7 +115,23 @@ class TiffRegions:
             array = self._array(rows, columns)
         except Exception as error:
             raise explain(self.path, error) from error
-        return as_picture(array, self.path, self.channels, self.rule)
+        picture = as_picture(array, self.path, self.channels, self.rule)
+        self._count(array, rows, columns)
+        return picture
+
+    def clipped(self) -> int:
+        """As `Regions`."""
+        return self._clipped
+
+    def _count(self, array: Array, rows: slice, columns: slice) -> None:
+        """Count values outside of the range; parts overlap, and come from left to right in each row."""
+        limits = self.rule.limits(array.dtype)
+        if limits is None or (array.dtype == np.uint8 and self.rule.keeps_8_bits):
+            return
+        new = np.arange(columns.start, columns.stop)[None] >= self._counted[rows, None]
+        inside = (array >= limits[0]) & (array <= limits[1])
+        self._clipped += int((~inside & new[..., None]).sum())
+        self._counted[rows] = np.maximum(self._counted[rows], columns.stop)
 
     def _check_packing(self) -> None:
         """Decode one piece; where a library is missing, Pillow may read the whole of a smaller picture."""
