@@ -152,7 +152,7 @@ def test_ranges_of_segmenters_and_detectors(
     options = {"epochs": 1, "batch_size": 2, "workers": 0, "device": "cpu", "progress": False}
     swinkit.train(data, model="swin_pico", task=task, out=tmp_path / "run", img_size=32, **options, **stated)
     model = swinkit.load(tmp_path / "run")
-    low, high = model.preprocessing.value_range
+    _low, high = model.preprocessing.value_range
     assert high == pytest.approx(scale)
     # more levels than 8 bits have reach the model, on the scale of the stored range
     crops = model.preprocess([data / "images" / "0.tif"]).images

@@ -535,7 +535,7 @@ def embed(
     config = EmbedConfig.checked(options)
     asked = names is not None or file is not None or like is not None
     if asked == (paths is not None):
-        raise ConfigError("Say what to embed: images; or names, a file of them, or examples (like).")
+        raise ConfigError("Say what to embed: images; or names, a file of them, or examples (`like`).")
     if out is not None:
         check_target(Path(out), ".safetensors", overwrite=config.overwrite)
     task = model if isinstance(model, Task) else _load(model)

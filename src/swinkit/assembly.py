@@ -94,7 +94,9 @@ def with_text(settings: dict[str, Any]) -> tuple[dict[str, Any], TextFile | None
     if not isinstance(told, str | Path) or str(told) in (*TEXTS, "none"):
         return settings, None
     if not Path(told).exists():
-        raise ConfigError(f"text={str(told)!r} is neither a folder nor one of {', '.join((*TEXTS, 'none'))}.")
+        raise ConfigError(
+            f"`text={str(told)!r}` is neither a folder nor one of {', '.join((*TEXTS, 'none'))}."
+        )
     read = read_text_tower(Path(told))
     numbers = {"text": read.config.to_dict(), "dim": read.config.dim, "tokenizer": read.tokenizer}
     return settings | numbers, read
@@ -195,7 +197,7 @@ def take_heads(model: Task, path: str | Path) -> None:
     without any.
     """
     if not isinstance(model, Detector):
-        raise ConfigError(f"heads is for detectors, and this model is for {model.name}.")
+        raise ConfigError(f"`heads` is for detectors, and this model is for {model.name}.")
     checkpoint = read_checkpoint(find_file(path))
     given = torchvision_heads(checkpoint.tensors, model.labels.categories)
     check_numbers(given, checkpoint.source)
@@ -324,7 +326,7 @@ def chosen_task(opened: Opened, wanted: str | None) -> str:
             )
         return opened.task
     if wanted == "classify" and opened.config.rank == 3:
-        raise ConfigError(f"{opened.source} is a video model: leave task out, or say task='video'.")
+        raise ConfigError(f"{opened.source} is a video model: leave `task` out, or say `task='video'`.")
     return wanted
 
 
@@ -393,7 +395,7 @@ def labels_of(count: int | None, names: Sequence[str] | None) -> Labels:
     if count is not None and (not isinstance(count, int) or isinstance(count, bool)):
         raise ConfigError(f"num_classes={count!r}: give a whole number.")
     if names is not None and not isinstance(names, str | Path | Sequence):
-        raise ConfigError(f"classes={names!r}: give a list of names, the name of a list, or a file.")
+        raise ConfigError(f"`classes={names!r}`: give a list of names, the name of a list, or a file.")
     if names is not None:
         names = read_names(names)
     if names is None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from swinkit._version import __version__
 from swinkit.errors import ConfigError, InterruptedRunError, SwinkitError
+from swinkit.option_spelling import command_line, spelled
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
@@ -84,24 +85,25 @@ app.register_install_completion_command(add_to_startup=False)
 def main() -> None:
     """Run the command line; every mistake ends in one sentence and an exit code."""
     _escape_output()
-    try:
-        code = app(exit_on_error=False, print_error=False, result_action="return_value")
-    except CycloptsError as error:
-        _fail(_explained(error), MISUSED)
-    except ConfigError as error:
-        _fail(str(error), MISUSED)
-    except InterruptedRunError as error:
-        _fail(str(error), 128 + error.signal)  # as shells count
-    except KeyboardInterrupt:
-        _fail("Stopped.", INTERRUPTED)
-    except SwinkitError as error:
-        _fail(str(error), FAILED)
-    except BrokenPipeError:  # the reader of our output has left, as `swin … | head` does
-        sys.stderr.close()
-        sys.exit(FAILED)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror}; check access rights and the room on the disk.", FAILED)
+    with command_line():
+        try:
+            code = app(exit_on_error=False, print_error=False, result_action="return_value")
+        except CycloptsError as error:
+            _fail(_explained(error), MISUSED)
+        except ConfigError as error:
+            _fail(str(error), MISUSED)
+        except InterruptedRunError as error:
+            _fail(str(error), 128 + error.signal)  # as shells count
+        except KeyboardInterrupt:
+            _fail("Stopped.", INTERRUPTED)
+        except SwinkitError as error:
+            _fail(str(error), FAILED)
+        except BrokenPipeError:  # the reader of our output has left, as `swin … | head` does
+            sys.stderr.close()
+            sys.exit(FAILED)
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            _fail(f"{place}{error.strerror}; check access rights and the room on the disk.", FAILED)
     leave(code if isinstance(code, int) else 0)
 
 
@@ -122,7 +124,7 @@ def _explained(error: CycloptsError) -> str:
 
 
 def _fail(sentence: str, code: int) -> None:
-    Console(stderr=True).print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
+    Console(stderr=True).print(spelled(sentence), style="red", highlight=False, markup=False, soft_wrap=True)
     leave(code)
 
 

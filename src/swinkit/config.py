@@ -47,18 +47,18 @@ class Runtimes(Settings):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.compile and self.runtime != "torch":
-            raise ValueError("compile is for runtime torch; give no other with it")
+            raise ValueError("`compile` is for `runtime=torch`; give no other with it")
         if self.precision != "fp32" and self.runtime != "openvino":
-            raise ValueError("precision is that of runtime openvino; give both")
+            raise ValueError("`precision` is that of `runtime=openvino`; give both")
         _check_int8(self.precision == "int8", self.calibration, self.force)
         return self
 
 
 def _check_int8(wanted: bool, calibration: str | None, force: bool) -> None:
     if wanted != (calibration is not None):
-        raise ValueError("int8 needs calibration, and calibration is for int8; give both")
+        raise ValueError("int8 needs `calibration`, and `calibration` is for int8; give both")
     if force and not wanted:
-        raise ValueError("force is for precision int8; give both")
+        raise ValueError("`force` is for `precision=int8`; give both")
 
 
 class Values(Settings):
@@ -194,13 +194,15 @@ class PredictConfig(Views, Runtimes):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.tile is not None and (self.slide is not None or self.scales != (1.0,)):
-            raise ValueError("tile answers at the picture's own resolution; give no slide or scales with it")
+            raise ValueError(
+                "`tile` answers at the picture's own resolution; give no `slide` or `scales` with it"
+            )
         if self.stride is not None and self.slide is None and self.tile is None:
-            raise ValueError("stride is the step of slide or tile; give one of them")
+            raise ValueError("`stride` is the step of `slide` or `tile`; give one of them")
         if self.hop is not None and not self.stream:
-            raise ValueError("hop is the step of stream; give both")
+            raise ValueError("`hop` is the step of `stream`; give both")
         if self.clips is not None and self.stream:
-            raise ValueError("stream answers each window by itself; give no clips with it")
+            raise ValueError("`stream` answers each window by itself; give no `clips` with it")
         return self
 
 
@@ -337,9 +339,9 @@ class EvaluateConfig(Views, Masks, Runtimes):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.stride is not None and self.slide is None:
-            raise ValueError("stride is the step of slide; give both")
+            raise ValueError("`stride` is the step of `slide`; give both")
         if "seed" in self.model_fields_set and self.shots is None:
-            raise ValueError("seed is of the drawing of examples; give shots with it")
+            raise ValueError("`seed` is of the drawing of examples; give `shots` with it")
         return self
 
     @property
@@ -616,17 +618,19 @@ class TrainOptions(Compute, Masks, Values):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.lr is not None and self.base_lr is not None:
-            raise ValueError("lr and base_lr are both given; give one of them")
+            raise ValueError("`lr` and `base_lr` are both given; give one of them")
         if self.warmup_epochs is not None and self.warmup_iterations is not None:
-            raise ValueError("warmup_epochs and warmup_iterations are both given; give one of them")
+            raise ValueError("`warmup_epochs` and `warmup_iterations` are both given; give one of them")
         if self.global_batch is not None and self.accumulate != 1:
-            raise ValueError("global_batch and accumulate are both given; give one of them")
+            raise ValueError("`global_batch` and `accumulate` are both given; give one of them")
         if self.strategy == "fsdp2" and self.compile:
-            raise ValueError("compile is of a whole backbone, and fsdp2 shares it out; give one of them")
+            raise ValueError("`compile` is of a whole backbone, and fsdp2 shares it out; give one of them")
         if self.strategy == "fsdp2" and (self.sam or self.precision == "fp16"):
-            raise ValueError("fsdp2 shares the weights out: give no sam and no fp16 with it")
+            raise ValueError("fsdp2 shares the weights out: give no `sam` and no fp16 with it")
         if self.sam and (self.accumulate != 1 or self.global_batch is not None or self.precision == "fp16"):
-            raise ValueError("sam takes two passes a step; give no accumulate, global_batch or fp16 with it")
+            raise ValueError(
+                "`sam` takes two passes a step; give no `accumulate`, `global_batch` or fp16 with it"
+            )
         return self
 
 

@@ -64,7 +64,7 @@ def convert_file(
     model: Task | SwinBackbone
     if opened.labels is None:
         if classes:
-            raise ConfigError(f"{opened.source} holds a backbone, which has no classes: leave classes out.")
+            raise ConfigError(f"{opened.source} holds a backbone, which has no classes: leave `classes` out.")
         final: Norms = "final" if "norm.weight" in opened.tensors else "none"
         model = backbone_of(opened, "each" if opened.normed else final)
     else:
@@ -72,7 +72,7 @@ def convert_file(
     if to == OURS:
         if isinstance(model, SwinBackbone):
             raise ConfigError(
-                f"{opened.source} holds a backbone alone, and our own file a whole model: say --to microsoft "
+                f"{opened.source} holds a backbone alone, and our own file a whole model: say `to=microsoft` "
                 "with a name that ends in .safetensors."
             )
         api.save(model, out, overwrite=overwrite)

@@ -201,7 +201,7 @@ def check_target(path: Path, *suffixes: str, overwrite: bool = False) -> Path:
         raise ConfigError(f"{path} is there already, and is no {' or '.join(suffixes)}: give another name.")
     if not (overwrite or is_replaceable(path)):
         raise ConfigError(
-            f"{path} is there already, and swinkit has not written it: give another name, or set overwrite "
+            f"{path} is there already, and swinkit has not written it: give another name, or set `overwrite` "
             "to replace it."
         )
     return path

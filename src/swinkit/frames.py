@@ -184,7 +184,7 @@ def make_tracker(rate: float) -> Any:
         import_supervision()
         from trackers import ByteTrackTracker
     except ImportError as error:
-        raise ConfigError(f"track needs a library more: `pip install swinkit[track]` ({error}).") from error
+        raise ConfigError(f"`track` needs a library more: `pip install swinkit[track]` ({error}).") from error
     return ByteTrackTracker(frame_rate=rate)
 
 

@@ -25,14 +25,16 @@ def pick_device(wanted: str = "auto", *, local_rank: int = 0) -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise ConfigError(f"device={wanted!r} is no device: give cpu, cuda, cuda:N, mps or auto.") from error
+        raise ConfigError(
+            f"`device={wanted!r}` is no device: give cpu, cuda, cuda:N, mps or auto."
+        ) from error
     present = {
         "cpu": 1,
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
     }
     if (device.index or 0) >= present.get(device.type, 0):
-        raise ConfigError(f"device={wanted!r} is not on this machine: give cpu or auto.")
+        raise ConfigError(f"`device={wanted!r}` is not on this machine: give cpu or auto.")
     return device
 
 
@@ -47,7 +49,7 @@ def pick_precision(wanted: str, device: torch.device) -> str:
         else:
             wanted = "bf16" if device.type == "cpu" and _cpu_multiplies_bf16() else "fp32"
     if wanted == "fp16" and device.type == "cpu":
-        raise ConfigError("precision='fp16' does not train on a CPU: give bf16 or fp32.")
+        raise ConfigError("`precision='fp16'` does not train on a CPU: give bf16 or fp32.")
     return {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[wanted]
 
 

@@ -238,10 +238,12 @@ class Augmentation(Settings):
     def _check(self) -> Self:
         if self.crop_scale is not None and not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
             raise ValueError(
-                f"crop_scale is {self.crop_scale}; give two numbers in (0, 1], the smaller first"
+                f"`crop_scale` is {self.crop_scale}; give two numbers in (0, 1], the smaller first"
             )
         if not 0 < self.crop_ratio[0] <= self.crop_ratio[1]:
-            raise ValueError(f"crop_ratio is {self.crop_ratio}; give two numbers above 0, the smaller first")
+            raise ValueError(
+                f"`crop_ratio` is {self.crop_ratio}; give two numbers above 0, the smaller first"
+            )
         if not 0 < self.resize[0] <= self.resize[1]:
             raise ValueError(f"resize is {self.resize}; give two numbers above 0, the smaller first")
         return self

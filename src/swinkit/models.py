@@ -93,7 +93,7 @@ def _check_habits(name: str, settings: Mapping[str, Any]) -> None:
 def known_task(task: str | None) -> str | None:
     """The task as it is; ConfigError for one that is unknown."""
     if task is not None and task not in list(TASKS):
-        raise ConfigError(f"task={task!r} is unknown to this swinkit: {nearest(str(task), TASKS)}")
+        raise ConfigError(f"`task={task!r}` is unknown to this swinkit: {nearest(str(task), TASKS)}")
     return task
 
 

@@ -26,11 +26,12 @@ def with_class_names(task: Task, classes: Sequence[str]) -> Task:
         return task
     if len(names) != len(task.classes):
         raise ConfigError(
-            f"classes gives {len(names)} names, and the model has {len(task.classes)} classes: give one name "
+            f"`classes` gives {len(names)} names, and the model has "
+            f"{len(task.classes)} classes: give one name "
             "per class, in the model's order."
         )
     if not task.labels.numbered:
-        raise ConfigError(f"The model's classes have names ({some(task.classes)}): leave classes out.")
+        raise ConfigError(f"The model's classes have names ({some(task.classes)}): leave `classes` out.")
     named = copy(task)
     named.labels = labels_named(names)
     return named
@@ -63,7 +64,7 @@ def open_for(task: Task, open_with: Callable[[Sequence[str] | None], Data]) -> t
     if len(names) != len(task.classes):
         raise DataError(
             f"{plain.root} has {len(names)} classes, and the model {len(task.classes)}, which are numbered: "
-            "give classes, one name per class of the model, in its order."
+            "give `classes`, one name per class of the model, in its order."
         )
     order = "sorted" if isinstance(plain, ClassData) else "in the order of their ids"
     note = (

@@ -63,4 +63,4 @@ def check_owners(config: Settings, task: str, who: str = "the model is") -> None
         for name, field in type(values).model_fields.items():
             owners = OWNERS.get(f"{group}{name}", (task,))
             if task not in owners and getattr(values, name) != field.default:
-                raise ConfigError(f"{group}{name} is for {' and '.join(owners)}, and {who} for {task}.")
+                raise ConfigError(f"`{group}{name}` is for {' and '.join(owners)}, and {who} for {task}.")

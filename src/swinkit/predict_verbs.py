@@ -16,6 +16,7 @@ from rich.text import Text
 
 from swinkit.config import PredictConfig
 from swinkit.errors import InterruptedRunError
+from swinkit.option_spelling import spelled
 from swinkit.printing import messages, say, screen
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class _Seen:
         if result.error is not None:
             self.failed += 1
             if len(self._failures) < MAX_FAILURES:
-                self._failures.append(result.error)
+                self._failures.append(spelled(result.error))
         lines = result.lines()
         self.rows += len(lines)
         if self.rows <= MAX_ROWS:

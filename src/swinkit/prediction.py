@@ -68,14 +68,16 @@ def set_up(task: Task, config: PredictConfig) -> Task:
 def _asked(task: TwoTowers, config: PredictConfig) -> dict[str, Any]:
     """What is looked for; nothing where the options do not say it, and the model's own vocabulary holds."""
     if config.prompts and not (config.find or config.negatives):
-        raise ConfigError("prompts are what names are put into: give find.")
+        raise ConfigError("`prompts` are what names are put into: give `find`.")
     if config.by and not config.like:
-        raise ConfigError("by is how queries are chosen of examples: give like.")
+        raise ConfigError("`by` is how queries are chosen of examples: give `like`.")
     if not (config.find or config.like) and config.vocabulary is None:
         if config.negatives:
-            raise ConfigError("negatives stand beside what is to be found: give find, like or vocabulary.")
+            raise ConfigError(
+                "`negatives` stand beside what is to be found: give `find`, `like` or `vocabulary`."
+            )
         if not (isinstance(task, OpenVocabulary) and task.has_vocabulary):
-            raise ConfigError("The model has no vocabulary of its own: give find, like or vocabulary.")
+            raise ConfigError("The model has no vocabulary of its own: give `find`, `like` or `vocabulary`.")
         return {}
     names: Any = parse_names(config.find) or None
     if config.vocabulary is not None:
@@ -96,11 +98,11 @@ def check_inputs(files: list[Path], config: PredictConfig) -> None:
     """Refuse options that mean nothing to any of the inputs."""
     films = [path for path in files if is_video(path) and not is_image(path)]
     if config.track and not films:
-        raise ConfigError("track is for videos, and none is among the inputs.")
+        raise ConfigError("`track` is for videos, and none is among the inputs.")
     if config.track:
         make_tracker(1.0)  # that its library is missing shall not come to light at the first video
     if config.tile is not None and films:
-        raise ConfigError(f"tile is for pictures, and {films[0]} is a video: leave one of them out.")
+        raise ConfigError(f"`tile` is for pictures, and {films[0]} is a video: leave one of them out.")
 
 
 def answer_files(
@@ -139,7 +141,7 @@ def check_in_memory(config: PredictConfig) -> None:
     """Refuse options that need files."""
     for name in ("stream", "tile", "track"):
         if getattr(config, name):
-            raise ConfigError(f"{name} is for files, and the inputs are in memory: give paths.")
+            raise ConfigError(f"`{name}` is for files, and the inputs are in memory: give paths.")
 
 
 def _shown(task: Task, source: Any) -> Image.Image:

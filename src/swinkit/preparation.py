@@ -88,7 +88,7 @@ def preprocessing_of(
         return stored
     if stored.square is not None:
         if not isinstance(img_size, int):
-            raise ConfigError(f"img_size={img_size!r}: the model's pictures are squares, give one side.")
+            raise ConfigError(f"`img_size={img_size!r}`: the model's pictures are squares, give one side.")
         return stored.model_copy(update={"size": img_size, "dense": Dense(short=img_size, long=img_size)})
     if stored.dense is not None:
         dense = usual.dense if stored.dense.short is not None else stored.dense

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from swinkit.option_spelling import spelled
+
 Overwrite = Annotated[
     bool, Parameter(help="Replace files that are there, even if swinkit has not written them.", negative="")
 ]
@@ -26,10 +28,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], title: str | No
     shown = Table(*head, title=title, show_header=any(head))
     shown.columns[0].no_wrap = True  # half a name is none
     for row in rows:
-        shown.add_row(*(Text(str(cell)) for cell in row))
+        shown.add_row(*(Text(spelled(str(cell))) for cell in row))
     return shown
 
 
 def say(line: str) -> None:
     """Print a line as it stands, never broken."""
-    screen.print(line, highlight=False, markup=False, soft_wrap=True)
+    screen.print(spelled(line), highlight=False, markup=False, soft_wrap=True)

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swinkit.errors import bounded
+from swinkit.option_spelling import spelled
 
 if TYPE_CHECKING:
     from swinkit.weights.store import LoadReport
@@ -124,7 +125,7 @@ def lines_meanwhile(name: str, *, enabled: bool = True) -> Iterator[None]:
 
 def remark(console: Console, text: str) -> None:
     """Print a remark for the user as it stands: paths and class names are no markup, and never broken."""
-    console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    console.print(spelled(text), style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def console() -> Console:

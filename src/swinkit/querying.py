@@ -56,7 +56,7 @@ def asked_for(task: OpenVocabulary, data: Data, config: EvaluateConfig) -> dict[
     the classes, else what its text tower reads.
     """
     if config.queries is not None and config.shots is not None:
-        raise ConfigError("queries are names, and shots examples: give one of them.")
+        raise ConfigError("`queries` are names, and `shots` examples: give one of them.")
     assert isinstance(data, ObjectData)
     apart: dict[str, Sequence[str]] = dict(data.by_frequency)
     if config.novel is not None:
@@ -71,7 +71,7 @@ def asked_for(task: OpenVocabulary, data: Data, config: EvaluateConfig) -> dict[
     if config.shots is not None:
         train = data.splits.get("train")
         if not isinstance(train, ObjectSamples):
-            raise DataError(f"{data.root} has no part train, of which examples are drawn for shots.")
+            raise DataError(f"{data.root} has no part train, of which examples are drawn for `shots`.")
         made, shown = example_queries(task, train, data.classes, shots=config.shots, seed=config.seed)
         if len(shown) < len(data.classes):
             lost = len(data.classes) - len(shown)

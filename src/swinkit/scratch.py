@@ -100,5 +100,5 @@ def advice(images: int, epochs: int) -> str:
     """Say in one line what helps after a short run from random weights."""
     return (
         f"The run started from random weights and saw {images:,} images for {epochs} epochs: pretrained "
-        f"weights (--model swin_t.in1k), more images or more epochs (--epochs {3 * epochs}) would help."
+        f"weights (`model=swin_t.in1k`), more images or more epochs (`epochs={3 * epochs}`) would help."
     )

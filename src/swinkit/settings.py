@@ -91,7 +91,8 @@ def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str
         for parent in parents:
             owner = owner.model_fields[str(parent)].annotation
         return f"There is no option {where!r}: {nearest(str(key)[:100], owner.model_fields)}"
-    message = fault["msg"].removeprefix("Value error, ")
-    if not fault["loc"]:  # of several options together
+    message = fault["msg"].removeprefix("Value error, ").removesuffix(".")
+    if not fault["loc"] or message.startswith("`"):  # of several options together, or naming its option
         return f"{message}."
-    return f"{where}={shortened(repr(fault['input']), 100)} does not fit: {message[0].lower()}{message[1:]}."
+    given = shortened(repr(fault["input"]), 100)
+    return f"`{where}={given}` does not fit: {message[0].lower()}{message[1:]}."

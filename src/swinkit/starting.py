@@ -69,13 +69,13 @@ def start_model(config: TrainConfig, data: Data, task: str) -> Task:
     """
     if config.freeze == "all" and is_fresh(config):
         raise ConfigError(
-            f"freeze=all keeps the backbone as it is, and that of {config.model} is random: begin with "
+            f"`freeze=all` keeps the backbone as it is, and that of {config.model} is random: begin with "
             "weights, a file, a run folder or a published name."
         )
     model = _start(config, data, task)
     if config.freeze == "all" and isinstance(model, TwoTowers) and is_random(model.lineage):
         raise ConfigError(
-            f"freeze=all keeps the backbone as it is, and that of {config.model} is random: the file was "
+            f"`freeze=all` keeps the backbone as it is, and that of {config.model} is random: the file was "
             "saved before any training. Begin with a trained run or a published name."
         )
     return model
@@ -129,10 +129,10 @@ def _start_open_vocabulary(config: TrainConfig, data: ObjectData) -> OpenVocabul
     given: dict[str, Any] = {}
     stated = None if config.vocabulary is None else Vocabulary.load(config.vocabulary)
     if stated is not None and (config.text not in (None, "none") or config.text_lr):
-        raise ConfigError("The names are those of the vocabulary: give no text and no text_lr with it.")
+        raise ConfigError("The names are those of the vocabulary: give no `text` and no `text_lr` with it.")
     if config.text in TEXTS:
         raise ConfigError(
-            f"text={config.text} is a tower that cannot read yet, and boxes do not teach it: give a folder "
+            f"`text={config.text}` is a tower that cannot read yet, and boxes do not teach it: give a folder "
             "of CLIP, or a model that has learnt from captions."
         )
     if stated is not None and (is_fresh(config) or task_of(config.model) not in PAIRED):
@@ -160,15 +160,15 @@ def _own_queries(config: TrainConfig, model: OpenVocabulary, data: ObjectData) -
         return vocabulary_of(model, {name: [name] for name in data.classes})
     if is_fresh(config) or task_of(config.model) != "open_vocabulary":
         raise ConfigError(
-            "The model cannot read the names of the classes: give --vocabulary, a file of names and "
-            "embeddings, or --text, a folder of CLIP."
+            "The model cannot read the names of the classes: give `vocabulary`, a file of names and "
+            "embeddings, or `text`, a folder of CLIP."
         )
     model.to(pick_device(config.device, local_rank=here().local))
     made, shown = example_queries(model, data.splits["train"], data.classes, shots=SHOWN, seed=config.seed)
     lost = [name for name in data.classes if name not in shown]
     if lost:
         raise ConfigError(
-            f"The model cannot read {lost[0]!r}, and train has no object of it: give --vocabulary."
+            f"The model cannot read {lost[0]!r}, and train has no object of it: give `vocabulary`."
         )
     return made
 
@@ -193,7 +193,7 @@ def _start_contrastive(config: TrainConfig, data: CaptionData) -> Contrastive:
     model = _two_towers(config, "contrastive", given)
     assert isinstance(model, Contrastive)
     if not model.tokenizer:
-        raise ConfigError("The model came without a tokenizer: give --text, a folder of CLIP, or clip_b.")
+        raise ConfigError("The model came without a tokenizer: give `text`, a folder of CLIP, or clip_b.")
     return model
 
 
@@ -224,9 +224,9 @@ def _detector_head(config: TrainConfig, data: ObjectData) -> dict[str, str]:
     head = config.head or str(option_of(config.model, "head"))
     if "mask" in head and not data.has_shapes:
         bare = head.replace("mask_rcnn", "rcnn" if head.startswith("cascade") else "faster_rcnn")
-        raise ConfigError(f"{head} learns masks, and {data.bare}: say head={bare}, for boxes.")
+        raise ConfigError(f"{head} learns masks, and {data.bare}: say `head={bare}`, for boxes.")
     if config.augmentation.copy_paste and not data.has_shapes:
-        raise ConfigError(f"copy_paste needs the objects' shapes, and {data.bare}.")
+        raise ConfigError(f"`copy_paste` needs the objects' shapes, and {data.bare}.")
     return {}
 
 
@@ -237,7 +237,7 @@ def _preprocessing(config: TrainConfig, usual: Preprocessing, task: str) -> Prep
         clip["sampling"] = config.frame_sampling
     if clip and usual.clip is None:
         raise ConfigError(
-            "frames, stride, fps and frame_sampling are for videos, and the model takes images."
+            "`frames`, `stride`, `fps` and `frame_sampling` are for videos, and the model takes images."
         )
     values = usual.model_dump() | _given(config, "mean", "std", "value_range")
     if config.value_range is not None:

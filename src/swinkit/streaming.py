@@ -56,7 +56,7 @@ def stream_video(
     with ExitStack() as opened:
         footage = opened.enter_context(open_footage(path, rate=clip.fps))
         if footage.rate is None:
-            raise ClipError(f"{path} is a folder of pictures without times: stream takes videos.")
+            raise ClipError(f"{path} is a folder of pictures without times: `stream` takes videos.")
         windows = Windows(task, clip, footage.rate, config.hop)
         sinks: list[Sink] = []
         if names is not None:

@@ -175,7 +175,7 @@ def _prepare(config: TrainConfig, resumed: RunFolder | None) -> _Ready:
     plan = prepare(model, len(data.splits["train"]), config)
     if task == "contrastive" and plan.batches.whole < 2:
         raise ConfigError(
-            "Captions are learnt by comparing pairs: give batch_size 2 at least, better hundreds."
+            "Captions are learnt by comparing pairs: give `batch_size` 2 at least, better hundreds."
         )
     return _Ready(config, opened, data, model, plan)
 
@@ -296,7 +296,7 @@ def _readable(data: Data, notes: Sequence[str]) -> Data:
         notes += messages
     if "val" not in splits:
         raise DataError(
-            f"{data.root} leaves no {data.medium.noun} for validation: add some, or raise val_fraction."
+            f"{data.root} leaves no {data.medium.noun} for validation: add some, or raise `val_fraction`."
         )
     return data.with_splits(splits, notes)
 

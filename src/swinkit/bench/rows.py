@@ -98,7 +98,7 @@ def measure(
     """Time all rows one after the other, and so again each round; each model is there while it is timed."""
     if rounds < 0 or batch_size < 1:
         raise ConfigError(
-            f"rounds={rounds}, batch_size={batch_size}: give 0 rounds or more of 1 image or more."
+            f"`rounds={rounds}`, `batch_size={batch_size}`: give 0 rounds or more of 1 image or more."
         )
     for _ in range(rounds):
         for entry in found:

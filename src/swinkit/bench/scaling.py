@@ -78,7 +78,7 @@ def measure(
 ) -> list[Point]:
     """Both models at every size, in turns; one picture, no gradients."""
     if rounds < 1 or not sizes or any(size < 32 or size % 32 for size in sizes):
-        raise ConfigError(f"rounds={rounds}, sizes={list(sizes)}: give a round or more, sizes by 32.")
+        raise ConfigError(f"`rounds={rounds}`, sizes={list(sizes)}: give a round or more, sizes by 32.")
     points = []
     for size in sizes:
         torch.manual_seed(0)

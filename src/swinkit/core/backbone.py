@@ -229,7 +229,9 @@ class SwinBackbone(nn.Module):
         everyone = range(len(self.layers))
         chosen = set(everyone) if stages is True else set(stages or ())
         if not chosen <= set(everyone):
-            raise ConfigError(f"checkpointing={sorted(chosen)}: the stages are 0 to {len(self.layers) - 1}.")
+            raise ConfigError(
+                f"`checkpointing={sorted(chosen)}`: the stages are 0 to {len(self.layers) - 1}."
+            )
         for i, layer in enumerate(self._stages()):
             layer.checkpointing = i in chosen
 
@@ -240,7 +242,7 @@ class SwinBackbone(nn.Module):
         less. A frozen stage takes its patch merging with it.
         """
         if not 0 <= stages <= len(self.layers):
-            raise ConfigError(f"freeze={stages}: a backbone of {len(self.layers)} stages takes 0 to that.")
+            raise ConfigError(f"`freeze={stages}`: a backbone of {len(self.layers)} stages takes 0 to that.")
         self.frozen_stages = max(stages, self.frozen_stages or 0)
         for module in self._frozen():
             module.requires_grad_(False)

@@ -83,7 +83,7 @@ class Captions(Sequence[Caption]):
 
     def chances(self, classes: int) -> NDArray[np.float64]:
         """ConfigError: there are no classes."""
-        raise ConfigError("sampling=balanced is for data with classes, and captions have none.")
+        raise ConfigError("`sampling=balanced` is for data with classes, and captions have none.")
 
     def groups(self) -> None:
         """All may stand in one batch."""
@@ -231,7 +231,7 @@ def _of_shards(shards: Sequence[Path]) -> tuple[dict[str, list[Caption]], list[s
 def _drawn(train: Sequence[Caption], root: Path, fraction: float, seed: int) -> Mapping[str, list[Caption]]:
     """Train and val; a picture with all that is said of it is in one of them."""
     if not 0 <= fraction < 1:
-        raise ConfigError(f"val_fraction is {fraction}; give a number from 0 up to, not including, 1.")
+        raise ConfigError(f"`val_fraction` is {fraction}; give a number from 0 up to, not including, 1.")
     pictures = list(dict.fromkeys(pair.path for pair in train))
     if len(pictures) < 2:
         return {}

@@ -207,7 +207,7 @@ def _odd_rates(sound: list[tuple[str, Sample, Seen]]) -> Iterator[Problem]:
     usual = median(rates) if rates else 0.0
     for _, sample, found in sound:
         if found.rate and not 1 / ODD <= found.rate / usual <= ODD:
-            text = f"{found.rate:.3g} frames a second, where most have {usual:.3g}; see --fps"
+            text = f"{found.rate:.3g} frames a second, where most have {usual:.3g}; see `fps`"
             yield Problem("other rate", sample.path, text, broken=False, drop=False)
 
 

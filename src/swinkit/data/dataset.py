@@ -66,7 +66,7 @@ def open_to_check(
             split_file=split_file,
         )
     if masks.label_map is not None or masks.ignore_index:
-        raise ConfigError(f"label_map and ignore_index are for masks, and {data} has none.")
+        raise ConfigError(f"`label_map` and `ignore_index` are for masks, and {data} has none.")
     if task in ("detect", "open_vocabulary"):
         return open_objects(
             data, val_fraction=val_fraction, seed=seed, classes=classes, split_file=split_file

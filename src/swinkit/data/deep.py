@@ -92,11 +92,11 @@ def as_colours(
     limits = rule.limits(array.dtype, stored.type_range)
     if limits is None:
         raise ImageError(
-            f"{name} holds {array.dtype} numbers, whose range is not known: say with --value-range LO HI "
-            "which values are black and white."
+            f"{name} holds {array.dtype} numbers, whose range is not known: say with `value_range` which "
+            "values are black and white."
         )
     if stored.channels == "plain" and array.shape[2] not in (1, 3):
-        raise ImageError(f"{name} has {array.shape[2]} channels, not 1 or 3; see --in-chans.")
+        raise ImageError(f"{name} has {array.shape[2]} channels, not 1 or 3; see `in_chans`.")
     opacity = None
     if stored.channels in ("alpha", "premultiplied"):
         whole = stored.type_range or TYPE_RANGES.get(array.dtype.name, limits)

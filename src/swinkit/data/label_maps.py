@@ -235,7 +235,8 @@ def named_meaning(name: str, *, numbers: bool = False) -> Meaning:
     file = Path(name)
     if not file.is_file():
         raise ConfigError(
-            f"label_map={name!r} is neither a description in YAML nor a known one: {nearest(name, PUBLISHED)}"
+            f"`label_map={name!r}` is neither a description in YAML nor a known one: "
+            f"{nearest(name, PUBLISHED)}"
         )
     meaning = read_description(file).meaning(file, numbers=numbers)
     if meaning is None:
@@ -272,7 +273,9 @@ def ignoring(meaning: Meaning, values: Sequence[int]) -> Meaning:
     if not values:
         return meaning
     if label_map.colours:
-        raise ConfigError("ignore_index is for masks of numbers, and these are in colours: see dataset.yaml.")
+        raise ConfigError(
+            "`ignore_index` is for masks of numbers, and these are in colours: see dataset.yaml."
+        )
     kept = {value: label for value, label in label_map.values.items() if value not in values}
     order = sorted(set(kept.values()))
     places = {label: i for i, label in enumerate(order)}
@@ -289,7 +292,7 @@ def as_model(meaning: Meaning, classes: Sequence[str], root: Path) -> Meaning:
     if unknown:
         raise DataError(
             f"{root} has classes that the model does not know: {some(unknown, beside=classes)}; it knows "
-            f"{some(classes, beside=unknown)}. See label_map and ignore_index."
+            f"{some(classes, beside=unknown)}. See `label_map` and `ignore_index`."
         )
     places = {i: list(classes).index(meant[name]) for i, name in enumerate(labels.names)}
     changed: dict[str, Any] = {

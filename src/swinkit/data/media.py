@@ -63,7 +63,7 @@ def medium_for(task: str | None) -> Medium | None:
     """What a task takes; None for none. Raises ConfigError for one that is unknown."""
     media = {None: None, "classify": PICTURES, "segment": PICTURES, "detect": PICTURES, "video": CLIPS}
     if task not in media:
-        raise ConfigError(f"task={task!r}: {nearest(str(task), [name for name in media if name])}")
+        raise ConfigError(f"`task={task!r}`: {nearest(str(task), [name for name in media if name])}")
     return media[task]
 
 

@@ -47,7 +47,7 @@ def open_classes(
     Raises DataError for data that cannot be used as it is, ConfigError for a fraction outside [0, 1).
     """
     if not 0 <= val_fraction < 1:
-        raise ConfigError(f"val_fraction is {val_fraction}; give a number from 0 up to, not including, 1.")
+        raise ConfigError(f"`val_fraction` is {val_fraction}; give a number from 0 up to, not including, 1.")
     found = _find(Path(data), medium)
     if medium is not None and found.medium is not medium:
         raise DataError(f"{found.root} holds {found.medium.noun}s, but the model takes {medium.noun}s.")

@@ -83,7 +83,7 @@ class Pairs(Sequence[Pair]):
 
     def chances(self, classes: int) -> NDArray[np.float64]:
         """Pictures hold many classes at once: ConfigError."""
-        raise ConfigError("sampling=balanced is for data of one class a picture; see class_weights.")
+        raise ConfigError("`sampling=balanced` is for data of one class a picture; see `class_weights`.")
 
     def groups(self) -> None:
         """All may stand in one batch."""

@@ -170,5 +170,5 @@ def check_pixels(array: Array, path: object, most: int) -> None:
     if height * width > most:
         raise ImageError(
             f"{path} has {width}×{height} = {width * height:,} pixels, above the limit of {most:,}; "
-            "make it smaller, or store it as a TIFF, which --tile reads part by part."
+            "make it smaller, or store it as a TIFF, which `tile` reads part by part."
         )

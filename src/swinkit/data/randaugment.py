@@ -56,12 +56,12 @@ class RandAugment:
         known = {"m": "magnitude", "n": "layers", "p": "chance", "mstd": "spread", "inc": "increasing"}
         if first != "rand" or None in matches or not values.keys() <= known.keys():
             raise ConfigError(
-                f"randaugment={text!r} is not understood: write it as rand-m9-mstd0.5-inc1, with m the "
+                f"`randaugment={text!r}` is not understood: write it as rand-m9-mstd0.5-inc1, with m the "
                 "magnitude (0 to 10), mstd its spread, inc1 for changes that grow with it, n the changes an "
                 "image, p the chance of each."
             )
         if values.get("m", 0) > FULL or values.get("p", 0) > 1:
-            raise ConfigError(f"randaugment={text!r}: m is at most 10, and p at most 1.")
+            raise ConfigError(f"`randaugment={text!r}`: m is at most 10, and p at most 1.")
         typed = {"layers": int, "increasing": bool}
         named = {known[key]: value for key, value in values.items()}
         return cls(**{name: typed.get(name, float)(value) for name, value in named.items()})

@@ -125,7 +125,7 @@ def as_picture(array: NDArray[Any], name: object, channels: int, rule: ValueRule
     if channels in (1, 3):
         return coloured(Stored(array), name, channels, rule)
     if array.shape[2] != channels:
-        raise ImageError(f"{name} has {array.shape[2]} channels, but {channels} are wanted; see --in-chans.")
+        raise ImageError(f"{name} has {array.shape[2]} channels, but {channels} are wanted; see `in_chans`.")
     return Planes.of(array, rule)
 
 
@@ -453,7 +453,7 @@ def _limit_size(image: ImageFile.ImageFile, path: Path, at_least: int | None) ->
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(
             f"{path} has {width}×{height} = {width * height:,} pixels, above the limit of {MAX_PIXELS:,}; "
-            "make it smaller, or store it as a TIFF, which --tile reads part by part."
+            "make it smaller, or store it as a TIFF, which `tile` reads part by part."
         )
 
 

@@ -131,9 +131,9 @@ def value_notes(survey: Survey, rule: ValueRule, where: str) -> list[str]:
             if stats.outside:
                 text += f", and {stats.outside:,} of {stats.total:,} values outside are clipped"
             elif stats.high - stats.low < (limits[1] - limits[0]) / 4:
-                text += f": --value-range {stats.low:g} {stats.high:g} would use all of the range"
+                text += f": `value_range=({stats.low:g}, {stats.high:g})` would use all of the range"
         else:
-            text += "; training maps this range to black and white unless --value-range says another"
+            text += "; training maps this range to black and white unless `value_range` says another"
         if stats.not_finite:
             text += f"; {stats.not_finite:,} are NaN or infinite"
         notes.append(f"{text}.")

@@ -42,7 +42,7 @@ def evaluation_transform(preprocessing: Preprocessing, crops: int = 1) -> ImageT
     cropped = min(margins) > 0 and preprocessing.resize not in ("none", "exact")
     if (crops == 5 and not cropped) or (crops == 3 and not cropped and preprocessing.resize != "short"):
         raise ConfigError(
-            f"crops={crops} needs a margin, but the model takes whole pictures of {wide}×{high}."
+            f"`crops={crops}` needs a margin, but the model takes whole pictures of {wide}×{high}."
         )
     return _EvaluationTransform(preprocessing, crops)
 
@@ -57,7 +57,7 @@ def training_transform(preprocessing: Preprocessing, augmentation: Augmentation)
     """
     if augmentation.randaugment is not None and preprocessing.channels not in (1, 3):
         raise ConfigError(
-            f"randaugment is for 1 or 3 channels, but the model takes {preprocessing.channels}."
+            f"`randaugment` is for 1 or 3 channels, but the model takes {preprocessing.channels}."
         )
     # Imported here, not in the transform: forked workers then inherit it instead of taking seconds each.
     from torchvision import transforms  # type: ignore[import-untyped, unused-ignore]

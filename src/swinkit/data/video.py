@@ -237,7 +237,7 @@ class VideoFile(Footage):
             self.size, self.stored = self._reel.size, f"{self._reel.codec}, {self._reel.rate:.3g} fps"
             if rate and self.ticks < FEWEST <= round((end - start) * self._reel.rate):
                 raise ClipError(
-                    f"{name} lasts {end - start:.2f} s, which has no {FEWEST} frames at fps={rate:g}; "
+                    f"{name} lasts {end - start:.2f} s, which has no {FEWEST} frames at `fps={rate:g}`; "
                     "choose a higher rate, or remove it."
                 )
             self._check_length()

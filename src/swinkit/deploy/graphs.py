@@ -31,7 +31,7 @@ def converted(module: nn.Module, example: Tensor) -> Any:
 def compiled(graph: Any, precision: str = "fp32") -> Run:
     """OpenVINO's model on the CPU at hand, with as many threads as torch has."""
     if precision == "bf16" and not has_bf16():
-        raise ConfigError("precision=bf16: this CPU has no instructions for it; give fp32.")
+        raise ConfigError("`precision=bf16`: this CPU has no instructions for it; give fp32.")
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),

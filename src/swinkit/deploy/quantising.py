@@ -65,8 +65,8 @@ class Quantised:
         )
         if share < AGREEMENT and not self.force:
             raise ConfigError(
-                f"{found}, and {AGREEMENT:.0%} are asked for: give precision=fp32, more {self.noun}s like "
-                "those that are to be answered, or force."
+                f"{found}, and {AGREEMENT:.0%} are asked for: give `precision=fp32`, more {self.noun}s like "
+                "those that are to be answered, or `force`."
             )
         remark(console(), f"{found}.")
 

@@ -35,9 +35,9 @@ def in_runtime(task: Kind, config: Runtimes) -> Kind:
     if wanted == "torch":
         return _compiled(task) if config.compile else task
     if not task.is_graph:
-        raise ConfigError(f"runtime={wanted} is for classify, video and segment, not for {task.name}.")
+        raise ConfigError(f"`runtime={wanted}` is for classify, video and segment, not for {task.name}.")
     if task.device.type != "cpu":
-        raise ConfigError(f"runtime={wanted} runs on the CPU: give device=cpu, or runtime=torch.")
+        raise ConfigError(f"`runtime={wanted}` runs on the CPU: give `device=cpu`, or `runtime=torch`.")
     own = copy(task)
     network = Network(task, _builder(task, wanted, config))
     usual = len(task.preprocessing.shape) + 1
@@ -66,7 +66,9 @@ def _builder(task: Task, runtime: str, config: Runtimes) -> Build:
     if config.precision != "int8":
         return partial(openvino_graph, precision=config.precision)
     if task.ragged:
-        raise ConfigError("precision=int8 is for classify and video, whose inputs have one size: give fp32.")
+        raise ConfigError(
+            "`precision=int8` is for classify and video, whose inputs have one size: give fp32."
+        )
     return Quantised(task, config)
 
 

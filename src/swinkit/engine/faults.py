@@ -141,13 +141,14 @@ def told(error: BaseException, *, batch_size: int, accumulate: int, folder: Path
         smaller = max(1, batch_size // 2)
         more = accumulate * batch_size // smaller
         return RunError(
-            f"Memory does not suffice for {batch_size} images a batch: start anew with --batch-size "
-            f"{smaller} --accumulate {more}, the same images a step, or with --checkpointing."
+            f"Memory does not suffice for {batch_size} images a batch: start anew with "
+            f"`batch_size={smaller}` and `accumulate={more}`, the same images per step, "
+            f"or with `checkpointing`."
         )
     dead = re.search(r"DataLoader worker \(pid[^)]*\)[^.:]*", text)
     if dead is not None:
         return RunError(
             f"A loader process died ({dead[0]}): memory may be short, so give fewer "
-            f"--workers; the run is kept: continue with {resume}."
+            f"`workers`; the run is kept: continue with {resume}."
         )
     return None

@@ -163,7 +163,7 @@ class TrainingModule(LightningModule):
         text = blow_up(self.task, batch, loss, folder, epoch=self.trainer.current_epoch, batch_idx=batch_idx)
         if self.config.on_nan == "stop":
             raise RunError(
-                f"{text} Lower --lr, train in fp32 or bf16, or skip such batches by --on-nan skip; the run "
+                f"{text} Lower `lr`, train in fp32 or bf16, or skip such batches by `on_nan=skip`; the run "
                 f"is kept: `swin train --resume {folder}`."
             )
         self.skipped.append(text)

@@ -145,7 +145,7 @@ def make_optimizer(
     try:
         from pytorch_optimizer import SAM
     except ImportError as error:
-        raise ConfigError("sam needs a library more: `pip install swinkit[sam]`.") from error
+        raise ConfigError("`sam` needs a library more: `pip install swinkit[sam]`.") from error
 
     class ClosureSam(SAM):  # type: ignore[misc, unused-ignore]
         """SAM for loops that hand over the closure alone, as Lightning's does."""

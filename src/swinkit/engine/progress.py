@@ -105,7 +105,7 @@ class TrainingProgress(LightningProgress):
             self.told = True
             self.bar.console.print(
                 f"Loader-bound: training waits for {self.noun}s {self._wait():.0%} of the time; give more "
-                "--workers, smaller files or a faster disk.",
+                "`workers`, smaller files or a faster disk.",
                 highlight=False,
             )
 

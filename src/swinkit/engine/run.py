@@ -81,7 +81,7 @@ class RunFolder:
         if folder.config_file.exists():
             raise RunError(
                 f"{folder.path} already holds a run: continue it with `swin train --resume {folder.path}`, "
-                "or choose another --out."
+                "or choose another `out`."
             )
         folder.check_new()
         # absolute, so that the run can be repeated from anywhere
@@ -103,7 +103,7 @@ class RunFolder:
         kept = (self.checkpoint, self.previous_checkpoint, self.last, self.best)
         for path in (*kept, self.split_file, self.history_file):
             if os.path.lexists(path):
-                raise RunError(f"{path} is there already, and a run would replace it: choose another --out.")
+                raise RunError(f"{path} is there already, and a run would replace it: choose another `out`.")
         check_targets(self.path, WRITTEN)
 
     @classmethod

@@ -153,7 +153,7 @@ def newest_state(run: RunFolder, console: Console) -> TrainingState | None:
     if paths:
         raise RunError(
             f"{paths[0]} cannot be read, it may be cut short: delete it to start the run anew, "
-            f"or train from {run.last} as --model."
+            f"or train from {run.last} as `model`."
         )
     return None
 

@@ -70,4 +70,4 @@ def _installed(name: str, make: Callable[[], Logger]) -> Logger:
     try:
         return make()
     except ModuleNotFoundError as error:
-        raise ConfigError(f"log {name} needs a library more: `pip install swinkit[{name}]`.") from error
+        raise ConfigError(f"`log={name}` needs a library more: `pip install swinkit[{name}]`.") from error

@@ -104,7 +104,7 @@ def pick_monitor(task: Task, config: TrainConfig) -> str:
         return task.monitor_for(balanced="balanced" in (config.sampling, config.class_weights))
     if config.monitor not in task.monitors:
         raise ConfigError(
-            f"monitor={config.monitor!r} is not a figure of {task.name} that picks a model: "
+            f"`monitor={config.monitor!r}` is not a figure of {task.name} that picks a model: "
             f"{nearest(config.monitor, task.monitors)}"
         )
     return config.monitor
@@ -117,7 +117,7 @@ def check_devices(device: torch.device, processes: int, named: str) -> None:
     there = torch.cuda.device_count() if named in ("auto", "cuda") and device.type == "cuda" else 1
     if processes > there:
         raise ConfigError(
-            f"devices={processes} takes as many GPUs, and device={named!r} gives {there}: give fewer, "
+            f"`devices={processes}` takes as many GPUs, and `device={named!r}` gives {there}: give fewer, "
             "or device cuda or cpu."
         )
 
@@ -131,8 +131,9 @@ def devices_of(config: TrainConfig) -> int:
     if wanted != (place.local_world, place.nodes):
         raise ConfigError(
             f"torchrun has started {place.local_world} processes on each of {place.nodes} machines, but "
-            f"devices={config.devices} and num_nodes={config.num_nodes} are given: leave devices out, and "
-            "give num_nodes as there."
+            f"`devices={config.devices}` and `num_nodes={config.num_nodes}` are given: "
+            f"leave `devices` out, and "
+            "give `num_nodes` as there."
         )
     return place.local_world
 
@@ -140,12 +141,12 @@ def devices_of(config: TrainConfig) -> int:
 def share_batch(images: int, at_most: int, world: int = 1, *, exactly: bool) -> tuple[int, int]:
     """Batch size and accumulation that give so many images a step; ConfigError where they cannot."""
     if images % world:
-        raise ConfigError(f"global_batch={images} is no multiple of {world} processes: change one of them.")
+        raise ConfigError(f"`global_batch={images}` is no multiple of {world} processes: change one of them.")
     own = images // world
     batch_size = next(size for size in range(min(at_most, own), 0, -1) if own % size == 0)
     if exactly and batch_size != at_most:
         raise ConfigError(
-            f"global_batch={images} is no multiple of batch_size={at_most}"
+            f"`global_batch={images}` is no multiple of `batch_size={at_most}`"
             f"{f' × {world} processes' if world > 1 else ''}: change one of them."
         )
     return batch_size, own // batch_size

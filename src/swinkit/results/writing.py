@@ -196,7 +196,7 @@ def results_files(
     if csv is not None:
         files.append(CsvFile(Path(csv), overwrite=overwrite))
     if len({file.path.resolve() for file in files}) < len(files):
-        raise ConfigError(f"json and csv name the same file, {csv}: give each its own.")
+        raise ConfigError(f"`json` and `csv` name the same file, {csv}: give each its own.")
     return files
 
 

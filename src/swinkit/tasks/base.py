@@ -219,7 +219,7 @@ class Task(nn.Module, ABC):
     def compile_backbone(self) -> None:
         """Have `torch.compile` compute the backbone's maps; ConfigError for one that is no Swin."""
         if not isinstance(self.backbone, SwinBackbone):
-            raise ConfigError("compile is for Swin, and the model's backbone is a vision transformer.")
+            raise ConfigError("`compile` is for Swin, and the model's backbone is a vision transformer.")
         self.backbone.set_compile()
 
     def settle(self) -> None:
@@ -302,7 +302,7 @@ class Task(nn.Module, ABC):
         """
         inputs = self.split(images)
         if batch_size < 1:
-            raise ConfigError(f"batch_size={batch_size}: give a whole number from 1 on.")
+            raise ConfigError(f"`batch_size={batch_size}`: give a whole number from 1 on.")
         batch_size = self.at_once(batch_size)
         results: list[Result] = []
         clipped = Counter[str]()

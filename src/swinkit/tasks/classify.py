@@ -171,7 +171,7 @@ class Classifier(Task):
         """
         what, most = self.most_crops
         if crops not in (1, most):
-            raise ConfigError(f"crops={crops}: of a {what} take 1 or {most}.")
+            raise ConfigError(f"`crops={crops}`: of a {what} take 1 or {most}.")
         pre, multi = self.preprocessing, len(self.labels) if self.multi_label or several else None
         if augmentation is None:
             transform = evaluation_transform(pre, crops)
@@ -191,7 +191,7 @@ class Classifier(Task):
     ) -> SampleDataset:
         """Inputs of this task's medium; `clips` of each, None for one that is drawn."""
         if clips not in (None, 1):
-            raise ConfigError(f"clips={clips}: the model takes pictures, not videos.")
+            raise ConfigError(f"`clips={clips}`: the model takes pictures, not videos.")
         return ImageDataset(samples, self.preprocessing, transform, at_least=at_least, multi=multi)
 
     def mixing(self, augmentation: Augmentation) -> Mix:

@@ -68,9 +68,9 @@ class Contrastive(TwoTowers):
     ) -> None:
         super().__init__(config, labels, preprocessing, width=width, dim=dim, text=text, tokenizer=tokenizer)
         if self.text is None:
-            raise ConfigError("Captions need a text tower: give text, clip_b say, or a folder of CLIP.")
+            raise ConfigError("Captions need a text tower: give `text`, clip_b say, or a folder of CLIP.")
         if contrast not in BEGIN:
-            raise ConfigError(f"contrast={contrast!r}: give siglip or clip.")
+            raise ConfigError(f"`contrast={contrast!r}`: give siglip or clip.")
         self.monitor = "recall"
         self.contrast = contrast
         self.class_head = Projection(self.width, self.dim)
@@ -184,7 +184,7 @@ class Contrastive(TwoTowers):
 
     def weigh_classes(self, counts: Sequence[int]) -> None:
         """ConfigError: there are no classes."""
-        raise ConfigError("class_weights is for data with classes, and captions have none.")
+        raise ConfigError("`class_weights` is for data with classes, and captions have none.")
 
     @property
     def monitors(self) -> tuple[str, ...]:
@@ -196,7 +196,7 @@ class Contrastive(TwoTowers):
         from swinkit.metrics.retrieval import RetrievalMetric
 
         if several:
-            raise ConfigError("real is for classifiers.")
+            raise ConfigError("`real` is for classifiers.")
         return RetrievalMetric()
 
     def measure(self, batch: Batch, *, flip: bool = False) -> Measured:

@@ -82,9 +82,9 @@ class Detector(Task):
         if head not in SYSTEMS:
             raise ConfigError(f"There is no head {head!r}: {nearest(str(head), SYSTEMS)}")
         if min(channels, width) < 1:
-            raise ConfigError(f"channels={channels}, width={width}: give widths of pyramid and heads.")
+            raise ConfigError(f"`channels={channels}`, `width={width}`: give widths of pyramid and heads.")
         if not 0 < anchor_scale < math.inf:
-            raise ConfigError(f"anchor_scale={anchor_scale}: give the side of an anchor in strides, as 8.")
+            raise ConfigError(f"`anchor_scale={anchor_scale}`: give the side of an anchor in strides, as 8.")
         if config.rank != 2 or preprocessing.dense is None:
             raise ConfigError("A detector takes images, and needs preprocessing.dense: their size.")
         self.labels, self.preprocessing = labels, preprocessing
@@ -288,14 +288,14 @@ class Detector(Task):
 
     def weigh_classes(self, counts: Sequence[int]) -> None:
         """ConfigError: the losses of R-CNNs have no weights of classes."""
-        raise ConfigError("class_weights is not for detectors: see sampling for rare classes.")
+        raise ConfigError("`class_weights` is not for detectors: see `sampling` for rare classes.")
 
     def metric(self, *, several: bool = False, labels: Labels | None = None) -> Metric:
         """COCO's average precision of boxes, and of masks."""
         from swinkit.metrics.detect import DetectionMetric, Kind
 
         if several:
-            raise ConfigError("real is for classifiers, and the model finds objects.")
+            raise ConfigError("`real` is for classifiers, and the model finds objects.")
         kind: Kind = "mask" if self.system.masks else "box"
         known = labels or self.labels
         answer = partial(detections, labels=known)
@@ -315,7 +315,7 @@ class Detector(Task):
         Else whole pictures, at each of the sizes that `set_test_limits` says.
         """
         if clips != 1 or crops != 1:
-            raise ConfigError("clips and crops are for classifiers, and the model finds objects.")
+            raise ConfigError("`clips` and `crops` are for classifiers, and the model finds objects.")
         if samples and augmentation is not None and not isinstance(samples, ObjectSamples):
             raise ConfigError("A detector learns from pictures with boxes: give such data.")
         pre, masks = self.preprocessing, self.system.masks

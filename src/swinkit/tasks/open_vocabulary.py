@@ -141,7 +141,7 @@ class OpenVocabulary(TwoTowers):
         """Queries (Q, dim) or (B, Q, dim); ConfigError for what is neither."""
         shape = tuple(queries.shape)
         if shape[-1:] != (self.dim,) or len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != images):
-            raise ConfigError(f"queries={shape}: give (Q, {self.dim}), or ({images}, Q, {self.dim}).")
+            raise ConfigError(f"`queries={shape}`: give (Q, {self.dim}), or ({images}, Q, {self.dim}).")
         return queries
 
     def _objectness(self, tokens: Tensor) -> Tensor | None:
@@ -159,7 +159,7 @@ class OpenVocabulary(TwoTowers):
     def _read(self, input_ids: Tensor, mask: Tensor | None, images: int) -> tuple[Tensor, Tensor]:
         """Queries (B, Q, dim) of token ids, and which of them are padding (B, Q)."""
         if self.text is None:
-            raise ConfigError("The model has no text tower: give queries, embeddings of a vocabulary.")
+            raise ConfigError("The model has no text tower: give `queries`, embeddings of a vocabulary.")
         ids = input_ids.flatten(0, -2)
         if not images:  # the prompts are those of each image
             return self.vocabulary.new_zeros(0, len(ids), self.dim), ids.new_zeros(0, len(ids)).bool()
@@ -227,7 +227,7 @@ class OpenVocabulary(TwoTowers):
     def respond(self, batch: Batch, *, flip: bool = False) -> list[Found]:
         """What is found in each image, the surest first; queries are compared some at a time."""
         if flip:
-            raise ConfigError("flip is not for open-vocabulary detectors.")
+            raise ConfigError("`flip` is not for open-vocabulary detectors.")
         x = batch.images.to(self.device, self.dtype)
         looked, boxes = self.look(x)
         queries, size = self._queries().split(AT_ONCE), x.new_tensor(x.shape[2:])
@@ -401,7 +401,7 @@ class OpenVocabulary(TwoTowers):
     def own_vocabulary(self) -> Vocabulary:
         """The queries of its classes; ConfigError where it has none."""
         if not self.classes:
-            raise ConfigError("The model has no classes of its own: give a vocabulary.")
+            raise ConfigError("The model has no classes of its own: give `vocabulary`.")
         return Vocabulary(self.classes, self.vocabulary.detach().cpu())
 
     @property
@@ -414,7 +414,7 @@ class OpenVocabulary(TwoTowers):
         from swinkit.metrics.detect import DetectionMetric
 
         if several:
-            raise ConfigError("real is for classifiers, and the model finds objects.")
+            raise ConfigError("`real` is for classifiers, and the model finds objects.")
         known = labels or self.labels
         answer = partial(detections, labels=known)
         return DetectionMetric(known, answer, masks=False, monitor="box", apart=self.apart)
@@ -437,7 +437,7 @@ class OpenVocabulary(TwoTowers):
 
     def weigh_classes(self, counts: Sequence[int]) -> None:
         """ConfigError: the losses have no weights of classes."""
-        raise ConfigError("class_weights is not for detectors: see sampling for rare classes.")
+        raise ConfigError("`class_weights` is not for detectors: see `sampling` for rare classes.")
 
     def set_test_limits(  # type: ignore[override]
         self,

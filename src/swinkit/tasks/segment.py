@@ -74,7 +74,7 @@ class Segmenter(Task):
             raise ConfigError(f"There is no head {head!r}: {nearest(str(head), DENSE_HEADS)}")
         if (channels is not None and channels < 1) or (auxiliary is not None and auxiliary < 0):
             raise ConfigError(
-                f"channels={channels}, auxiliary={auxiliary}: give widths; auxiliary 0 is none."
+                f"`channels={channels}`, `auxiliary={auxiliary}`: give widths; auxiliary 0 is none."
             )
         if len(labels) > IGNORED:
             raise ConfigError(f"{len(labels)} classes: a segmentation model has at most {IGNORED}.")
@@ -227,7 +227,7 @@ class Segmenter(Task):
         from swinkit.metrics.segment import SegmentationMetric
 
         if several:
-            raise ConfigError("real is for classifiers, and the model answers every pixel.")
+            raise ConfigError("`real` is for classifiers, and the model answers every pixel.")
         return SegmentationMetric(self.labels)
 
     def dataset(
@@ -244,7 +244,7 @@ class Segmenter(Task):
         Else whole pictures, at each of the sizes that `set_test_limits` says.
         """
         if clips != 1 or crops != 1:
-            raise ConfigError("clips and crops are for classifiers, and the model answers every pixel.")
+            raise ConfigError("`clips` and `crops` are for classifiers, and the model answers every pixel.")
         if samples and augmentation is not None and not isinstance(samples, Pairs):
             raise ConfigError("A segmentation model learns from pictures with masks: give such data.")
         transform = None if augmentation is None else training_pairs(self.preprocessing, augmentation)
@@ -266,7 +266,7 @@ class Segmenter(Task):
         if slide:
             step = stride or max(1, round(slide * WINDOW_STEP))
             if step > slide:
-                raise ConfigError(f"stride={step} leaves gaps between windows of {slide}: give less.")
+                raise ConfigError(f"`stride={step}` leaves gaps between windows of {slide}: give less.")
             self.window, self.stride = (slide, slide), (step, step)
         elif slide == 0:
             self.window = None

@@ -22,7 +22,7 @@ def windows(
     ConfigError for a stride that would leave gaps.
     """
     if any(not 0 < step <= side for step, side in zip(stride, window, strict=True)):
-        raise ConfigError(f"stride={stride} of windows {window}: give steps from 1 to the window's sides.")
+        raise ConfigError(f"`stride={stride}` of windows {window}: give steps from 1 to the window's sides.")
     places = [
         _starts(side, min(length, side), step)
         for side, length, step in zip(size, window, stride, strict=True)
@@ -60,7 +60,7 @@ class Blend:
 
     def __init__(self, size: tuple[int, int], tile: int, stride: int, *, classes: int, room: int) -> None:
         if not 0 < stride <= tile:
-            raise ConfigError(f"stride={stride} of tiles of {tile}: give a step from 1 to the tile's side.")
+            raise ConfigError(f"`stride={stride}` of tiles of {tile}: give a step from 1 to the tile's side.")
         self.size, self.classes = size, classes
         self.sides = (min(tile, size[0]), min(tile, size[1]))
         self.rows, self.columns = (

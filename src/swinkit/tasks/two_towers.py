@@ -67,7 +67,7 @@ class TwoTowers(Task):
         if towers is not None and towers.dim != self.dim:
             raise ConfigError(f"dim={dim}: the text tower makes embeddings of {towers.dim} numbers.")
         if min(self.width, self.dim) < 1:
-            raise ConfigError(f"width={width}, dim={dim}: give widths of tokens and queries.")
+            raise ConfigError(f"`width={width}`, dim={dim}: give widths of tokens and queries.")
         if towers is not None and tokenizer and tokenizer_of(tokenizer).size > towers.vocabulary:
             raise ConfigError(
                 f"The tokenizer knows {tokenizer_of(tokenizer).size} tokens, and the text tower "

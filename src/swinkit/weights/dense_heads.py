@@ -114,7 +114,7 @@ def check_branches(tensors: Mapping[str, Tensor], head: str, options: Mapping[st
         if plain != [number == 1 for number in numbers]:
             raise WeightsError(
                 f"{source} has plain convolutions, which are not dilated, at other places than "
-                f"dilations={tuple(numbers)} have a 1: give dilations."
+                f"`dilations={tuple(numbers)}` have a 1: give `dilations`."
             )
 
 

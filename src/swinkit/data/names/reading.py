@@ -30,7 +30,7 @@ def read_names(classes: str | Path | Sequence[str]) -> list[str]:
     if len(names) == 1:
         check_local(names[0], ConfigError, "classes")
     if not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"classes={classes!r}: give a list of names, the name of a list, or a file.")
+        raise ConfigError(f"`classes={classes!r}`: give a list of names, the name of a list, or a file.")
     if len(names) == 1 and (names[0] in LISTS or Path(names[0]).suffix.lower() in _SUFFIXES):
         return _named(names[0])
     return names
@@ -50,9 +50,9 @@ def _named(name: str) -> list[str]:
             names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     except (OSError, ValueError, RecursionError, csv.Error, DataError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"classes={name!r} cannot be read ({reason}): give one name per line.") from error
+        raise ConfigError(f"`classes={name!r}` cannot be read ({reason}): give one name per line.") from error
     if not names:
-        raise ConfigError(f"classes={name!r} holds no class names: give one name per line.")
+        raise ConfigError(f"`classes={name!r}` holds no class names: give one name per line.")
     return names
 
 
