@@ -205,10 +205,10 @@ def test_benchmark_of_a_model_beside_another_runtime() -> None:
     assert all(parameter.requires_grad for parameter in model.parameters())
     for options, said in (
         ({"runtime": ("onnxruntime",), "precision": ("bf16",)}, "precision=bf16 goes with none"),
-        ({"precision": ("int8",)}, "int8 needs calibration"),
+        ({"precision": ("int8",)}, "int8 needs `calibration`"),
         ({"precision": ("int8",), "calibration": "x"}, "precision=int8 goes with none .* openvino computes"),
-        ({"calibration": "x"}, "calibration is for int8"),
-        ({"force": True}, "force is for precision int8"),
+        ({"calibration": "x"}, "`calibration` is for int8"),
+        ({"force": True}, "`force` is for `precision=int8`"),
         ({"rounds": 0}, "rounds"),
         ({"batch_size": (0,)}, "batch_size"),
     ):

@@ -514,13 +514,13 @@ def test_two_processes_learn_what_one_does(
 
 def test_options_that_do_not_fit(pairs: Path, tmp_path: Path, swin: Swin) -> None:
     for options, message in (
-        (("--loss", "focal"), "loss is for segment"),
+        (("--loss", "focal"), "--loss is for segment"),
         (("--augmentation.mixup", "0.5"), "augmentation.mixup is for"),
         (("--vocabulary", "x.safetensors"), "vocabulary"),
         (("--sampling", "balanced"), "sampling is for"),
         (("--text", "none"), "need a text tower"),
         (("--text", "nowhere"), "neither a folder nor one of"),
-        (("--text", "nano", "--batch-size", "1"), "give batch_size 2 at least"),
+        (("--text", "nano", "--batch-size", "1"), "give --batch-size 2 at least"),
     ):
         ended = swin("train", pairs, "--model", "owl_swin_nano", "--out", tmp_path / "no", *options)
         assert (ended.code, message in ended.err) == (2, True), (options, ended.err)

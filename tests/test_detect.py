@@ -227,9 +227,9 @@ def test_a_segmenter_becomes_a_detector(tmp_path: Path) -> None:
     ("options", "said"),
     [
         ({"head": "mask_rcn"}, "no head 'mask_rcn': did you mean 'mask_rcnn'"),
-        ({"channels": 0}, "channels=0, width=16: give widths"),
+        ({"channels": 0}, "`channels=0`, `width=16`: give widths"),
         ({"width": "a"}, "width='a': give int"),
-        ({"auxiliary": 3}, "auxiliary is for segment, and this model is for detect"),
+        ({"auxiliary": 3}, "`auxiliary` is for segment, and this model is for detect"),
     ],
 )
 def test_options_that_are_wrong(options: dict[str, Any], said: str) -> None:

@@ -152,7 +152,7 @@ def test_evaluate(run: Run, scenes: Path, tmp_path: Path) -> None:
     boxes = swinkit.evaluate(run.path, tmp_path / "voc", split="val", **OPTIONS)
     assert boxes["box_ap"] == pytest.approx(val["box_ap"], abs=3)
     assert "mask_ap" not in boxes
-    with pytest.raises(ConfigError, match="crops is for classify"):
+    with pytest.raises(ConfigError, match="`crops` is for classify"):
         swinkit.evaluate(run.path, scenes, crops=5, **OPTIONS)
 
 
@@ -323,7 +323,7 @@ def test_fine_tuned_to_boxes_alone(run: Run, scenes: Path, tmp_path: Path) -> No
     ):
         swinkit.train(tmp_path / "voc", out=tmp_path / "no", **short)
     bare = {**short, "head": "faster_rcnn"}
-    with pytest.raises(ConfigError, match="copy_paste needs the objects' shapes"):
+    with pytest.raises(ConfigError, match="`copy_paste` needs the objects' shapes"):
         swinkit.train(tmp_path / "voc", out=tmp_path / "no", **bare | {"augmentation": {"copy_paste": 0.5}})
     assert not (tmp_path / "no").exists()
     done = swinkit.train(tmp_path / "voc", out=tmp_path / "yes", **bare)
@@ -336,10 +336,13 @@ def test_fine_tuned_to_boxes_alone(run: Run, scenes: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"augmentation": {"mixup": 0.5}}, "augmentation.mixup is for classify and video, and the data are"),
-        ({"class_weights": "balanced"}, "class_weights is for classify"),
-        ({"loss": ("dice",)}, "loss is for segment"),
-        ({"auxiliary": 8}, "auxiliary is for segment"),
+        (
+            {"augmentation": {"mixup": 0.5}},
+            "`augmentation.mixup` is for classify and video, and the data are",
+        ),
+        ({"class_weights": "balanced"}, "`class_weights` is for classify"),
+        ({"loss": ("dice",)}, "`loss` is for segment"),
+        ({"auxiliary": 8}, "`auxiliary` is for segment"),
         ({"head": "yolo"}, "no head 'yolo'"),
         ({"augmentation": {"resizing": "big"}}, "resizing"),
         ({"augmentation": {"copy_paste": 2.0}}, "copy_paste"),
@@ -412,9 +415,9 @@ def test_predict_leaves_the_model_as_it_was(run: Run, scenes: Path) -> None:
 
 def test_options_without_inputs_for_them(run: Run, scenes: Path, tmp_path: Path) -> None:
     film = write_video(tmp_path / "film.mp4", [np.zeros((64, 80, 3), np.uint8)] * 2)
-    with pytest.raises(ConfigError, match="track is for videos"):
+    with pytest.raises(ConfigError, match="`track` is for videos"):
         swinkit.predict(run.path, scenes / "val", track=True, **OPTIONS)
-    with pytest.raises(ConfigError, match=r"tile is for pictures, and .*film\.mp4 is a video"):
+    with pytest.raises(ConfigError, match=r"`tile` is for pictures, and .*film\.mp4 is a video"):
         swinkit.predict(run.path, film, tile=64, **OPTIONS)
 
 

@@ -152,7 +152,7 @@ def test_parts_can_be_chosen(run: Run, dataset: Path, tmp_path: Path) -> None:
     assert report_of(tmp_path)["split"] == "train"
     with pytest.raises(DataError, match="has no part 'test': it has train, val"):
         swinkit.evaluate(run.path, dataset, split="test", **OPTIONS)
-    with pytest.raises(ConfigError, match="split='all' does not fit"):
+    with pytest.raises(ConfigError, match="`split='all'` does not fit"):
         swinkit.evaluate(run.path, dataset, split="all", **OPTIONS)
 
 
@@ -322,7 +322,7 @@ def test_views_change_the_scores_and_are_noted(run: Run, dataset: Path, tmp_path
     assert flipped["ece"] != plain["ece"]
     assert (report_of(tmp_path / "b")["flip"], report_of(tmp_path / "b")["crops"]) == (True, 1)
     with pytest.raises(
-        ConfigError, match=r"crops=5 needs a margin, but the model takes whole pictures of 28"
+        ConfigError, match=r"`crops=5` needs a margin, but the model takes whole pictures of 28"
     ):
         swinkit.evaluate(run.path, dataset, crops=5, **OPTIONS)
 

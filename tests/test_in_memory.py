@@ -175,7 +175,7 @@ def test_predict_names_and_draws_images_in_memory(classifier: Task, tmp_path: Pa
     assert (tmp_path / "a.csv").read_text().count("image_2") > 0
     with pytest.raises(ConfigError, match="Some inputs are files and some are in memory"):
         swinkit.predict(classifier, [RGB, "a.png"])
-    with pytest.raises(ConfigError, match="stream is for files"):
+    with pytest.raises(ConfigError, match="`stream` is for files"):
         swinkit.predict(EVERY["video"].task(), CLIP, stream=True)
 
 

@@ -60,7 +60,7 @@ def test_names_and_lists() -> None:
 def test_bad_files_are_one_sentence(content: str | None, name: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / name).write_text(content)
-    with pytest.raises(ConfigError, match=r"classes='.*' (cannot be read|holds no class names)"):
+    with pytest.raises(ConfigError, match=r"`classes='.*'` (cannot be read|holds no class names)"):
         read_names(tmp_path / name)
 
 
@@ -116,7 +116,7 @@ def test_evaluation_offers_the_sorted_order(
     assert offered == swinkit.evaluate(numbered, data, classes=["C1", "c10", "c2"], progress=False)
     two = make_set(tmp_path / "two", {"val": 2}, classes=CLASSES[:2])
     code, _, err = swin("evaluate", numbered, two)
-    assert (code, "has 2 classes, and the model 3, which are numbered: give classes" in err) == (1, True)
+    assert (code, "has 2 classes, and the model 3, which are numbered: give --classes" in err) == (1, True)
 
 
 def test_a_detector_filters_by_name_and_is_named_by_count(tmp_path: Path) -> None:

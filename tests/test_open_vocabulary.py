@@ -650,11 +650,11 @@ def test_predict(swin: Swin, model: OpenVocabulary, picture: Path, tmp_path: Pat
         (("--find", ""), "is no name of what to find"),
         (("--like", f"{picture}:300,5,400,40"), "does not lie in"),
         (("--like", tmp_path / "gone.png"), "gone.png"),
-        (("--negatives", "disc"), "negatives stand beside"),
+        (("--negatives", "disc"), "--negatives stand beside"),
         (("--vocabulary", tmp_path / "v.txt", "--find", "disc"), "v.txt"),
-        (("--like", picture, "--prompts", "a {}"), "prompts are what names are put into"),
-        (("--by", "objectness"), "by is how queries are chosen of examples"),
-        (("--find", "ball", "--by", "dissimilar"), "by is how queries are chosen of examples"),
+        (("--like", picture, "--prompts", "a {}"), "--prompts are what names are put into"),
+        (("--by", "objectness"), "--by is how queries are chosen of examples"),
+        (("--find", "ball", "--by", "dissimilar"), "--by is how queries are chosen of examples"),
         (("--find", "ball", "--prompts", "so " * 90 + "{}"), "so so so so"),
         (("--find", "ball \udce9"), "no text that can be read"),
         (("--flip", "--find", "ball"), "flip is for"),
@@ -714,7 +714,7 @@ def test_figures_apart_and_by_example(run: Run, scenes: Path, tmp_path: Path) ->
     assert found["box_ap50"] > 10
     told = evaluate_in_full(run.path, scenes, **shots)
     assert (told["shots"], told["seed"]) == (3, 1)
-    with pytest.raises(ConfigError, match="give shots with it"):
+    with pytest.raises(ConfigError, match="give `shots` with it"):
         swinkit.evaluate(run.path, scenes, seed=1)
     (tmp_path / "none.txt").write_text("crate\nzebra\n")
     with pytest.raises(ConfigError, match="names 'zebra', no class of"):
@@ -838,7 +838,7 @@ def test_what_the_names_are_read_by(scenes: Path, tmp_path: Path) -> None:
         swinkit.evaluate(model, tmp_path / "other", progress=False)
     for more, said in (
         ({"prompts": ("no place",)}, "has no {} where the name shall stand"),
-        ({"vocabulary": str(tmp_path / "v.safetensors"), "text_lr": 0.1}, "give no text and no text_lr"),
+        ({"vocabulary": str(tmp_path / "v.safetensors"), "text_lr": 0.1}, "give no `text` and no `text_lr`"),
         ({"text": "nano"}, "cannot read yet, and boxes do not teach it"),
     ):
         with pytest.raises(ConfigError, match=said):
@@ -853,13 +853,13 @@ def test_names_that_cannot_be_read(scenes: Path, tmp_path: Path) -> None:
         **{k: OPTIONS[k] for k in ("device", "progress")},
     }
     for given, said in (
-        ({}, "cannot read the names of the classes: give --vocabulary"),
+        ({}, "cannot read the names of the classes: give `vocabulary`"),
         ({"text": "clip_b"}, "is a tower that cannot read yet, and boxes do not teach it"),
         ({"vocabulary": "x.safetensors", "text_lr": 0.1}, "there is no such file"),
         ({"text": "clip_x"}, "is neither a folder nor one of"),
         ({"vocabulary": str(tmp_path / "v.safetensors")}, "The vocabulary has no 'ball, red'"),
         ({"vocabulary": str(tmp_path / "gone.safetensors")}, "there is no such file"),
-        ({"head": "mask_rcnn"}, "head is for"),
+        ({"head": "mask_rcnn"}, "`head` is for"),
         ({"recipe": "few_shot"}, "that of owl_swin_nano is random: begin with weights"),
     ):
         Vocabulary(("crate", "dog"), torch.randn(2, 16)).save(tmp_path / "v.safetensors")

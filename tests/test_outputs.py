@@ -105,7 +105,9 @@ def test_converted_weights_are_known_again(dialect: str, suffix: str, tmp_path: 
 def test_what_others_wrote_is_refused_unless_told_to(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(THEIRS[name])
-    with pytest.raises(ConfigError, match="swinkit has not written it: give another name, or set overwrite"):
+    with pytest.raises(
+        ConfigError, match="swinkit has not written it: give another name, or set `overwrite`"
+    ):
         check_target(path)
     assert check_target(path, overwrite=True) == path
     with pytest.raises(ConfigError, match=r"is no \.png"):  # of another kind it is a slip all the same

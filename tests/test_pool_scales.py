@@ -29,9 +29,9 @@ def test_scales_travel_with_a_model(head: str, tmp_path: Path) -> None:
     x = torch.randn(1, 3, 64, 64)
     assert torch.equal(again(x), model(x))
     torch.save(swinkit.to_dialect(model, "microsoft"), tmp_path / "theirs.pth")
-    with pytest.raises(WeightsError, match=r"pools at 3 scales .*give pool_scales with 3 numbers"):
+    with pytest.raises(WeightsError, match=r"pools at 3 scales .*give `pool_scales` with 3 numbers"):
         swinkit.load(tmp_path / "theirs.pth")
-    with pytest.raises(WeightsError, match=r"give pool_scales with 3 numbers"):
+    with pytest.raises(WeightsError, match=r"give `pool_scales` with 3 numbers"):
         swinkit.load(tmp_path / "theirs.pth", pool_scales=(1, 2))
     for scales in ((1, 4, 5), [1, 4, 5]):
         loaded = swinkit.load(tmp_path / "theirs.pth", pool_scales=scales)
@@ -76,7 +76,7 @@ def test_transformers_states_its_scales(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "scales", "fault"),
     [
-        ("fcn", (1, 2), "pool_scales is for upernet and pspnet, and the head is fcn"),
+        ("fcn", (1, 2), "`pool_scales` is for upernet and pspnet, and the head is fcn"),
         ("upernet", (), "give whole numbers from 1 on"),
         ("upernet", (1, 0), "give whole numbers from 1 on"),
         ("upernet", (1, 2.5), "give whole numbers from 1 on"),
@@ -92,9 +92,9 @@ def test_scales_that_cannot_be(head: str, scales: object, fault: str) -> None:
     ("head", "option", "numbers", "what"),
     [
         ("deeplabv3plus", "dilations", (1, 6, 12, 18), None),
-        ("deeplabv3plus", "dilations", (1, 3, 5), "has 3 dilated branches .*give dilations with 3 numbers"),
-        ("deeplabv3plus", "dilations", (2, 4, 1, 6), "plain convolutions.* give dilations"),
-        ("dmnet", "filter_sizes", (1, 5), "has 2 filters .*give filter_sizes with 2 numbers"),
+        ("deeplabv3plus", "dilations", (1, 3, 5), "has 3 dilated branches .*give `dilations` with 3 numbers"),
+        ("deeplabv3plus", "dilations", (2, 4, 1, 6), "plain convolutions.* give `dilations`"),
+        ("dmnet", "filter_sizes", (1, 5), "has 2 filters .*give `filter_sizes` with 2 numbers"),
         ("dmnet", "filter_sizes", (3, 5, 7, 9), None),
         ("dmnet", "filter_sizes", (1, 2, 3, 4, 5), "has 5 filters .*such as .1, 3, 5, 7, 9"),
     ],
@@ -120,5 +120,5 @@ def test_dilations_and_filters_travel_too(
     assert torch.equal(swinkit.load(tmp_path / "named.safetensors")(x), told(x))
     convert_file(path, tmp_path / "written.pth", to="openmmlab")  # what lies beside tells them
     assert torch.equal(swinkit.load(tmp_path / "written.pth")(x), model(x))
-    with pytest.raises(ConfigError, match=f"{option} is for {head}, and the head is fcn"):
+    with pytest.raises(ConfigError, match=f"`{option}` is for {head}, and the head is fcn"):
         make_model("fcn", **{option: numbers})

@@ -140,10 +140,10 @@ def test_auto_is_openvino_where_it_is_installed_and_fits(monkeypatch: pytest.Mon
 
 def test_what_cannot_be(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = classifier()
-    with pytest.raises(ConfigError, match="precision is that of runtime openvino"):
+    with pytest.raises(ConfigError, match="`precision` is that of `runtime=openvino`"):
         swinkit.predict(task, picture, precision="bf16")
     detector = swinkit.create("faster_rcnn_swin_nano", 2)
-    with pytest.raises(ConfigError, match="runtime is for classify and video and segment"):
+    with pytest.raises(ConfigError, match="`runtime` is for classify and video and segment"):
         swinkit.predict(detector, picture, runtime="openvino")
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ConfigError, match=r"pip install 'swinkit\[openvino\]'"):
@@ -247,7 +247,7 @@ def test_int8_that_answers_otherwise_is_refused(
     in_runtime(task, PredictConfig(**asked))(x)
     assert "int8 answers as fp32 does on 100.0% of 4 images" in capsys.readouterr().err
     careless += range(4, 100)
-    with pytest.raises(ConfigError, match=r"on 0.0% of 4 images of .*, and 99% are asked for: give prec"):
+    with pytest.raises(ConfigError, match=r"on 0.0% of 4 images of .*, and 99% are asked for: give `prec"):
         in_runtime(task, PredictConfig(**asked))(x)
     in_runtime(task, PredictConfig(**asked, force=True))(x)
     assert "on 0.0% of 4 images" in capsys.readouterr().err
@@ -255,11 +255,11 @@ def test_int8_that_answers_otherwise_is_refused(
 
 def test_int8_needs_pictures(folder: Path, tmp_path: Path, picture: Path) -> None:
     task = classifier()
-    with pytest.raises(ConfigError, match="int8 needs calibration"):
+    with pytest.raises(ConfigError, match="int8 needs `calibration`"):
         swinkit.predict(task, picture, **INT8)
-    with pytest.raises(ConfigError, match="calibration is for int8"):
+    with pytest.raises(ConfigError, match="`calibration` is for int8"):
         swinkit.predict(task, picture, runtime="openvino", calibration=str(folder))
-    with pytest.raises(ConfigError, match="force is for precision int8"):
+    with pytest.raises(ConfigError, match="`force` is for `precision=int8`"):
         swinkit.predict(task, picture, force=True)
     (tmp_path / "few").mkdir()
     (tmp_path / "few" / "one.png").write_bytes(picture.read_bytes())
@@ -268,7 +268,7 @@ def test_int8_needs_pictures(folder: Path, tmp_path: Path, picture: Path) -> Non
     with pytest.raises(DataError, match="nowhere"):
         swinkit.predict(task, picture, **INT8, calibration=str(tmp_path / "nowhere"))
     dense = swinkit.create("swin_pico", 3, task="segment", **TINY, img_size=32, channels=8, auxiliary=0)
-    with pytest.raises(ConfigError, match="int8 is for classify and video"):
+    with pytest.raises(ConfigError, match="`precision=int8` is for classify and video"):
         swinkit.predict(dense, picture, **INT8, calibration=str(folder))
 
 
@@ -285,10 +285,10 @@ def test_compile_in_predict_and_evaluate(picture: Path, monkeypatch: pytest.Monk
     own = in_runtime(task, PredictConfig(compile=True))
     assert own.backbone.graphs is not None
     assert own.head is task.head
-    with pytest.raises(ConfigError, match="compile is for runtime torch"):
+    with pytest.raises(ConfigError, match="`compile` is for `runtime=torch`"):
         swinkit.predict(task, picture, compile=True, runtime="openvino")
     own.backbone = torch.nn.Identity()
-    with pytest.raises(ConfigError, match="compile is for Swin"):
+    with pytest.raises(ConfigError, match="`compile` is for Swin"):
         in_runtime(own, PredictConfig(compile=True))
 
 

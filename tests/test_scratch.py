@@ -119,7 +119,7 @@ def test_a_run_says_what_helps(
     swinkit.train(dataset, model="swin_pico", out=tmp_path / "random", **options)
     said = capsys.readouterr().err
     assert said.count("started from random weights") == 1
-    assert "pretrained weights (--model swin_t.in1k), more images or more epochs (--epochs 3)" in said
+    assert "pretrained weights (`model=swin_t.in1k`), more images or more epochs (`epochs=3`)" in said
     swinkit.train(dataset, model=tiny_file, out=tmp_path / "tuned", **options)
     assert "random weights" not in capsys.readouterr().err
 

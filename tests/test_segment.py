@@ -228,16 +228,16 @@ def test_changes_of_a_file(tmp_path: Path) -> None:
         ({"head": "upernett"}, "no head 'upernett': did you mean 'upernet'"),
         ({"head": 3}, "head=3: give str"),
         ({"channels": "a"}, "channels='a': give int"),
-        ({"channels": 0}, "channels=0, auxiliary=None: give widths"),
+        ({"channels": 0}, "`channels=0`, `auxiliary=None`: give widths"),
         ({"num_classes": 256}, "256 classes: a segmentation model has at most 255"),
-        ({"multi_label": True}, "multi_label is for classify and video, and this model is for segment"),
+        ({"multi_label": True}, "`multi_label` is for classify and video, and this model is for segment"),
         ({"headd": "fcn"}, "no setting 'headd'"),
     ],
 )
 def test_options_that_are_wrong(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         swinkit.create("swin_t", task="segment", **({"num_classes": 5} | TINY | options))
-    with pytest.raises(ConfigError, match="head is for segment and detect, and this model is for classify"):
+    with pytest.raises(ConfigError, match="`head` is for segment and detect, and this model is for classify"):
         swinkit.create("swin_t", 5, head="fcn")
     with pytest.raises(ConfigError, match="takes images, and this one videos"):
         swinkit.create("swin3d_t", 5, task="segment")
@@ -312,7 +312,7 @@ def test_windows_that_cover_the_picture_answer_as_the_whole(tmp_path: Path) -> N
     assert model.predict(path)[0].size == (64, 90)
     model.set_test_limits(slide=0)
     assert model.predict(path) == [whole]
-    with pytest.raises(ConfigError, match="stride=50 leaves gaps between windows of 40"):
+    with pytest.raises(ConfigError, match="`stride=50` leaves gaps between windows of 40"):
         model.set_test_limits(slide=40, stride=50)
 
 

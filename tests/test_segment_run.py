@@ -254,15 +254,15 @@ def test_videos_are_answered_frame_by_frame(run: Run, scenes: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"topk": 3}, "topk is for classify and video and contrastive, and the model is for segment"),
-        ({"clips": 2}, "clips is for classify and video"),
-        ({"stride": 3}, "stride is the step of slide or tile"),
-        ({"tile": 32, "slide": 32}, "give no slide or scales with it"),
+        ({"topk": 3}, "`topk` is for classify and video and contrastive, and the model is for segment"),
+        ({"clips": 2}, "`clips` is for classify and video"),
+        ({"stride": 3}, "`stride` is the step of `slide` or `tile`"),
+        ({"tile": 32, "slide": 32}, "give no `slide` or `scales` with it"),
         ({"scales": ()}, "scales"),
         ({"scales": (0.0, 1.0)}, "give numbers above 0"),
-        ({"slide": 8, "stride": 9}, "stride=9 leaves gaps"),
-        ({"tile": 32, "stride": 33}, "stride=33 of tiles of 32"),
-        ({"stream": True}, "stream is for video, and"),
+        ({"slide": 8, "stride": 9}, "`stride=9` leaves gaps"),
+        ({"tile": 32, "stride": 33}, "`stride=33` of tiles of 32"),
+        ({"stream": True}, "`stream` is for video, and"),
         ({"save": ("mask",)}, "save"),
     ],
 )
@@ -275,11 +275,11 @@ def test_a_classifier_refuses_what_is_for_maps(tiny_file: Path, dataset: Path, p
     for options in ({"slide": 8}, {"scales": (0.5,)}, {"tile": 32}):
         with pytest.raises(ConfigError, match=r"is for segment.*, and the model is for classify"):
             list(swinkit.predict(tiny_file, pictures, **options, **OPTIONS))
-    with pytest.raises(ConfigError, match="scales is for segment and detect"):
+    with pytest.raises(ConfigError, match="`scales` is for segment and detect"):
         swinkit.evaluate(tiny_file, dataset, scales=(0.5,), **OPTIONS)
-    with pytest.raises(ConfigError, match="ignore_index is for segment"):
+    with pytest.raises(ConfigError, match="`ignore_index` is for segment"):
         swinkit.evaluate(tiny_file, dataset, ignore_index=(3,), **OPTIONS)
-    with pytest.raises(ConfigError, match="loss is for segment, and the data are for classify"):
+    with pytest.raises(ConfigError, match="`loss` is for segment, and the data are for classify"):
         swinkit.train(dataset, model=str(tiny_file), loss=("dice",), **OPTIONS)
 
 
@@ -404,14 +404,14 @@ def test_a_run_that_cannot_be_leaves_no_folder(scenes: Path, dataset: Path, tmp_
     for options, said in (
         (
             {"sampling": "balanced"},
-            "sampling is for classify .*, and the data are for segment",
+            "`sampling` is for classify .*, and the data are for segment",
         ),
-        ({"augmentation": {"mixup": 0.8}}, "augmentation.mixup is for classify and video"),
-        ({"augmentation": {"randaugment": "rand-m9"}}, "augmentation.randaugment is for classify"),
+        ({"augmentation": {"mixup": 0.8}}, "`augmentation.mixup` is for classify and video"),
+        ({"augmentation": {"randaugment": "rand-m9"}}, "`augmentation.randaugment` is for classify"),
     ):
         with pytest.raises(ConfigError, match=said):
             swinkit.train(scenes, out=tmp_path / "run", **{**START, **options})
-    with pytest.raises(ConfigError, match=r"augmentation\.resize is for segment"):
+    with pytest.raises(ConfigError, match=r"`augmentation\.resize` is for segment"):
         swinkit.train(
             dataset, model="swin_pico", out=tmp_path / "run", augmentation={"resize": (0.5, 1.0)}, **OPTIONS
         )

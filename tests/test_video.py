@@ -504,7 +504,7 @@ def test_streams_of_what_is_short_broken_or_none(run: Run, tmp_path: Path, swin:
     code, out, _ = swin("predict", run.path, *paths[:2], "--stream", "--csv", tmp_path / "x.csv")
     assert (code, "0:00.0–0:00.2" in out) == (1, True)
     assert 'short.mp4#t=0,0.2",1,' in (tmp_path / "x.csv").read_text()
-    with pytest.raises(ConfigError, match=r"^hop is the step of stream; give both\.$"):
+    with pytest.raises(ConfigError, match=r"^`hop` is the step of `stream`; give both\.$"):
         swinkit.predict(run.path, paths, hop=1.0)
     with pytest.raises(ConfigError, match="give no clips"):
         swinkit.predict(run.path, paths, stream=True, clips=2)

@@ -142,7 +142,7 @@ def options_of(kind: type[Task], settings: Mapping[str, Any]) -> tuple[dict[str,
     for name in others:
         if owners[name]:
             raise ConfigError(
-                f"{name} is for {' and '.join(owners[name])}, and this model is for {kind.name}."
+                f"`{name}` is for {' and '.join(owners[name])}, and this model is for {kind.name}."
             )
     return given, others
 

@@ -113,7 +113,9 @@ class _Seen:
             self.failed += 1
             if len(self._failures) < MAX_FAILURES:
                 self._failures.append(spelled(result.error))
-        lines = result.lines()
+        lines = [
+            (spelled(name) if isinstance(result, Failure) else name, score) for name, score in result.lines()
+        ]
         self.rows += len(lines)
         if self.rows <= MAX_ROWS:
             for i, (name, score) in enumerate(lines):

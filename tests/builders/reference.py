@@ -45,6 +45,9 @@ def _flat(raw: Any, name: str = "") -> list[tuple[str, Tensor]]:
 def summary_of(tensors: Mapping[str, Tensor]) -> dict[str, list[Any]]:
     """Shape, sum and sum of absolute values of each tensor."""
     return {
-        name: [list(tensor.shape), *(f"{v:.5e}" for v in (tensor.double().sum(), tensor.double().abs().sum()))]
+        name: [
+            list(tensor.shape),
+            *(f"{v:.5e}" for v in (tensor.double().sum(), tensor.double().abs().sum())),
+        ]
         for name, tensor in tensors.items()
     }

@@ -126,7 +126,7 @@ def test_what_the_user_says_wins(tmp_path: Path) -> None:
     assert first_row(open_masks(tmp_path, ignored=[1])) == [0, 255, 9, 255, 2, 2]
     data = open_masks(tmp_path, label_map="voc")
     assert data.classes[11] == "diningtable"
-    with pytest.raises(ConfigError, match=r"label_map='camvidd' is neither .*did you mean 'camvid'"):
+    with pytest.raises(ConfigError, match=r"`label_map='camvidd'` is neither .*did you mean 'camvid'"):
         open_masks(tmp_path, label_map="camvidd")
     (tmp_path / "dataset.yaml").write_text("classes: [a, b, c, d, e, f, g, h, i, j, k]\nignored: [11]\n")
     data = open_masks(tmp_path)
@@ -218,7 +218,7 @@ def test_numbers_are_never_shifted(tmp_path: Path) -> None:
     again = open_masks(tmp_path, ignored=(0, 255), classes=trained.classes, val_fraction=0)
     assert first_row(again) == [255, 0, 1, 2, 255, 255]
     with pytest.raises(
-        DataError, match=r"classes that the model does not know: '0'; .* See label_map and ignore"
+        DataError, match=r"classes that the model does not know: '0'; .* See `label_map` and `ignore"
     ):
         open_masks(tmp_path, classes=trained.classes)
     ten = open_masks(tmp_path, classes=[str(i) for i in range(10)], val_fraction=0)

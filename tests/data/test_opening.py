@@ -49,7 +49,7 @@ def test_no_val_is_drawn_for_a_fraction_of_0(make_folders) -> None:
 
 
 def test_a_fraction_of_1_is_refused(make_folders) -> None:
-    with pytest.raises(ConfigError, match="val_fraction is 1"):
+    with pytest.raises(ConfigError, match="`val_fraction` is 1"):
         open_classes(make_folders({"a": 3, "b": 3}), val_fraction=1)
 
 

@@ -101,7 +101,7 @@ def test_colours(tmp_path: Path) -> None:
         ("classes: [a, a]\n", "'a' stands twice"),
         (
             "classes: [a, b]\ntrain: images\n",
-            "train='images' does not fit: give {images: FOLDER, masks: FOLDER}",
+            "`train='images'` does not fit: give {images: FOLDER, masks: FOLDER}",
         ),
         ("classes: [a, b]\ntrain: {images: nowhere, masks: masks}\n", "There is no folder .*nowhere;"),
         ("classes: [a, b]\ntrain: {images: other, masks: masks}\n", "No picture in .*other has a mask"),

@@ -167,7 +167,7 @@ def test_shift_and_jitter_of_many_channels() -> None:
     assert len(values) > 5
     assert min(values) >= 70
     assert max(values) <= 130
-    with pytest.raises(ConfigError, match="randaugment is for 1 or 3 channels, but the model takes 5"):
+    with pytest.raises(ConfigError, match="`randaugment` is for 1 or 3 channels, but the model takes 5"):
         training_transform(pre, Augmentation(randaugment="rand-m9-mstd0.5-inc1"))
 
 

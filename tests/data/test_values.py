@@ -111,7 +111,7 @@ def test_types_without_a_range_need_one(tmp_path: Path, kind: str, form: str, ch
             np.save(path, values)
         else:
             tifffile.imwrite(path, values, photometric="minisblack" if channels == 1 else "rgb")
-        with pytest.raises(ImageError, match=rf"x\.{form} holds {kind} numbers.*--value-range LO HI"):
+        with pytest.raises(ImageError, match=rf"x\.{form} holds {kind} numbers.*`value_range`"):
             read_channels(path, channels)
         picture, _ = read_channels(path, channels, rule=rule)
         expected = (values.astype(np.float64).reshape(8, 8, channels) - low) / (high - low)

@@ -170,5 +170,5 @@ def test_trackers_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(f"pytorch_lightning.loggers.{kind}", missing)
         with pytest.raises(ConfigError, match=rf"pip install swinkit\[{name}\]"):
             make_loggers(TrainConfig(data="x", log=(name,)), folder)
-    with pytest.raises(ConfigError, match=r"log\.0='comet' does not fit"):
+    with pytest.raises(ConfigError, match=r"`log\.0='comet'` does not fit"):
         TrainConfig.checked({"data": "x", "log": ["comet"]})

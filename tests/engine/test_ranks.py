@@ -204,9 +204,9 @@ def settings(**options: Any) -> TrainConfig:
 def test_batches_are_shared() -> None:
     assert share_batch(1024, 64, 8, exactly=False) == (64, 2)
     assert share_batch(1024, 100, 8, exactly=False) == (64, 2)
-    with pytest.raises(ConfigError, match="global_batch=10 is no multiple of 4 processes"):
+    with pytest.raises(ConfigError, match="`global_batch=10` is no multiple of 4 processes"):
         share_batch(10, 4, 4, exactly=False)
-    with pytest.raises(ConfigError, match="no multiple of batch_size=3 × 2 processes"):
+    with pytest.raises(ConfigError, match="no multiple of `batch_size=3` × 2 processes"):
         share_batch(8, 3, 2, exactly=True)
 
 
@@ -217,7 +217,7 @@ def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     for processes, name in ((3, "auto"), (2, "cuda:1")):
         with pytest.raises(ConfigError, match=f"devices={processes} takes as many GPUs"):
             check_devices(torch.device("cuda"), processes, name)
-    with pytest.raises(ConfigError, match="devices=2 takes as many GPUs"):
+    with pytest.raises(ConfigError, match="`devices=2` takes as many GPUs"):
         check_devices(torch.device("mps"), 2, "auto")
 
 
@@ -260,8 +260,8 @@ def test_several_machines_must_know_each_other(monkeypatch: pytest.MonkeyPatch) 
     [
         ({"strategy": "fsdp2", "sam": 0.05}, "give no sam and no fp16"),
         ({"strategy": "fsdp2", "precision": "fp16"}, "give no sam and no fp16"),
-        ({"strategy": "fsdp"}, "strategy='fsdp' does not fit"),
-        ({"devices": 0}, "devices=0 does not fit"),
+        ({"strategy": "fsdp"}, "`strategy='fsdp'` does not fit"),
+        ({"devices": 0}, "`devices=0` does not fit"),
     ],
 )
 def test_settings_that_cannot_be(options: dict[str, Any], sentence: str) -> None:

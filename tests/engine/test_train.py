@@ -588,7 +588,7 @@ def test_what_picks_the_best_epoch_follows_the_options(
 
 
 def test_a_figure_to_monitor_that_is_none(fit: Callable[..., Run], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="monitor='miuo' is not a figure of classify"):
+    with pytest.raises(ConfigError, match="`monitor='miuo'` is not a figure of classify"):
         fit(monitor="miuo")
     assert not (tmp_path / "run").exists()
 
@@ -714,7 +714,7 @@ def test_an_outline_counts_the_steps_that_training_makes(
 
 
 def test_a_global_batch_that_does_not_divide(fit: Callable[..., Run]) -> None:
-    with pytest.raises(ConfigError, match="global_batch=20 is no multiple of batch_size=16"):
+    with pytest.raises(ConfigError, match="`global_batch=20` is no multiple of `batch_size=16`"):
         fit(global_batch=20)
 
 

@@ -214,7 +214,7 @@ def test_positions_that_make_no_square_name_a_grid(tmp_path: Path) -> None:
         absolute_position=True,
     )  # fmt: skip
     path = stored(swinkit.to_dialect(model, "microsoft"), tmp_path)
-    with pytest.raises(WeightsError, match=r"position of 392 patches.*14 × 28\? Give img_size=\(56, 112\)"):
+    with pytest.raises(WeightsError, match=r"position of 392 patches.*14 × 28\? Give `img_size=\(56, 112\)`"):
         swinkit.load(path)
     x = pixels(1, 3, 56, 112)
     with torch.no_grad():

@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_told(file: Path, base: Path, tmp_path: Path) -> No
     torch.save(microsoft, tmp_path / "microsoft.pth")
     with pytest.raises(WeightsError, match="holds no heads of torchvision's"):
         swinkit.load(base, task="detect", num_classes=2, heads=tmp_path / "microsoft.pth")
-    with pytest.raises(ConfigError, match="heads is for detectors, and this model is for classify"):
+    with pytest.raises(ConfigError, match="`heads` is for detectors, and this model is for classify"):
         swinkit.load(base, heads=file)
     with pytest.raises(WeightsError, match="no weights file"):
         swinkit.load(base, task="detect", num_classes=2, heads=tmp_path / "gone.pth")

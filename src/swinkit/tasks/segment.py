@@ -294,7 +294,7 @@ def _checked_branches(head: str, given: Mapping[str, Sequence[int] | None]) -> t
     for option, numbers in given.items():
         if numbers is not None and (own is None or option != own.option):
             heads = " and ".join(name for name, branches in BRANCHES.items() if branches.option == option)
-            raise ConfigError(f"{option} is for {heads}, and the head is {head}.")
+            raise ConfigError(f"`{option}` is for {heads}, and the head is {head}.")
     if own is None:
         return None
     numbers = given.get(own.option)

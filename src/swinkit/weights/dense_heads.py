@@ -106,7 +106,7 @@ def check_branches(tensors: Mapping[str, Tensor], head: str, options: Mapping[st
         example = ", ".join(map(str, _example(own.usual, branches)))
         raise WeightsError(
             f"{source} {_WHAT[own.option].format(branches)} (decode_head.{own.modules}), which its tensors "
-            f"do not name: give {own.option} with {branches} numbers, such as ({example}) if these are "
+            f"do not name: give `{own.option}` with {branches} numbers, such as ({example}) if these are "
             f"its own; `swin convert {command}` writes a file that tells them."
         )
     if branches and own.option == "dilations":

@@ -183,7 +183,7 @@ def _window(stage: int, rows: int, given: Converted, known: SwinConfig, chosen: 
     way = ", or the input that it was made for by img_size=" if known.fit == "roll_pad" else ""
     raise WeightsError(
         f"{given.source} does not tell the window of stage {stage}: its bias table of {rows} rows fits "
-        f"{', '.join(map(str, square or candidates))}; say which by `window={way}`."
+        f"{', '.join(map(str, square or candidates))}; say which by window={way}."
     )
 
 
