@@ -506,7 +506,7 @@ def test_streams_of_what_is_short_broken_or_none(run: Run, tmp_path: Path, swin:
     assert 'short.mp4#t=0,0.2",1,' in (tmp_path / "x.csv").read_text()
     with pytest.raises(ConfigError, match=r"^`hop` is the step of `stream`; give both\.$"):
         swinkit.predict(run.path, paths, hop=1.0)
-    with pytest.raises(ConfigError, match="give no clips"):
+    with pytest.raises(ConfigError, match="give no `clips`"):
         swinkit.predict(run.path, paths, stream=True, clips=2)
 
 
