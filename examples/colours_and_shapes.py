@@ -1,8 +1,14 @@
-"""Names that no picture has taught: drawn scenes of colours and shapes, of which some pairs are held out.
+r"""Names that no picture has taught: drawn scenes of colours and shapes, of which some pairs are held out.
 
 python examples/colours_and_shapes.py draw DATA
+swin train DATA/pairs/pairs.csv --model owl_swin_nano --text nano --contrast clip --img-size 64 \
+    --drop-path 0 --out PAIRS
+swin train DATA/scenes --model PAIRS --img-size 160 --prompts "a {}" --text-lr 0.1 --batch-size 8 --lr 5e-4 \
+    --drop-path 0 --augmentation.no-distortion --augmentation.resizing none --out RUN
+swin evaluate RUN DATA/test --queries DATA/names.txt --novel DATA/unseen.txt
 python examples/colours_and_shapes.py chance DATA/random.safetensors --dim 128
-python examples/colours_and_shapes.py figure RUN DATA docs/figures/unseen.png
+swin evaluate RUN DATA/test --queries DATA/random.safetensors --novel DATA/unseen.txt
+python examples/colours_and_shapes.py figure RUN DATA unseen.png
 
 `draw` makes, from one seed, DATA/pairs (single objects, with what is said of them), DATA/scenes (boxes to
 learn from) and DATA/test: other scenes, in which the held-out pairs are too, with a part train of which
@@ -25,7 +31,7 @@ from PIL import Image, ImageDraw
 
 import swinkit
 from swinkit.explain.canvas import save_image
-from swinkit.explain.dense import grid
+from swinkit.explain.grid import Panel, grid
 from swinkit.results import Detections
 from swinkit.vocabulary import Vocabulary
 
@@ -155,10 +161,12 @@ def figure(run: str, data: str, out: str) -> None:
     files = [Path(data) / "test" / "val" / f"{number:05d}.png" for number in shown]
     pictures = [Image.open(file).resize((320, 320), Image.Resampling.LANCZOS) for file in files]
     found = model.find(files, list(UNSEEN), score=0.2)
-    answers = [
-        own.draw(page) for own, page in zip(found, pictures, strict=True) if isinstance(own, Detections)
-    ]
-    save_image(grid([pictures, answers]), Path(out))
+    scenes, predictions = [], []
+    for image, result in zip(pictures, found, strict=True):
+        assert isinstance(result, Detections)
+        scenes.append(Panel(image, ("scene",)))
+        predictions.append(Panel(result.draw(image), ("prediction",)))
+    save_image(grid([scenes, predictions]), Path(out))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ from pathlib import Path
 import swinkit
 from swinkit.data.object_opening import open_objects
 from swinkit.data.reading import read_preview
-from swinkit.explain.canvas import legend, save_image
-from swinkit.explain.dense import WIDTH, grid
+from swinkit.explain.grid import Panel, at_width, save_page
 from swinkit.explain.objects import draw_record
 from swinkit.results import Detections
 
@@ -24,16 +23,15 @@ def main(run: str, source: str, out: str) -> None:
     data, model = open_objects(source), swinkit.load(run)
     samples = data.splits["test"]
     records = samples[:: len(samples) // SHOWN][:SHOWN]
-    truth, answers = [], []
+    truth, predictions = [], []
     for record in records:
-        picture = read_preview(record.image)
-        picture = picture.resize((WIDTH, round(WIDTH * picture.height / picture.width)))
+        image = at_width(read_preview(record.image))
         (result,) = model.predict(record.image)
         assert isinstance(result, Detections)
-        truth.append(draw_record(picture, record, data.labels))
-        answers.append(result.draw(picture, 0.5))
+        truth.append(Panel(draw_record(image, record, data.labels), ("ground truth",)))
+        predictions.append(Panel(result.draw(image, 0.5), ("prediction",)))
     names = dict(zip(data.labels.names, data.labels.colours, strict=True))
-    save_image(legend(grid([truth, answers]), names), Path(out))
+    save_page([truth, predictions], names, Path(out))
 
 
 if __name__ == "__main__":
