@@ -65,7 +65,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
 def test_a_loss_that_is_no_number_stops(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     poison(monkeypatch, at=2)
     with pytest.raises(
-        RunError, match=r"The loss is inf in epoch 1, batch 1 \(.*png.*--on-nan skip"
+        RunError, match=r"The loss is inf in epoch 1, batch 1 \(.*png.*`on_nan=skip`"
     ) as error:
         fit()
     assert "\n" not in str(error.value)
@@ -89,7 +89,7 @@ def test_memory_that_ends_says_what_to_halve(fit: Fit, monkeypatch: pytest.Monke
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
     monkeypatch.setattr(TrainingModule, "training_step", full)
-    with pytest.raises(RunError, match=r"16 images a batch: start anew with --batch-size 8 --accumulate 2"):
+    with pytest.raises(RunError, match=r"16 images a batch: start anew with `batch_size=8` and `accumulate=2`"):
         fit()
 
 
@@ -112,7 +112,7 @@ def test_a_dead_loader_process_is_one_sentence(fit: Fit, monkeypatch: pytest.Mon
         return data
 
     monkeypatch.setattr(Classifier, "dataset", dying)
-    with pytest.raises(RunError, match=r"A loader process died .*fewer --workers.*--resume"):
+    with pytest.raises(RunError, match=r"A loader process died .*fewer `workers`.*--resume"):
         fit(workers=1)
 
 
