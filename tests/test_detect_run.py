@@ -319,7 +319,7 @@ def test_fine_tuned_to_boxes_alone(run: Run, scenes: Path, tmp_path: Path) -> No
     convert_data(scenes, tmp_path / "voc", to="voc", progress=False)
     short = {**START, "model": str(run.path), "epochs": 1, "lr": 1e-5}
     with pytest.raises(
-        ConfigError, match=r"mask_rcnn learns masks, and .* objects have no shape, .* say head=faster_rcnn"
+        ConfigError, match=r"mask_rcnn learns masks, and .* objects have no shape, .* say `head=faster_rcnn`"
     ):
         swinkit.train(tmp_path / "voc", out=tmp_path / "no", **short)
     bare = {**short, "head": "faster_rcnn"}

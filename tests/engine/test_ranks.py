@@ -215,7 +215,7 @@ def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     check_devices(torch.device("cuda"), 2, "auto")
     check_devices(torch.device("cpu"), 9, "auto")
     for processes, name in ((3, "auto"), (2, "cuda:1")):
-        with pytest.raises(ConfigError, match=f"devices={processes} takes as many GPUs"):
+        with pytest.raises(ConfigError, match=f"`devices={processes}` takes as many GPUs"):
             check_devices(torch.device("cuda"), processes, name)
     with pytest.raises(ConfigError, match="`devices=2` takes as many GPUs"):
         check_devices(torch.device("mps"), 2, "auto")
@@ -258,8 +258,8 @@ def test_several_machines_must_know_each_other(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"strategy": "fsdp2", "sam": 0.05}, "give no sam and no fp16"),
-        ({"strategy": "fsdp2", "precision": "fp16"}, "give no sam and no fp16"),
+        ({"strategy": "fsdp2", "sam": 0.05}, "give no `sam` and no fp16"),
+        ({"strategy": "fsdp2", "precision": "fp16"}, "give no `sam` and no fp16"),
         ({"strategy": "fsdp"}, "`strategy='fsdp'` does not fit"),
         ({"devices": 0}, "`devices=0` does not fit"),
     ],
