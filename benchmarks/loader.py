@@ -26,11 +26,13 @@ from PIL import Image, ImageOps
 from timm.data import auto_augment, create_dataset, create_loader
 
 import swinkit
-from swinkit.data.batching import ImageDataset, make_loader
-from swinkit.data.opening import open_classes
-from swinkit.data.order import SeededBatches
-from swinkit.data.transforms import training_transform
-from swinkit.inputs import Augmentation, Preprocessing
+from swinkit.config.augmentation import Augmentation
+from swinkit.config.preprocessing import Preprocessing
+from swinkit.data.classification.image_dataset import ImageDataset
+from swinkit.data.classification.open import open_classes
+from swinkit.data.classification.transforms import training_transform
+from swinkit.data.loader import make_loader
+from swinkit.data.sampler import SeededBatches
 from swinkit.recipes import read_recipe
 
 BATCH = 32

@@ -17,7 +17,7 @@ from pathlib import Path
 
 KINDS = ("ours.safetensors", "microsoft.pth", "torchvision.pth", "huggingface")
 CHILD = """
-import sys, swinkit, swinkit.models
+import sys, swinkit, swinkit.models.build
 def status(key):
     line = next(l for l in open("/proc/self/status") if l.startswith(key + ":"))
     return int(line.split()[1]) * 1024
@@ -30,7 +30,7 @@ print(before, status("VmHWM"))
 
 def write(folder: Path) -> None:
     import swinkit
-    from swinkit.conversion import convert_file
+    from swinkit.models.convert import convert_file
 
     ours = swinkit.save(swinkit.create("swin_l_384"), folder / KINDS[0])
     for name in KINDS[1:]:

@@ -220,7 +220,7 @@ def our_rows(model: Any, data: Any) -> list[dict[str, Any]]:
 def detect(given: argparse.Namespace) -> dict[str, Any]:
     """Box AP of both, seed by seed."""
     import swinkit
-    from swinkit.data.object_opening import open_objects
+    from swinkit.data.detection.open import open_objects
 
     data = open_objects(Path(given.data), val_fraction=0.2)
     truth = coco_truth(data.splits["val"], len(data.classes))

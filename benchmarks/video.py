@@ -31,8 +31,8 @@ import torchvision
 from torch import Tensor, nn
 
 import swinkit
-from swinkit.data.media import CLIPS, find_inputs
-from swinkit.data.video import open_footage
+from swinkit.data.io.media import CLIPS, find_inputs
+from swinkit.data.io.video import open_footage
 
 FRAMES = tuple(range(0, 64, 2))
 

@@ -14,8 +14,8 @@ import av
 import numpy as np
 from PIL import Image
 
-from swinkit.data.media import find_inputs
-from swinkit.data.reading import read_image
+from swinkit.data.io.images import read_image
+from swinkit.data.io.media import find_inputs
 
 SIDE, FRAMES, RATE = 128, 16, 12
 MOTIONS = ("pan left", "pan right", "still", "zoom in", "zoom out")

@@ -30,10 +30,10 @@ import torch
 from PIL import Image, ImageDraw
 
 import swinkit
-from swinkit.explain.canvas import save_image
-from swinkit.explain.grid import Panel, grid
 from swinkit.results import Detections
-from swinkit.vocabulary import Vocabulary
+from swinkit.tasks.open_vocab.vocabulary import Vocabulary
+from swinkit.visualize.canvas import save_image
+from swinkit.visualize.grid import Panel, grid
 
 COLOURS = {
     "red": (214, 40, 40), "orange": (244, 140, 30), "yellow": (250, 220, 50), "green": (40, 160, 70),

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import swinkit
-from swinkit.data.object_opening import open_objects
-from swinkit.data.reading import read_preview
-from swinkit.explain.grid import Panel, at_width, save_page
-from swinkit.explain.objects import draw_record
+from swinkit.data.detection.open import open_objects
+from swinkit.data.io.images import read_preview
 from swinkit.results import Detections
+from swinkit.visualize.detection_sheet import draw_record
+from swinkit.visualize.grid import Panel, at_width, save_page
 
 SHOWN = 3  # photographs of the test part
 

@@ -17,7 +17,7 @@ from PIL import Image
 import swinkit
 from swinkit.explain import figures
 from swinkit.explain.windows import draw_windows
-from swinkit.variants import find_variant
+from swinkit.models.variants import find_variant
 
 ARCHIVE = Path(swinkit.__file__).parent / "data" / "fashion_mnist.zip"
 TARGET = Path(__file__).parent.parent / "docs" / "figures"

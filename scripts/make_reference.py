@@ -22,9 +22,10 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-import swinkit  # noqa: E402
 from tests.builders.reference import DATA_WORD, DIALECTS, outputs_of, summary_of  # noqa: E402
 from tests.kills import RECIPES, make_recipe  # noqa: E402
+
+import swinkit  # noqa: E402
 
 
 def record(task: str, out: Path) -> None:

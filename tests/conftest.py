@@ -21,8 +21,8 @@ from PIL import Image
 from safetensors import safe_open
 
 import swinkit
-from swinkit.cli import main
-from swinkit.engine.run import Run
+from swinkit.cli.app import main
+from swinkit.training.run_folder import Run
 
 # the models here are tiny: on shared cores a second thread only waits for the first
 torch.set_num_threads(1)

@@ -18,14 +18,14 @@ from PIL import Image
 from torch import Tensor
 
 import swinkit
-from swinkit.data.batching import Batch
-from swinkit.data.mask_names import Pair
-from swinkit.data.masks import LabelMap
-from swinkit.data.objects import Object, ObjectSamples, annotated
-from swinkit.data.pairs import Pairs
-from swinkit.data.samples import Sample
+from swinkit.config.augmentation import Augmentation
+from swinkit.data.batch import Batch
+from swinkit.data.classification.samples import Sample
+from swinkit.data.detection.samples import Object, ObjectSamples, annotated
+from swinkit.data.segmentation.label_map import LabelMap
+from swinkit.data.segmentation.mask_names import Pair
+from swinkit.data.segmentation.open import Pairs
 from swinkit.errors import InputError
-from swinkit.inputs import Augmentation
 from swinkit.tasks.base import Task
 from tests.conftest import read_file
 from tests.films import write_video

@@ -28,8 +28,8 @@ from pytorch_lightning.trainer import call
 from safetensors.torch import load_file
 
 import swinkit
-import swinkit.training
-from swinkit.engine.run import RunFolder
+import swinkit.training.run
+from swinkit.training.run_folder import RunFolder
 from tests.conftest import CLASSES, QUICK, make_set
 from tests.films import write_video
 from tests.owls import owl_swin
@@ -227,8 +227,8 @@ def train_until_killed(
         restarts = {"TORCHELASTIC_RESTART_COUNT": 0}
         os.environ |= {name: str(value) for name, value in {**places, **meeting, **restarts}.items()}
     # pictures and figures after training take most of the time of such runs
-    swinkit.engine.callbacks.draw_curves = lambda *_: None
-    swinkit.training._final_figures = lambda *_: {}
+    swinkit.training.callbacks.draw_curves = lambda *_: None
+    swinkit.training.run._final_figures = lambda *_: {}
     killer.arm()
     if (out / "config.yaml").exists():
         swinkit.train(resume=out)

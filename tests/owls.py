@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 import swinkit
-from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.tasks.open_vocab.detector import OpenVocabulary
 from tests.parity.golden import load_golden
 
 WORDS = (

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 import swinkit
-from swinkit.tasks.contrastive import Contrastive
+from swinkit.tasks.open_vocab.contrastive import Contrastive
 from tests.owls import TINY, tokenizer
 
 CONTRASTS = ("siglip", "clip")

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 import swinkit
-from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, InputError
-from swinkit.vocabulary import Vocabulary
+from swinkit.tasks.open_vocab.vocabulary import Vocabulary
+from swinkit.training.run_folder import Run
 from tests.conftest import Swin
 from tests.owls import owl_swin
 

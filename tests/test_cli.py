@@ -17,12 +17,12 @@ import pytest
 from PIL import Image
 
 import swinkit
-import swinkit.training
+import swinkit.training.run
 from swinkit import __version__
-from swinkit.demo import unpack
-from swinkit.engine.run import Run
-from swinkit.settings import read_yaml
-from swinkit.variants import VARIANTS
+from swinkit.cli.demo import unpack
+from swinkit.config.base import read_yaml
+from swinkit.models.variants import VARIANTS
+from swinkit.training.run_folder import Run
 from tests.conftest import CLASSES, Ended, Swin, make_set, save_huge
 
 LIGHT = ("--workers", "0", "--device", "cpu", "--no-progress")
@@ -371,7 +371,7 @@ def test_ctrl_c_in_a_verb_is_code_130(swin: Swin, monkeypatch: pytest.MonkeyPatc
     def pressed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(swinkit.training, "open_data", pressed)
+    monkeypatch.setattr(swinkit.training.run, "open_data", pressed)
     ended = swin("train", "data")
     assert (ended.code, ended.out) == (130, "")
     assert sentence in ended.err

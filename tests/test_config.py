@@ -12,12 +12,15 @@ import pytest
 from pydantic import ValidationError
 
 import swinkit
-from swinkit.config import EvaluateConfig, PredictConfig, TrainConfig
-from swinkit.engine.optim import warmup_schedule
+from swinkit.config.augmentation import Augmentation
+from swinkit.config.base import merged, read_yaml, to_yaml
+from swinkit.config.evaluate import EvaluateConfig
+from swinkit.config.predict import PredictConfig
+from swinkit.config.preprocessing import Preprocessing
+from swinkit.config.train import TrainConfig
 from swinkit.errors import ConfigError, nearest
-from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.recipes import read_recipe, recipes
-from swinkit.settings import merged, read_yaml, to_yaml
+from swinkit.training.optimizer import warmup_schedule
 
 
 def test_yaml_round_trip(tmp_path: Path) -> None:
@@ -129,7 +132,7 @@ def test_small_pictures_are_cut_less() -> None:
 
 
 def test_schema_imports_no_torch() -> None:
-    code = "import sys, swinkit.config; print('torch' in sys.modules)"
+    code = "import sys, swinkit.config.train; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -24,17 +24,17 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 
 import swinkit
-from swinkit.data.batching import Batch
-from swinkit.data.captions import Caption, CaptionData, open_captions, save_captions
-from swinkit.data.dataset import open_data
-from swinkit.engine.ranks import all_rows
-from swinkit.engine.run import Run
+from swinkit.data.batch import Batch
+from swinkit.data.captions.open import Caption, CaptionData, open_captions, save_captions
+from swinkit.data.open import open_data
+from swinkit.distributed import all_rows
 from swinkit.errors import ConfigError, DataError, InterruptedRunError
 from swinkit.metrics.retrieval import RetrievalMetric
-from swinkit.tasks.contrastive import Contrastive
-from swinkit.tasks.open_vocabulary import OpenVocabulary
-from swinkit.tasks.pair_losses import caption_keys, sigmoid_pairs, softmax_pairs
+from swinkit.tasks.open_vocab.contrastive import Contrastive
+from swinkit.tasks.open_vocab.contrastive_losses import caption_keys, sigmoid_pairs, softmax_pairs
+from swinkit.tasks.open_vocab.detector import OpenVocabulary
 from swinkit.towers.tokens import Tokenizer, learnt_tokenizer
+from swinkit.training.run_folder import Run
 from tests.conftest import Swin
 from tests.owls import TEXT, owl_swin, tokenizer
 from tests.shares import CONTRASTS, contrastive, pairs_of_noise, share

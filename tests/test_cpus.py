@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from swinkit import cpus, hardware
-from swinkit.cpus import free_cpus, usable_cpus
+from swinkit import hardware
+from swinkit.hardware import free_cpus, usable_cpus
 
 CPU = torch.device("cpu")
 MILLION = 1_000_000  # period of a quota in microseconds; any other would do
@@ -21,7 +21,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine of 16 CPUs without quotas; its files are written below the folder."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
     for name in ("_CGROUPS", "_OWN_CGROUPS", "_STAT"):
-        monkeypatch.setattr(cpus, name, tmp_path / name)
+        monkeypatch.setattr(hardware, name, tmp_path / name)
     return tmp_path
 
 
@@ -89,7 +89,7 @@ def test_what_others_leave_free(
         write(machine / "_CGROUPS" / "cpu.max", f"{quota * MILLION} {MILLION}")
     empty = "".join(f"cpu{number} 0 0 0 0 0 0 0 0\n" for number in range(16))
     write(machine / "_STAT", empty)
-    monkeypatch.setattr(cpus.time, "sleep", lambda _: write(machine / "_STAT", stat(busy)))
+    monkeypatch.setattr(hardware.time, "sleep", lambda _: write(machine / "_STAT", stat(busy)))
     assert free_cpus() == free
 
 

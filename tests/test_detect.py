@@ -12,14 +12,14 @@ from PIL import Image
 from torch import Tensor
 
 import swinkit
-from swinkit.conversion import convert_file
-from swinkit.data.batching import Batch, Objects
+from swinkit.data.batch import Batch, Objects
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.heads.assign import MASK_RCNN, Sampling
 from swinkit.heads.rcnn_losses import rpn_losses
 from swinkit.heads.roi import SYSTEMS, Stage
+from swinkit.models.convert import convert_file
 from swinkit.results import Detections
-from swinkit.shapes import mask_of
+from swinkit.rle import mask_of
 from swinkit.tasks.detect import Detector
 from tests.parity.golden import Golden, load_golden
 

@@ -17,17 +17,17 @@ from torchvision.ops import box_iou
 
 import swinkit
 from swinkit.api import convert_data, evaluate_in_full
-from swinkit.config import PredictConfig
-from swinkit.data.object_opening import open_objects
-from swinkit.data.video import open_footage
-from swinkit.engine.callbacks import ModelFiles
-from swinkit.engine.run import Run
+from swinkit.config.predict import PredictConfig
+from swinkit.data.detection.open import open_objects
+from swinkit.data.io.video import open_footage
 from swinkit.errors import ConfigError, DataError, InterruptedRunError
-from swinkit.frames import Sightings, make_tracker, tracked
+from swinkit.inference.tiled_detection import merged, placed
+from swinkit.inference.video_frames import Sightings, make_tracker, tracked
 from swinkit.labels import Labels
-from swinkit.object_tiles import merged, placed
 from swinkit.results import DetectedVideo, Detections, Failure
 from swinkit.tasks.detect import Detector
+from swinkit.training.callbacks import ModelFiles
+from swinkit.training.run_folder import Run
 from tests.conftest import QUICK, Swin, save_huge
 from tests.engine.test_train import send_at
 from tests.films import write_damaged, write_video

@@ -16,12 +16,12 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from swinkit.data.batching import Batch
-from swinkit.data.objects import NO_CLASS, Annotated, Object, annotated
+from swinkit.data.batch import Batch
+from swinkit.data.detection.samples import NO_CLASS, Annotated, Object, annotated
 from swinkit.labels import Labels
 from swinkit.metrics.detect import FIGURES, DetectionMetric
 from swinkit.results import Detections
-from swinkit.shapes import coco_rle
+from swinkit.rle import coco_rle
 
 LABELS = Labels.of(["a", "b", "c", "nowhere"], [3, 11, 40, 41])
 SIZE = (240, 320)

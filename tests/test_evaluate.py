@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 
 import swinkit
-from swinkit.data.batching import Batch
-from swinkit.data.transforms import evaluation_transform
-from swinkit.engine.run import Run
+from swinkit.config.preprocessing import Preprocessing
+from swinkit.data.batch import Batch
+from swinkit.data.classification.transforms import evaluation_transform
 from swinkit.errors import ConfigError, DataError, RunError, WeightsError
-from swinkit.explain.charts import draw_confusion
-from swinkit.inputs import Preprocessing
 from swinkit.labels import Labels
 from swinkit.metrics.classify import KEPT, ClassificationMetric
+from swinkit.training.run_folder import Run
+from swinkit.visualize.charts import draw_confusion
 from tests.conftest import CLASSES, QUICK, make_set
 
 OPTIONS = {key: QUICK[key] for key in ("workers", "device", "progress")}

@@ -8,7 +8,7 @@ import pytest
 
 import swinkit
 from swinkit.errors import ConfigError
-from swinkit.starting import is_random
+from swinkit.training.initial_model import is_random
 from tests.conftest import Swin
 
 

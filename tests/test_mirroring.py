@@ -10,12 +10,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 import swinkit
-from swinkit.config import TrainConfig
-from swinkit.data.dataset import open_data
-from swinkit.engine.run import Run
-from swinkit.mirroring import mirrored_pair
+from swinkit.config.base import read_yaml
+from swinkit.config.mirrored_classes import mirrored_pair
+from swinkit.config.train import TrainConfig
+from swinkit.data.open import open_data
 from swinkit.recipes import read_recipe
-from swinkit.settings import read_yaml
+from swinkit.training.run_folder import Run
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_flip_is_left_out_at_test_time(
 
 def hflip_of(data: Path, **options: object) -> tuple[float, list[str]]:
     """Chance of a flip and the notes of a run as it would begin."""
-    from swinkit.training import _unmirrored
+    from swinkit.training.run import _unmirrored
 
     config, notes = _unmirrored(TrainConfig.checked({"data": str(data), **options}), open_data(data))
     return config.augmentation.hflip, notes

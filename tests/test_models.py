@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 
 import swinkit
 from swinkit import __version__
-from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, RunError, SwinkitError, WeightsError
 from swinkit.labels import Labels
+from swinkit.training.run_folder import Run
 from swinkit.weights.store import LoadReport
 from tests.conftest import CLASSES, TINY, read_file
 from tests.parity.golden import load_golden

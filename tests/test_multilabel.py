@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 
 import swinkit
-from swinkit.data.batching import Batch
-from swinkit.data.opening import open_classes, save_split
+from swinkit.config.augmentation import Augmentation
+from swinkit.data.batch import Batch
+from swinkit.data.classification.open import open_classes, save_split
 from swinkit.errors import ConfigError, DataError, WeightsError
-from swinkit.inputs import Augmentation
 from swinkit.labels import Labels
 from swinkit.metrics.anyof import AnyOfMetric
 from swinkit.metrics.multilabel import MultiLabelMetric

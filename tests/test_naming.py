@@ -120,8 +120,8 @@ def test_evaluation_offers_the_sorted_order(
 
 
 def test_a_detector_filters_by_name_and_is_named_by_count(tmp_path: Path) -> None:
-    from swinkit.config import PredictConfig
-    from swinkit.naming import for_prediction
+    from swinkit.config.predict import PredictConfig
+    from swinkit.models.class_names import for_prediction
 
     small = {"embed_dim": 8, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2), "channels": 8, "width": 8}
     torch.manual_seed(0)

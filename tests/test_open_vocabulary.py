@@ -17,21 +17,29 @@ from transformers.loss.loss_deformable_detr import DeformableDetrHungarianMatche
 
 import swinkit
 from swinkit.api import evaluate_in_full
-from swinkit.data.batching import Objects
-from swinkit.data.object_opening import open_objects
-from swinkit.data.objects import Object, annotated
-from swinkit.engine.run import Run
+from swinkit.config.augmentation import Augmentation
+from swinkit.data.batch import Objects
+from swinkit.data.detection.open import open_objects
+from swinkit.data.detection.samples import Object, annotated
 from swinkit.errors import ConfigError, DataError, WeightsError
-from swinkit.inputs import Augmentation
 from swinkit.labels import Labels
 from swinkit.metrics.detect import Answer, DetectionMetric
 from swinkit.metrics.thresholds import _best
 from swinkit.results import Detections
-from swinkit.tasks import owl_losses, queries
-from swinkit.tasks.open_vocabulary import OpenVocabulary
-from swinkit.tasks.queries import Example, embed_texts, gather, parse_example, parse_names, vocabulary_of
-from swinkit.tasks.sought import Sought
-from swinkit.vocabulary import Vocabulary
+from swinkit.tasks.open_vocab import detection_losses as owl_losses
+from swinkit.tasks.open_vocab import queries
+from swinkit.tasks.open_vocab.detector import OpenVocabulary
+from swinkit.tasks.open_vocab.queries import (
+    Example,
+    embed_texts,
+    gather,
+    parse_example,
+    parse_names,
+    vocabulary_of,
+)
+from swinkit.tasks.open_vocab.selection import Sought
+from swinkit.tasks.open_vocab.vocabulary import Vocabulary
+from swinkit.training.run_folder import Run
 from tests.conftest import QUICK, Swin
 from tests.data.test_objects import coco_content, write_coco
 from tests.owls import TINY, owl_folder, owl_swin, tokenizer
@@ -240,8 +248,8 @@ def test_many_prompts_change_nothing(
         f"{a} {b}" for a in ("red", "green", "blue", "large") for b in ("ball", "crate", "disc", "x", "y")
     ]
     expected = model.find(picture, names, score=0.0)
-    monkeypatch.setattr("swinkit.tasks.open_vocabulary.AT_ONCE", 3)
-    monkeypatch.setattr("swinkit.tasks.queries.AT_ONCE", 7)
+    monkeypatch.setattr("swinkit.tasks.open_vocab.detector.AT_ONCE", 3)
+    monkeypatch.setattr("swinkit.tasks.open_vocab.queries.AT_ONCE", 7)
     found = only(model.find(picture, names, score=0.0))
     assert found.names == only(expected).names
     np.testing.assert_allclose(found.boxes, only(expected).boxes, atol=1e-3)
@@ -898,7 +906,7 @@ def test_it_is_written_as_ours_alone(model: OpenVocabulary) -> None:
 
 
 def test_of_many_classes_a_step_sees_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swinkit.tasks.open_vocabulary.SAMPLED", 4)
+    monkeypatch.setattr("swinkit.tasks.open_vocab.detector.SAMPLED", 4)
     model = owl_swin(9, text="none")
     model.vocabulary.copy_(torch.randn(9, 24))
     truth = [

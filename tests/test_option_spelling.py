@@ -3,8 +3,8 @@
 import pytest
 
 import swinkit
+from swinkit.config.option_names import command_line, spelled
 from swinkit.errors import ConfigError
-from swinkit.option_spelling import command_line, spelled
 
 
 @pytest.mark.parametrize(

@@ -15,17 +15,17 @@ from safetensors.torch import save_file
 
 import swinkit
 from swinkit.bench import classification, rows, scaling
-from swinkit.config import PredictConfig
-from swinkit.conversion import convert_file
-from swinkit.engine.run import Run
+from swinkit.config.predict import PredictConfig
 from swinkit.errors import ConfigError, DataError, RunError
-from swinkit.explain.canvas import save_image
-from swinkit.explain.film import FilmFile
-from swinkit.explain.timeline import TimelineTable
 from swinkit.files import check_target, is_ours, is_replaceable
-from swinkit.frames import Sightings
+from swinkit.inference.film import FilmFile
+from swinkit.inference.timeline import TimelineTable
+from swinkit.inference.video_frames import Sightings
+from swinkit.models.convert import convert_file
 from swinkit.results import Classes, Failure, write_csv, write_json
-from swinkit.vocabulary import Vocabulary
+from swinkit.tasks.open_vocab.vocabulary import Vocabulary
+from swinkit.training.run_folder import Run
+from swinkit.visualize.canvas import save_image
 from tests.conftest import CLASSES, QUICK, Swin, make_set
 
 LIGHT = ("--workers", "0", "--device", "cpu", "--no-progress")

@@ -9,8 +9,8 @@ import torch
 import transformers
 
 import swinkit
-from swinkit.conversion import convert_file
 from swinkit.errors import ConfigError, WeightsError
+from swinkit.models.convert import convert_file
 
 FOUR = {"embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1), "img_size": 64}
 

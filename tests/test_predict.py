@@ -15,10 +15,10 @@ from PIL import Image
 from rich.console import Console
 
 import swinkit
-from swinkit.engine.run import Run
 from swinkit.errors import ConfigError, DataError, WeightsError
 from swinkit.progress import Bar, progress_bar, row
 from swinkit.results import Classes, Failure, write_csv, write_json
+from swinkit.training.run_folder import Run
 from tests.conftest import CLASSES, QUICK, save_huge
 
 OPTIONS = {key: QUICK[key] for key in ("workers", "device", "progress")}

@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 
 import swinkit
-import swinkit.prediction
-from swinkit.engine.run import Run
+import swinkit.inference.predict
+from swinkit.cli.tables import screen
 from swinkit.errors import ConfigError, DataError, InputError, RunError, WeightsError
-from swinkit.explain.annotate import Names
 from swinkit.files import check_target, fitting_stem, write_text
+from swinkit.inference.output import Names
 from swinkit.labels import Labels
-from swinkit.printing import screen
 from swinkit.results import Classes, DetectedVideo, Detections, Failure, Result, record, results_files
+from swinkit.training.run_folder import Run
 from tests.conftest import QUICK, Swin
 
 LIGHT = ("--workers", "0", "--device", "cpu", "--no-progress")
@@ -153,7 +153,7 @@ def test_signals_leave_the_rows_before(
         time.sleep(5)
         yield ROWS[2]
 
-    monkeypatch.setattr(swinkit.prediction, "answer_files", answers)
+    monkeypatch.setattr(swinkit.inference.predict, "answer_files", answers)
     before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)]
     files = ("--json", tmp_path / "r.json", "--csv", tmp_path / "r.csv")
     ended = swin("predict", run.path, *pictures, *files, *LIGHT)
@@ -244,7 +244,7 @@ def test_a_strict_stdout_is_no_traceback(
     code = (
         "import sys; sys.argv = ['swin', 'predict', *sys.argv[1:]]\n"
         f"sys.stdout.reconfigure(encoding={encoding!r}, errors='strict')\n"
-        "from swinkit.cli import main; main()"
+        "from swinkit.cli.app import main; main()"
     )
     words = [sys.executable, "-c", code, str(run.path), *(path.name for path in strange), *LIGHT]
     done = subprocess.run(words, capture_output=True, check=False, cwd=strange[0].parent)

@@ -15,24 +15,24 @@ from rich.console import Console
 
 import swinkit
 from swinkit.api import convert_data
-from swinkit.conversion import convert_file, describe_file
-from swinkit.data.box_tables import read_box_table
-from swinkit.data.coco import read_coco
-from swinkit.data.finding import read_lines
-from swinkit.data.label_maps import read_description
+from swinkit.config.base import read_yaml
+from swinkit.data.classification.open import open_classes
+from swinkit.data.detection.coco import read_coco
+from swinkit.data.detection.csv_boxes import read_box_table
+from swinkit.data.detection.open import open_objects
+from swinkit.data.io.images import read_channels
+from swinkit.data.io.large_images import open_regions
+from swinkit.data.io.paths import read_lines
+from swinkit.data.io.video import open_footage
+from swinkit.data.io.xml import read_xml
 from swinkit.data.names.reading import read_names
-from swinkit.data.object_opening import open_objects
-from swinkit.data.opening import open_classes
-from swinkit.data.reading import read_channels
-from swinkit.data.regions import open_regions
-from swinkit.data.video import open_footage
-from swinkit.data.xml_files import read_xml
-from swinkit.engine.run import RunFolder
-from swinkit.engine.states import newest_state
+from swinkit.data.segmentation.published_maps import read_description
 from swinkit.errors import SwinkitError
 from swinkit.files import check_target
-from swinkit.settings import read_yaml
-from swinkit.vocabulary import Vocabulary, describe_vocabulary
+from swinkit.models.convert import convert_file, describe_file
+from swinkit.tasks.open_vocab.vocabulary import Vocabulary, describe_vocabulary
+from swinkit.training.checkpoints import newest_state
+from swinkit.training.run_folder import RunFolder
 from tests.conftest import QUICK, Swin
 
 QUICK_PREDICT = {key: QUICK[key] for key in ("workers", "device", "progress")}

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import swinkit
-from swinkit.config import PredictConfig
+from swinkit.config.predict import PredictConfig
 from swinkit.deploy import graphs, quantising, runtimes
 from swinkit.deploy.runtimes import SIZES, in_runtime
 from swinkit.errors import ConfigError, DataError

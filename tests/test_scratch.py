@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 import swinkit
-from swinkit import training
-from swinkit.config import TrainConfig
-from swinkit.conversion import convert_file
-from swinkit.engine.callbacks import ModelFiles
-from swinkit.engine.run import RunFolder
+from swinkit.config.base import read_yaml
+from swinkit.config.train import TrainConfig
 from swinkit.errors import ConfigError, InterruptedRunError
-from swinkit.scratch import anchor_scale, regions_per_image, scratch_config
-from swinkit.settings import read_yaml
+from swinkit.models.convert import convert_file
+from swinkit.models.scratch import anchor_scale, regions_per_image, scratch_config
 from swinkit.tasks.detect import Detector
+from swinkit.training import run as training
+from swinkit.training.callbacks import ModelFiles
+from swinkit.training.run_folder import RunFolder
 from tests.conftest import TINY
 from tests.engine.test_train import send_at
 from tests.test_detect_run import make_scenes

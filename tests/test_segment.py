@@ -16,15 +16,15 @@ from torch import Tensor
 from transformers import SwinConfig, UperNetConfig, UperNetForSemanticSegmentation
 
 import swinkit
-from swinkit.conversion import convert_file
-from swinkit.data.batching import Batch
+from swinkit.data.batch import Batch
 from swinkit.errors import ConfigError, WeightsError
 from swinkit.heads import DENSE_HEADS
 from swinkit.heads.dense import likeliest
 from swinkit.heads.losses import cross_entropy
+from swinkit.models.convert import convert_file
 from swinkit.results import SegmentationMap
 from swinkit.tasks.segment import Segmenter
-from swinkit.tasks.sliding import Blend
+from swinkit.tasks.sliding_window import Blend
 from tests.parity.golden import Golden, load_golden
 
 CLOSE = {"atol": 2e-5, "rtol": 0.0}

@@ -18,14 +18,14 @@ from PIL import Image
 
 import swinkit
 from swinkit.api import check_data
-from swinkit.config import Masks
-from swinkit.data.check_masks import MaskReport
-from swinkit.data.video import open_footage
-from swinkit.engine.callbacks import ModelFiles
-from swinkit.engine.run import Run
+from swinkit.config.common import Masks
+from swinkit.data.io.video import open_footage
+from swinkit.data.segmentation.check import MaskReport
 from swinkit.errors import ConfigError, DataError, InterruptedRunError
 from swinkit.results import Failure, SegmentationMap, SegmentedVideo
 from swinkit.tasks.segment import Segmenter
+from swinkit.training.callbacks import ModelFiles
+from swinkit.training.run_folder import Run
 from tests.conftest import QUICK, Swin
 from tests.engine.test_train import send_at
 from tests.films import write_damaged, write_video
@@ -209,8 +209,8 @@ def test_tiles(run: Run, scenes: Path, tmp_path: Path, tile: int, monkeypatch: p
     assert isinstance(result, SegmentationMap)
     assert result.size == (144, 192)
     assert (tmp_path / "out/large.png").exists()
-    monkeypatch.setattr("swinkit.tiles.LARGE", 1000)
-    monkeypatch.setattr("swinkit.tiles.ROOM", 3 * tile * tile)  # bands of one tile
+    monkeypatch.setattr("swinkit.inference.tiled_segmentation.LARGE", 1000)
+    monkeypatch.setattr("swinkit.inference.tiled_segmentation.ROOM", 3 * tile * tile)  # bands of one tile
     (again,) = swinkit.predict(run.path, large, tmp_path / "again", tile=tile, batch_size=2, **OPTIONS)
     assert isinstance(again, SegmentationMap)
     assert isinstance(again.labels, np.memmap)
@@ -444,7 +444,7 @@ def test_what_we_drew_is_no_input(run: Run, scenes: Path, tmp_path: Path, swin: 
 def test_a_tile_run_that_fails_leaves_no_half_map(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("swinkit.tiles.LARGE", 1000)
+    monkeypatch.setattr("swinkit.inference.tiled_segmentation.LARGE", 1000)
     path = tmp_path / "cut.tif"
     pixels = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
     tifffile.imwrite(path, pixels, tile=(32, 32), photometric="rgb", compression="zlib")

@@ -9,7 +9,7 @@ import pytest
 from faster_coco_eval.core.mask import decode
 from PIL import Image
 
-from swinkit.data.masks import LabelMap
+from swinkit.data.segmentation.label_map import LabelMap
 from swinkit.errors import ConfigError
 from swinkit.labels import Labels
 from swinkit.results import SegmentationMap

@@ -9,7 +9,7 @@ import pytest
 from faster_coco_eval.core.mask import decode
 from matplotlib.path import Path as Outline
 
-from swinkit.shapes import Ring, coco_rle, geojson, polygons
+from swinkit.rle import Ring, coco_rle, geojson, polygons
 
 
 def ring_and_dot() -> np.ndarray:

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 import swinkit
-from swinkit.data.batching import Batch
+from swinkit.config.augmentation import Augmentation
+from swinkit.data.batch import Batch
 from swinkit.errors import ImageError
-from swinkit.inputs import Augmentation
 from swinkit.tasks.base import Task
-from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.tasks.open_vocab.detector import OpenVocabulary
 from tests.contract import (
     CHECKS,
     ODD_NAMES,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from swinkit.data.finding import read_lines
+from swinkit.config.base import read_yaml
+from swinkit.data.io.paths import read_lines
 from swinkit.data.tables import csv_rows
 from swinkit.errors import ConfigError, DataError, some
-from swinkit.settings import read_yaml
-from swinkit.tasks.queries import names_in
+from swinkit.tasks.open_vocab.queries import names_in
 from swinkit.text_files import encoding_of, read_head, read_json, read_text
 
 TEXT = "chat d'été\nКошка\n猫 🐱\n"

@@ -10,10 +10,10 @@ from torch.utils.flop_counter import FlopCounterMode
 import swinkit
 from swinkit.bench.detection import macs_of
 from swinkit.errors import ConfigError
+from swinkit.models.variants import VARIANTS, find_variant
 from swinkit.tasks.detect import Detector
-from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.tasks.open_vocab.detector import OpenVocabulary
 from swinkit.towers.vit import ViTBackbone
-from swinkit.variants import VARIANTS, find_variant
 
 # Exact counts of models built by Microsoft's code, and by Video Swin's with 400 classes.
 PUBLISHED_PARAMETERS = {

@@ -16,16 +16,17 @@ from PIL import Image
 
 import swinkit
 from swinkit.api import check_data
-from swinkit.config import TrainConfig
-from swinkit.data.media import CLIPS, PICTURES, find_inputs
-from swinkit.data.opening import open_classes, save_split
-from swinkit.data.reel import Reel
-from swinkit.data.samples import Sample
-from swinkit.engine.run import Run
+from swinkit.config.augmentation import Augmentation
+from swinkit.config.preprocessing import Clips
+from swinkit.config.train import TrainConfig
+from swinkit.data.classification.open import open_classes, save_split
+from swinkit.data.classification.samples import Sample
+from swinkit.data.io.media import CLIPS, PICTURES, find_inputs
+from swinkit.data.io.video_decoder import Reel
 from swinkit.errors import ConfigError, DataError
-from swinkit.inputs import Augmentation, Clips
+from swinkit.inference.video_windows import Windows
 from swinkit.results import Classes, Failure, Timeline
-from swinkit.streaming import Windows
+from swinkit.training.run_folder import Run
 from tests.conftest import QUICK, Swin, make_set
 from tests.contract import frames_of
 from tests.films import damaged, write_damaged, write_frames, write_sound, write_video
@@ -164,7 +165,7 @@ def test_what_does_not_fit_together(clips: Path, tmp_path: Path) -> None:
 
 
 def test_clips_choose_a_video_model(clips: Path) -> None:
-    from swinkit.training import _prepare
+    from swinkit.training.run import _prepare
 
     config = TrainConfig.checked({"data": clips, "img_size": 32, "frames": 4, **QUICK})
     ready = _prepare(config, None)
@@ -173,7 +174,7 @@ def test_clips_choose_a_video_model(clips: Path) -> None:
 
 def test_published_decay_and_backbone_rate() -> None:
     """FACTS: norms, bias tables and absolute position alone are not decayed; the backbone's rate is × 0.1."""
-    from swinkit.engine.optim import parameter_groups
+    from swinkit.training.optimizer import parameter_groups
 
     model = swinkit.create("swin3d_t", 3, **TINY)
     groups = parameter_groups(model, 0.05, backbone_lr=0.1)

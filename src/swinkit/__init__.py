@@ -19,14 +19,12 @@ if TYPE_CHECKING:
         inspect,
         list_models,
         load,
-        optimize,
         predict,
-        save,
         shard_data,
         split_data,
-        to_dialect,
         train,
     )
+    from swinkit.models.save import optimize, save, to_dialect
 
 __all__ = [
     "__version__",

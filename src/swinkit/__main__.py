@@ -1,5 +1,5 @@
 """`python -m swinkit` is `swin`."""
 
-from swinkit.cli import main
+from swinkit.cli.app import main
 
 main()

@@ -3,57 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from copy import deepcopy
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from torch import Tensor
 
-from swinkit.config import BenchmarkConfig, EmbedConfig, EvaluateConfig, Masks, PredictConfig, TrainConfig
-from swinkit.core.backbone import SwinBackbone
-from swinkit.core.folding import fold, refuse_folded
-from swinkit.data.captions import CaptionData, Captions
-from swinkit.data.dataset import Data, open_data, open_to_check
-from swinkit.data.in_memory import all_in_memory, is_single
-from swinkit.data.media import find_inputs, medium_for
-from swinkit.data.objects import ObjectData, ObjectSamples
-from swinkit.data.opening import open_classes
-from swinkit.data.pairs import MaskData, Pairs
-from swinkit.data.real import relabel
-from swinkit.data.samples import Samples
+from swinkit.config.base import merged, read_yaml
+from swinkit.config.benchmark import BenchmarkConfig
+from swinkit.config.common import Masks
+from swinkit.config.evaluate import EvaluateConfig
+from swinkit.config.mirrored_classes import without_flip
+from swinkit.config.predict import EmbedConfig, PredictConfig
+from swinkit.config.preprocessing import Clips
+from swinkit.config.task_options import check_owners
+from swinkit.config.train import TrainConfig
+from swinkit.data.captions.open import CaptionData
+from swinkit.data.classification.open import open_classes
+from swinkit.data.detection.samples import ObjectData
+from swinkit.data.io.in_memory import all_in_memory, is_single
+from swinkit.data.io.media import find_inputs, medium_for
+from swinkit.data.io.tar_integrity import refuse_unreadable
+from swinkit.data.open import Data, open_data, open_to_check
+from swinkit.data.segmentation.open import MaskData
 from swinkit.data.stored_splits import find_split, source_of
-from swinkit.data.tar_ends import refuse_unreadable
-from swinkit.deploy.runtimes import in_runtime
-from swinkit.errors import ConfigError, DataError, RunError, check_local
-from swinkit.explain.annotate import Names, without_ours
+from swinkit.errors import ConfigError, DataError, check_local
 from swinkit.files import MADE_BY, check_outside, check_target, check_targets, check_writable, write_text
 from swinkit.hardware import fit_threads, pick_device
-from swinkit.inputs import Clips
-from swinkit.listing import model_tables
-from swinkit.mirroring import without_flip
-from swinkit.models import backbone, create, load
-from swinkit.naming import for_prediction, open_for, with_class_names
-from swinkit.options import check_owners
-from swinkit.progress import console, print_notes, progress_bar, remark, show_changes
-from swinkit.querying import asked_for
+from swinkit.inference.output import Names, without_ours
+from swinkit.models.build import ModelLike, backbone, create, load, load_and_report
+from swinkit.models.class_names import for_prediction
+from swinkit.models.listing import model_tables
+from swinkit.models.save import optimize, save, to_dialect
+from swinkit.models.variants import VARIANTS
+from swinkit.progress import console, print_notes, progress_bar
 from swinkit.recipes import read_recipe
 from swinkit.results import Result
-from swinkit.settings import merged, read_yaml
 from swinkit.tasks.base import InputLike, Task
-from swinkit.tasks.open_vocabulary import OpenVocabulary
-from swinkit.tasks.two_towers import TwoTowers
-from swinkit.variants import VARIANTS
-from swinkit.vocabulary import Vocabulary
+from swinkit.tasks.open_vocab.detector import OpenVocabulary
+from swinkit.tasks.open_vocab.vocabulary import Vocabulary
 from swinkit.weights.catalog import CATALOG
-from swinkit.weights.store import file_names
-from swinkit.weights.writing import spell
 
 if TYPE_CHECKING:
-    from swinkit.data.check import DataReport
-    from swinkit.engine.outline import Outline
-    from swinkit.engine.run import Run
+    from swinkit.data.classification.check import DataReport
+    from swinkit.evaluation.run import TrainedOn
+    from swinkit.training.plan import Outline
+    from swinkit.training.run_folder import Run
     from swinkit.weights.store import LoadReport
 
 __all__ = [
@@ -79,64 +75,6 @@ __all__ = [
     "train",
 ]
 
-ModelLike = Task | str | Path
-
-
-def save(model: Task, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write a model as one self-describing safetensors file.
-
-    Raises ConfigError if a file is there that swinkit has not written, unless `overwrite`, and RunError if
-    the file cannot be written.
-    """
-    if not isinstance(model, Task):
-        raise ConfigError(
-            f"A {type(model).__name__} is no whole model: swinkit.to_dialect gives its tensors."
-        )
-    model.save(check_target(Path(path), ".safetensors", overwrite=overwrite))
-    return Path(path)
-
-
-Model = TypeVar("Model", bound=Task | SwinBackbone)
-
-
-def optimize(model: Model, goal: Literal["inference"] = "inference") -> Model:
-    """A copy that answers the same, faster, and learns no more; the model itself stays as it is.
-
-    The affine part of each norm is folded into the layer behind it, and position bias with mask is kept by
-    size. The copy cannot be saved or trained: ConfigError.
-    """
-    if goal != "inference":
-        raise ConfigError(f"goal={goal!r}: a model can be optimised for 'inference'.")
-    if not isinstance(model, Task | SwinBackbone):
-        raise ConfigError(f"A {type(model).__name__} is no model of swinkit: load one.")
-    if not isinstance(backbone_in(model), SwinBackbone):
-        raise ConfigError("Only a Swin can be optimised, and the model's backbone is a vision transformer.")
-    own = deepcopy(model)
-    fold(backbone_in(own))
-    own.eval().requires_grad_(False)
-    return own
-
-
-def backbone_in(model: Task | SwinBackbone) -> SwinBackbone:
-    """The backbone of a model, or what is one."""
-    return model if isinstance(model, SwinBackbone) else model.backbone
-
-
-def to_dialect(model: Task | SwinBackbone, dialect: str) -> dict[str, Tensor]:
-    """State dict under another ecosystem's names: microsoft, openmmlab, timm, torchvision, huggingface.
-
-    Raises ConfigError for a model that the other code cannot build, or would compute otherwise.
-    """
-    if not isinstance(model, Task | SwinBackbone):
-        raise ConfigError(f"A {type(model).__name__} is no model of swinkit: load one.")
-    if isinstance(model, TwoTowers):
-        raise ConfigError("A model with a text tower can be written as our own file alone.")
-    refuse_folded(backbone_in(model))
-    if isinstance(model, SwinBackbone):
-        return spell(model.state_dict(), model.config, dialect, dense=model.norms == "each")
-    backbone = model.backbone
-    return spell(file_names(model.state_dict()), backbone.config, dialect, dense=backbone.norms == "each")
-
 
 def train(
     data: str | Path | None = None,
@@ -152,8 +90,8 @@ def train(
     Raises ConfigError, DataError or WeightsError before anything is written, RunError where the run
     folder cannot be used, InterruptedRunError after Ctrl-C.
     """
-    from swinkit.engine.run import RunFolder
-    from swinkit.training import run_training
+    from swinkit.training.run import run_training
+    from swinkit.training.run_folder import RunFolder
 
     if resume is not None:
         if data is not None or config is not None or options:
@@ -207,9 +145,9 @@ def check_data(
     `task` says what it is for where files do not tell, "video" for folders of frames; `clip` which frames the
     model will take; `masks` what values of masks mean.
     """
-    from swinkit.data.check import check_classes
-    from swinkit.data.check_masks import check_masks
-    from swinkit.data.check_objects import check_objects
+    from swinkit.data.classification.check import check_classes
+    from swinkit.data.detection.check import check_objects
+    from swinkit.data.segmentation.check import check_masks
     from swinkit.data.unlabelled import open_unlabelled
 
     check_local(data, DataError)
@@ -236,7 +174,7 @@ def shard_data(
 
     `task` as for `check_data`.
     """
-    from swinkit.data.shards import write_shards
+    from swinkit.data.classification.shards import write_shards
 
     if size < 1:
         raise ConfigError(f"size={size}: give the number of images a shard, 1000 say.")
@@ -262,8 +200,8 @@ def convert_data(
 
     Pictures are copied, or with `link` linked to.
     """
-    from swinkit.data.object_opening import open_objects
-    from swinkit.data.object_writing import convert_objects
+    from swinkit.data.detection.open import open_objects
+    from swinkit.data.detection.writers import convert_objects
 
     source, table = find_split(data) or (data, None)
     opened = open_objects(source, val_fraction=0, split_file=table)
@@ -318,78 +256,27 @@ def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, fl
 
 def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict[str, Any]:
     """What evaluation.json holds: the figures as `metrics`, and the task's details, such as `per_class`."""
-    from swinkit.engine.evaluate import evaluate_split
-    from swinkit.engine.run import RunFolder
+    from swinkit.evaluation.run import evaluate_model
 
     config = EvaluateConfig.checked(options)
     check_local(data, DataError)
-    task = model if isinstance(model, Task) else _load(model)
+    task = model if isinstance(model, Task) else load_and_report(model)
     check_owners(config, task.name)
-    task = with_class_names(task, config.classes)
+    name = "" if isinstance(model, Task) else str(model)
+    return evaluate_model(task, data, config, name=name, run=_run_of(task, data))
+
+
+def _run_of(task: Task, data: str | Path) -> TrainedOn | None:
+    """The run folder that the model was loaded from, if any."""
+    from swinkit.evaluation.run import TrainedOn
+    from swinkit.training.run_folder import RunFolder
+
     run = None if task.load_report is None else RunFolder.around(task.load_report.source)
-    split_file, masks = None, config.masks
-    if run and run.trained_on(data):
-        split_file = run.split_file
-        masks = masks if masks != Masks() else RunFolder.open(run.path)[1].masks
-    open_with = partial(_open_to_evaluate, data, task.name, masks, split_file)
-    notes: list[str] = []
-    if isinstance(task, OpenVocabulary):
-        opened = open_with(None)
-    else:
-        task, opened, notes = open_for(task, open_with)
-    config, unflipped = without_flip(config, task.result_names)
-    if opened.multi and not task.multi_label:
-        raise DataError(
-            f"{opened.root} gives {task.medium.noun}s several labels, but the model answers with one class."
-        )
-    split = _pick_split(opened, config.split)
-    samples: Samples | Pairs | ObjectSamples | Captions = opened.splits[split]
-    if config.real is not None:
-        assert isinstance(samples, Samples)
-        samples = relabel(samples, Path(config.real), classes=len(task.classes))
-    print_notes([*notes, *opened.notes, *([unflipped] if unflipped else [])])
-    if split == "train" and config.split is None:
-        remark(console(), f"{opened.root} has no part val or test: all of train is measured.")
-    out = _place(config, run.path if run and not isinstance(model, Task) else None)
-    source = {
-        "data": str(data),
-        "split": split,
-        "model": "" if isinstance(model, Task) else str(model),
-        "clips": config.clips or task.clips,
-        "crops": config.crops,
-        "flip": config.flip,
-        **({"scales": config.scales, "slide": config.slide, "stride": config.stride} if task.ragged else {}),
-        "real": config.real,
-        **(config.sought if isinstance(task, OpenVocabulary) else {}),
-    }
-    labels = opened.labels if isinstance(opened, ObjectData) else None
-    device = pick_device(config.device)
-    fit_threads(device)
-    task = task.to(device)
-    asked = asked_for(task, opened, config) if isinstance(task, OpenVocabulary) else {}
-    limited = in_runtime(task.limited(**asked), config)
-    return evaluate_split(limited, samples, config, out=out, source=source, console=console(), labels=labels)
-
-
-def _place(config: EvaluateConfig, usual: Path | None) -> Path | None:
-    """Where figures are saved; RunError or ConfigError where that is wanted and cannot be."""
-    from swinkit.engine.evaluate import check_evaluation
-
-    if config.out is not None:
-        return check_evaluation(Path(config.out), overwrite=config.overwrite)
-    try:
-        return None if usual is None else check_evaluation(usual, overwrite=config.overwrite)
-    except (ConfigError, RunError) as error:  # a colleague's run folder, say
-        remark(console(), f"The figures are shown, but not saved. {error}")
+    if run is None:
         return None
-
-
-def _open_to_evaluate(
-    data: str | Path, task: str, masks: Masks, split_file: Path | None, classes: Sequence[str] | None
-) -> Data:
-    return open_data(
-        data, task=task, masks=masks, val_fraction=0, classes=classes, split_file=split_file, min_classes=1
-    )
+    if not run.trained_on(data):
+        return TrainedOn(run.path, None, Masks())
+    return TrainedOn(run.path, run.split_file, RunFolder.open(run.path)[1].masks)
 
 
 def predict(
@@ -413,7 +300,7 @@ def predict(
     `json` (.json or .jsonl) and `csv` are files of the results. They are written as results come, to a file
     NAME.part, and whatever ends the iteration, they hold the results up to there.
     """
-    from swinkit.prediction import (
+    from swinkit.inference.predict import (
         answer_files,
         check_in_memory,
         check_inputs,
@@ -427,7 +314,7 @@ def predict(
     files = results_files(json, csv, overwrite=config.overwrite)
     device = pick_device(config.device)
     fit_threads(device)
-    task = model if isinstance(model, Task) else _load(model)
+    task = model if isinstance(model, Task) else load_and_report(model)
     check_owners(config, task.name)
     task, config = for_prediction(task, config)
     task = set_up(task.to(device), config)
@@ -450,17 +337,17 @@ def convert(source: str | Path, out: str | Path, *, to: str, **options: Any) -> 
     """Write a weights file in another dialect, or as our own (`to="safetensors"`); the report of its reading.
 
     Options (`classes`, `pool_scales`, `dilations`, `filter_sizes`, `overwrite`) and errors are those of
-    `swinkit.conversion.convert_file`.
+    `swinkit.models.convert.convert_file`.
     """
-    from swinkit.conversion import convert_file
+    from swinkit.models.convert import convert_file
 
     return convert_file(source, Path(out), to=to, **options)
 
 
 def inspect(source: str | Path) -> dict[str, str]:
     """Return what a weights file or vocabulary is, as `swin inspect` shows it; WeightsError for others."""
-    from swinkit.conversion import describe_file
-    from swinkit.vocabulary import describe_vocabulary
+    from swinkit.models.convert import describe_file
+    from swinkit.tasks.open_vocab.vocabulary import describe_vocabulary
 
     return dict(describe_vocabulary(str(source)) or describe_file(source))
 
@@ -476,7 +363,7 @@ def benchmark(model: ModelLike, **options: Any) -> dict[str, Any]:
 
     config = BenchmarkConfig.checked(options)
     fresh = isinstance(model, str) and model in VARIANTS and model not in CATALOG
-    task = model if isinstance(model, Task) else create(str(model)) if fresh else _load(model)
+    task = model if isinstance(model, Task) else create(str(model)) if fresh else load_and_report(model)
     device = pick_device(config.device)
     fit_threads(device)
     task = task.to(device)
@@ -529,8 +416,8 @@ def embed(
     `names`, names in a `file` and examples (`like`) are as `OpenVocabulary.find` takes them, for models with
     queries. With `out` also a file. Raises InputError for a file that cannot be read.
     """
-    from swinkit.prediction import embed_images
-    from swinkit.querying import embedded_queries
+    from swinkit.evaluation.queries import embedded_queries
+    from swinkit.inference.predict import embed_images
 
     config = EmbedConfig.checked(options)
     asked = names is not None or file is not None or like is not None
@@ -538,7 +425,7 @@ def embed(
         raise ConfigError("Say what to embed: images; or names, a file of them, or examples (`like`).")
     if out is not None:
         check_target(Path(out), ".safetensors", overwrite=config.overwrite)
-    task = model if isinstance(model, Task) else _load(model)
+    task = model if isinstance(model, Task) else load_and_report(model)
     if asked:
         made = embedded_queries(task, names, file, like, config)
         if out is not None:
@@ -572,41 +459,28 @@ def calibrate(
     name that is not in the data, or never found, keeps the model's; objects of other names do not count.
     Options as in `EvaluateConfig`.
     """
-    from swinkit.querying import calibrated, queried
+    from swinkit.evaluation.queries import calibrated, queried
 
     config = EvaluateConfig.checked(options)
     if out is not None:
         check_target(Path(out), ".safetensors", overwrite=config.overwrite)
-    task = queried(model if isinstance(model, Task) else _load(model), OpenVocabulary, config.device)
+    task = queried(
+        model if isinstance(model, Task) else load_and_report(model), OpenVocabulary, config.device
+    )
     known = task.own_vocabulary() if vocabulary is None else Vocabulary.load(vocabulary)
     opened = open_data(data, task=task.name, val_fraction=0)
     assert isinstance(opened, ObjectData)
-    part = _pick_split(opened, split or ("train" if opened.splits.get("train") else None))
+    from swinkit.evaluation.run import pick_split
+
+    part = pick_split(opened, split or ("train" if opened.splits.get("train") else None))
     made, told = calibrated(task, known, opened, part, config)
     if out is not None:
         made.save(out, overwrite=config.overwrite)
     return made, told
 
 
-def _load(source: str | Path) -> Task:
-    """Load a model, and show what became of the weights unless all of them were taken as they are."""
-    model = load(source)
-    show_changes(model.load_report)
-    return model
-
-
 def dry_run(data: str | Path | None = None, *, config: str | Path | None = None, **options: Any) -> Outline:
     """What `train` would do with the same options: task, splits, groups, schedule. Writes nothing."""
-    from swinkit.training import outline_run
+    from swinkit.training.run import outline_run
 
     return outline_run(_train_config(*_repeated(data, config, options)))
-
-
-def _pick_split(data: Data, wanted: str | None) -> str:
-    """The part to evaluate: as wanted, else val, else test, else all there is."""
-    order = (wanted,) if wanted else ("val", "test", "train")
-    for split in order:
-        if data.splits.get(split):
-            return split
-    have = ", ".join(data.splits)
-    raise DataError(f"{data.root} has no part {wanted!r}: it has {have}.")

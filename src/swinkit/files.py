@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import stat
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +16,6 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from swinkit.errors import ConfigError, DataError, RunError, check_local_target
-from swinkit.regular_files import check_regular
 
 try:
     import fcntl
@@ -277,3 +278,21 @@ def write_text(path: Path, text: str, *, errors: str = "backslashreplace") -> No
     A file name that is not UTF-8 is escaped; with `errors="surrogateescape"` it is written byte by byte.
     """
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors=errors))
+
+
+def check_regular(path: Path) -> Path:
+    """Return a path that may be read; OSError for a folder, a named pipe, a socket, a device, or nothing."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a named pipe, a socket or a device, no regular file", str(path))
+    return path
+
+
+def readable_entries(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    """Yield what lies in a folder but named pipes, sockets and devices; links that lead nowhere are kept."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_file() or entry.is_dir() or (entry.is_symlink() and not Path(entry.path).exists()):
+                yield entry

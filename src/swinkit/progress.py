@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
+from swinkit.config.option_names import spelled
 from swinkit.errors import bounded
-from swinkit.option_spelling import spelled
 
 if TYPE_CHECKING:
-    from swinkit.weights.store import LoadReport
+    pass
 
 
 QUIET = 60.0  # seconds after which a line is due where no bar is shown
@@ -145,19 +143,3 @@ def note_clipped(values: int, images: int) -> None:
     if values:
         note = f"{values:,} values in {images} images lie outside of the value range and were clipped."
         remark(console(), f"Note: {note}")
-
-
-def show_changes(report: LoadReport | None) -> None:
-    """Print what became of weights, unless all of them were taken as they are."""
-    if report is not None and (len(report.rows()) > 1 or report.notes):
-        show_report(console(), report)
-
-
-def show_report(console: Console, report: LoadReport) -> None:
-    """Print what became of the tensors of a weights file as a table."""
-    table = Table("tensors", "count", "such as", title=report.source)
-    for what, count, names in report.rows():
-        table.add_row(what, str(count), Text(names))
-    console.print(table)
-    for note in report.notes:
-        remark(console, f"Note: {note}")

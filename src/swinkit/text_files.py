@@ -11,7 +11,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from swinkit.regular_files import check_regular
+from swinkit.files import check_regular
 
 # UTF-32's mark begins as that of UTF-16 does, so it comes first
 _MARKS = (

@@ -81,8 +81,8 @@ def test_many_damaged_checkpoints(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_many_damaged_run_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Resume goes on, or ends in one sentence; the data are never touched."""
-    monkeypatch.setattr("swinkit.engine.callbacks.draw_curves", lambda *_: None)
-    monkeypatch.setattr("swinkit.training._final_figures", lambda *_: {})
+    monkeypatch.setattr("swinkit.training.callbacks.draw_curves", lambda *_: None)
+    monkeypatch.setattr("swinkit.training.run._final_figures", lambda *_: {})
     tally = Tally("run folders")
     torch.manual_seed(0)
     start = swinkit.save(swinkit.create("swin_pico", classes=CLASSES, **TINY), tmp_path / "start.safetensors")

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 import swinkit
-from swinkit.cli import main
-from swinkit.engine.run import Run
+from swinkit.cli.app import main
+from swinkit.training.run_folder import Run
 from tests.builders.commands import Sandbox, commands, draw_line
 from tests.builders.limits import LONGEST_SENTENCE, Tally, digests, memory_limit, time_limit, writes_outside
 from tests.builders.tables import coco

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from swinkit.data.check import Seen, look_at
-from swinkit.data.reading import MAX_PIXELS, read_channels
-from swinkit.data.values import ValueRule
+from swinkit.data.classification.check import Seen, look_at
+from swinkit.data.io.images import MAX_PIXELS, read_channels
+from swinkit.data.io.value_range import ValueRule
 from swinkit.errors import ImageError, SwinkitError
 from tests.builders.images import IMAGES
 from tests.builders.limits import Tally, attempt, digests, memory_limit

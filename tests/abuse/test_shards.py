@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from swinkit.api import check_data
-from swinkit.data.check import DataReport
-from swinkit.data.samples import ClassData
+from swinkit.data.classification.check import DataReport
+from swinkit.data.classification.samples import ClassData
 from swinkit.errors import SwinkitError
 from tests.builders.limits import Tally, attempt, check_sentence, memory_limit
 from tests.builders.tars import (

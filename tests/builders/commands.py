@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from cyclopts import App
 
-from swinkit.cli import app
+from swinkit.cli.app import app
 from tests.builders.mutations import WORDS, Generator, choose
 
 # minutes of work where it is given right

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from swinkit.data.captions import CaptionData
-from swinkit.data.dataset import Data, open_data
-from swinkit.data.objects import ObjectData
-from swinkit.data.pairs import MaskData
+from swinkit.data.captions.open import CaptionData
+from swinkit.data.detection.samples import ObjectData
+from swinkit.data.open import Data, open_data
+from swinkit.data.segmentation.open import MaskData
+from swinkit.tasks.open_vocab.vocabulary import Vocabulary
 from swinkit.text_files import composed
-from swinkit.vocabulary import Vocabulary
 
 Listing = dict[str, Any]
 """What a reader found of each image, by its name."""

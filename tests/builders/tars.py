@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 import swinkit
-from swinkit.data.opening import open_classes
-from swinkit.data.reading import read_image
-from swinkit.data.samples import ClassData
+from swinkit.data.classification.open import open_classes
+from swinkit.data.classification.samples import ClassData
+from swinkit.data.io.images import read_image
 from swinkit.errors import ImageError
 from tests.builders.mutations import BYTES, Generator, choose
 
@@ -142,5 +142,5 @@ def read_rows(data: ClassData) -> Rows:
 
 def open_shards(folder: Path) -> ClassData:
     # files may change twice within the resolution of their times
-    swinkit.data.archives._INDICES.clear()
+    swinkit.data.io.tar._INDICES.clear()
     return open_classes(folder, val_fraction=0, min_classes=1)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from swinkit.data.media import CLIPS
-from swinkit.data.opening import open_classes
-from swinkit.data.samples import ClassData
+from swinkit.data.classification.open import open_classes
+from swinkit.data.classification.samples import ClassData
+from swinkit.data.io.media import CLIPS
 from swinkit.errors import DataError
 
 HEADER = "label,youtube_id,time_start,time_end,split,is_cc\n"

@@ -7,21 +7,18 @@ import pytest
 import torch
 from PIL import Image
 
-from swinkit.data.batching import (
-    Batch,
-    ImageDataset,
-    ResumableLoader,
-    check_headers,
-    in_order,
-    make_loader,
-)
-from swinkit.data.media import PICTURES
-from swinkit.data.opening import open_classes
-from swinkit.data.order import SeededBatches, Share
-from swinkit.data.samples import Sample
-from swinkit.data.transforms import evaluation_transform, training_transform
+from swinkit.config.augmentation import Augmentation
+from swinkit.config.preprocessing import Preprocessing
+from swinkit.data.batch import Batch
+from swinkit.data.classification.image_dataset import ImageDataset
+from swinkit.data.classification.open import open_classes
+from swinkit.data.classification.samples import Sample
+from swinkit.data.classification.transforms import evaluation_transform, training_transform
+from swinkit.data.dataset import check_headers
+from swinkit.data.io.media import PICTURES
+from swinkit.data.loader import ResumableLoader, in_order, make_loader
+from swinkit.data.sampler import SeededBatches, Share
 from swinkit.errors import ImageError, RunError
-from swinkit.inputs import Augmentation, Preprocessing
 
 PRE = Preprocessing(size=8)
 

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from swinkit.api import check_data
-from swinkit.data.dataset import open_data
-from swinkit.data.object_opening import open_objects
-from swinkit.data.objects import ObjectData
-from swinkit.data.opening import open_classes
-from swinkit.data.pairs import MaskData, open_masks
+from swinkit.data.classification.open import open_classes
+from swinkit.data.detection.open import open_objects
+from swinkit.data.detection.samples import ObjectData
+from swinkit.data.open import open_data
+from swinkit.data.segmentation.open import MaskData, open_masks
 from swinkit.errors import DataError
 
 

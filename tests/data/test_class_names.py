@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from swinkit.appearance import visible
-from swinkit.data.object_opening import open_objects
-from swinkit.data.opening import open_classes, save_split
-from swinkit.data.pairs import open_masks
-from swinkit.errors import DataError, nearest, some
+from swinkit.data.classification.open import open_classes, save_split
+from swinkit.data.detection.open import open_objects
+from swinkit.data.segmentation.open import open_masks
+from swinkit.errors import DataError, nearest, some, visible
 from swinkit.labels import matching_classes, whole_numbers
 
 NAME = "café"

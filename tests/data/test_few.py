@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from swinkit.data.few import drawn_objects, few_of
-from swinkit.data.objects import Annotated, Object, ObjectSamples, annotated
+from swinkit.data.detection.few_shot import drawn_objects, few_of
+from swinkit.data.detection.samples import Annotated, Object, ObjectSamples, annotated
 
 
 def samples() -> ObjectSamples:

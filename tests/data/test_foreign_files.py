@@ -13,8 +13,8 @@ from PIL import Image
 from tests.conftest import CLASSES, Swin
 
 import swinkit
-from swinkit.data.finding import frames_in, walk_files
-from swinkit.data.reading import read_channels, read_image, read_labels
+from swinkit.data.io.images import read_channels, read_image, read_labels
+from swinkit.data.io.paths import frames_in, walk_files
 from swinkit.errors import ConfigError, ImageError, WeightsError
 from swinkit.labels import Labels
 

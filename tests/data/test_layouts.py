@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swinkit.data.dataset import open_data
-from swinkit.data.label_maps import PUBLISHED, named_meaning, voc_colours
-from swinkit.data.pairs import MaskData, holds_masks, open_masks
-from swinkit.data.samples import ClassData
+from swinkit.data.classification.samples import ClassData
+from swinkit.data.open import open_data
+from swinkit.data.segmentation.open import MaskData, holds_masks, open_masks
+from swinkit.data.segmentation.published_maps import PUBLISHED, named_meaning, voc_colours
 from swinkit.errors import ConfigError, DataError, ImageError
 
 

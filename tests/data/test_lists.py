@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from swinkit.data.lists import part_of
-from swinkit.data.opening import open_classes
-from swinkit.data.samples import ClassData
-from swinkit.data.synsets import imagenet_1k
+from swinkit.data.classification.open import open_classes
+from swinkit.data.classification.samples import ClassData
+from swinkit.data.classification.synsets import imagenet_1k
+from swinkit.data.splits import part_of
 from swinkit.errors import DataError
 
 TENCH, FISH, ODD = "n01440764", "n01443537", "n00000007"

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from swinkit.data.captions import open_captions
-from swinkit.data.locating import FileLocator, spellings
-from swinkit.data.object_opening import open_objects
-from swinkit.data.opening import open_classes
-from swinkit.data.pairs import open_masks
+from swinkit.data.captions.open import open_captions
+from swinkit.data.classification.open import open_classes
+from swinkit.data.detection.open import open_objects
+from swinkit.data.io.path_matching import FileLocator, spellings
+from swinkit.data.segmentation.open import open_masks
 from swinkit.errors import DataError
 
 NAME = "é"  # composed; macOS writes it as two letters

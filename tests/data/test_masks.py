@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swinkit.data.masks import LabelMap
+from swinkit.data.segmentation.label_map import LabelMap
 from swinkit.errors import ConfigError, ImageError
 
 IDS = np.array([[0, 1, 2], [2, 1, 255]], np.uint8)

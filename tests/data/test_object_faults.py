@@ -15,11 +15,11 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from swinkit.api import check_data, convert_data
-from swinkit.data.object_opening import open_objects
-from swinkit.data.objects import NO_CLASS, Annotated, ObjectData
-from swinkit.data.segmentations import read_shape
+from swinkit.data.detection.open import open_objects
+from swinkit.data.detection.samples import NO_CLASS, Annotated, ObjectData
+from swinkit.data.detection.segmentations import read_shape
 from swinkit.errors import DataError
-from swinkit.shapes import as_rle, mask_of
+from swinkit.rle import as_rle, mask_of
 
 COCO_WARNING = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 SIZE = 48, 64  # height, width

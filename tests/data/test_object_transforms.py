@@ -12,14 +12,22 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from swinkit.data.object_dataset import ObjectDataset
-from swinkit.data.object_transforms import Frame, ObjectTransform, Scene, boxes_of
-from swinkit.data.objects import NO_CLASS, Annotated, Object, ObjectSamples, annotated, known_together
-from swinkit.data.order import SeededBatches
+from swinkit.config.augmentation import Augmentation
+from swinkit.config.preprocessing import Dense, Preprocessing
+from swinkit.data.detection.dataset import ObjectDataset
+from swinkit.data.detection.samples import (
+    NO_CLASS,
+    Annotated,
+    Object,
+    ObjectSamples,
+    annotated,
+    known_together,
+)
+from swinkit.data.detection.transforms import Frame, ObjectTransform, Scene, boxes_of
+from swinkit.data.sampler import SeededBatches
 from swinkit.errors import ImageError
-from swinkit.inputs import Augmentation, Dense, Preprocessing
 from swinkit.recipes import read_recipe, recipes
-from swinkit.shapes import as_rle, coco_rle, mask_of
+from swinkit.rle import as_rle, coco_rle, mask_of
 
 PLAIN = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
 PRE = Preprocessing(size=80, dense=Dense(short=80, long=133), crop=1.0, **PLAIN)

@@ -12,12 +12,12 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from swinkit.api import check_data, convert_data
-from swinkit.data.dataset import open_data, save_splits
-from swinkit.data.object_opening import open_objects
-from swinkit.data.object_writing import convert_objects
-from swinkit.data.objects import NO_CLASS, ObjectData, ObjectSamples
+from swinkit.data.detection.open import open_objects
+from swinkit.data.detection.samples import NO_CLASS, ObjectData, ObjectSamples
+from swinkit.data.detection.writers import convert_objects
+from swinkit.data.open import open_data, save_splits
 from swinkit.errors import ConfigError, DataError
-from swinkit.shapes import as_rle, mask_of
+from swinkit.rle import as_rle, mask_of
 
 SIZES = {"a.jpg": (40, 60), "b.jpg": (50, 30), "c.jpg": (20, 20)}  # height, width
 TRIANGLE = [10.0, 5.0, 30.0, 5.0, 10.0, 25.0]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swinkit.data.opening import draw_split, open_classes, save_split
-from swinkit.data.samples import ClassData, Entry, Found
+from swinkit.data.classification.open import draw_split, open_classes, save_split
+from swinkit.data.classification.samples import ClassData, Entry, Found
 from swinkit.errors import ConfigError, DataError, RunError
 
 
@@ -191,7 +191,8 @@ def test_the_draw_depends_on_the_seed_alone(
     iterdir = Path.iterdir
     monkeypatch.setattr(Path, "iterdir", lambda self: reversed(list(iterdir(self))))
     monkeypatch.setattr(
-        "swinkit.data.folders.walk_files", lambda folder: sorted(folder.rglob("*.png"), reverse=True)
+        "swinkit.data.classification.folders.walk_files",
+        lambda folder: sorted(folder.rglob("*.png"), reverse=True),
     )
     assert names(open_classes(tmp_path / "moved", seed=1), "val") == first
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from swinkit.data import pair_transforms
-from swinkit.data.pair_transforms import PairTransform, distorted, fitted
+from swinkit.data.image_ops import distorted, fitted
+from swinkit.data.segmentation import transforms as pair_transforms
+from swinkit.data.segmentation.transforms import PairTransform
 from swinkit.features import IGNORED
 
 PLAIN: dict[str, Any] = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swinkit.data.pairs import MaskData, open_masks
+from swinkit.data.segmentation.open import MaskData, open_masks
 from swinkit.errors import ConfigError, DataError
 
 CLASSES = "classes: {0: sky, 1: road, 7: car}\nignored: [255]\n"

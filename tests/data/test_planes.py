@@ -13,14 +13,15 @@ from PIL import Image
 from tests.conftest import CLASSES, QUICK, Swin
 
 import swinkit
-from swinkit.data.media import find_inputs
-from swinkit.data.opening import open_classes
-from swinkit.data.planes import Planes
-from swinkit.data.reading import check_header, read_channels, read_image, read_preview, stored_mode
-from swinkit.data.transforms import evaluation_transform, training_transform
-from swinkit.data.values import ValueRule
+from swinkit.config.augmentation import Augmentation
+from swinkit.config.preprocessing import Preprocessing
+from swinkit.data.classification.open import open_classes
+from swinkit.data.classification.transforms import evaluation_transform, training_transform
+from swinkit.data.io.images import check_header, read_channels, read_image, read_preview, stored_mode
+from swinkit.data.io.media import find_inputs
+from swinkit.data.io.multichannel import Planes
+from swinkit.data.io.value_range import ValueRule
 from swinkit.errors import ConfigError, ImageError
-from swinkit.inputs import Augmentation, Preprocessing
 
 RNG = np.random.default_rng(0)
 UNIT = {"mean": (0.0,), "std": (1.0,)}

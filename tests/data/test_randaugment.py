@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from timm.data import auto_augment
 
-from swinkit.data.randaugment import CHANGES, GROWING, Canvas, RandAugment
+from swinkit.data.classification.randaugment import CHANGES, GROWING, Canvas, RandAugment
 from swinkit.errors import ConfigError
 
 FILL = (124, 116, 104)

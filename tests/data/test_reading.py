@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swinkit.data import reading
-from swinkit.data.finding import natural_key
-from swinkit.data.media import find_inputs
-from swinkit.data.reading import check_header, read_image, read_sized
-from swinkit.data.values import ValueRule
+from swinkit.data.io import images as reading
+from swinkit.data.io.images import check_header, read_image, read_sized
+from swinkit.data.io.media import find_inputs
+from swinkit.data.io.paths import natural_key
+from swinkit.data.io.value_range import ValueRule
 from swinkit.errors import DataError, ImageError
 
 

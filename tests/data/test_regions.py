@@ -10,9 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from swinkit.data import regions
-from swinkit.data.reading import read_channels
-from swinkit.data.regions import TiffRegions, WholePicture, open_regions
+from swinkit.data.io import large_images as regions
+from swinkit.data.io.images import read_channels
+from swinkit.data.io.large_images import TiffRegions, WholePicture, open_regions
 from swinkit.errors import ImageError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (150, 210, 4), dtype=np.uint8)

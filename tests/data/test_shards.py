@@ -20,18 +20,19 @@ from PIL import Image
 from tests.conftest import CLASSES, QUICK, Swin
 
 import swinkit
-from swinkit.data.batching import ImageDataset, make_loader
-from swinkit.data.captions import open_captions
-from swinkit.data.dataset import open_data
-from swinkit.data.media import find_inputs
-from swinkit.data.opening import open_classes
-from swinkit.data.order import NEAR, SeededBatches
-from swinkit.data.packed import Packed
-from swinkit.data.reading import read_image
-from swinkit.data.samples import ClassData
-from swinkit.data.transforms import evaluation_transform
+from swinkit.config.preprocessing import Preprocessing
+from swinkit.data.captions.open import open_captions
+from swinkit.data.classification.image_dataset import ImageDataset
+from swinkit.data.classification.open import open_classes
+from swinkit.data.classification.samples import ClassData
+from swinkit.data.classification.transforms import evaluation_transform
+from swinkit.data.io.images import read_image
+from swinkit.data.io.media import find_inputs
+from swinkit.data.io.packed import Packed
+from swinkit.data.loader import make_loader
+from swinkit.data.open import open_data
+from swinkit.data.sampler import NEAR, SeededBatches
 from swinkit.errors import DataError, ImageError
-from swinkit.inputs import Preprocessing
 
 webdataset = pytest.importorskip("webdataset")
 
@@ -364,14 +365,14 @@ def test_whole_shards_of_every_writer_have_no_damage(tmp_path: Path) -> None:
                 info = tarfile.TarInfo("a" if form == tarfile.USTAR_FORMAT else f"{'long' * 60}/{key}é.png")
                 info.size = 700
                 tar.addfile(info, io.BytesIO(bytes(700)))
-        assert swinkit.data.archives.index(tmp_path / f"{name}.tar").damage is None
+        assert swinkit.data.io.tar.index(tmp_path / f"{name}.tar").damage is None
     with webdataset.TarWriter(str(tmp_path / "w.tar")) as sink:
         sink.write({"__key__": "0", "cls": 1})
-    assert swinkit.data.archives.index(tmp_path / "w.tar").damage is None
+    assert swinkit.data.io.tar.index(tmp_path / "w.tar").damage is None
     if shutil.which("tar"):
         (tmp_path / "a.png").write_bytes(png(3))
         subprocess.run(["tar", "-cf", "gnu.tar", "a.png"], cwd=tmp_path, check=True)
-        assert swinkit.data.archives.index(tmp_path / "gnu.tar").damage is None
+        assert swinkit.data.io.tar.index(tmp_path / "gnu.tar").damage is None
 
 
 def test_captions_in_damaged_shards(tmp_path: Path, tiny_file: Path) -> None:

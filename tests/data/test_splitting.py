@@ -15,7 +15,7 @@ from tests.conftest import Swin
 
 import swinkit
 from swinkit.api import check_data, convert_data
-from swinkit.data.dataset import open_data
+from swinkit.data.open import open_data
 from swinkit.data.survey import image_of
 from swinkit.errors import ConfigError, DataError
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from swinkit.data.ticks import draw_clip, spread_clips
-from swinkit.inputs import Clips
+from swinkit.config.preprocessing import Clips
+from swinkit.data.classification.clip_sampling import draw_clip, spread_clips
 
 COUNTS = [2, 3, 31, 32, 33, 63, 64, 65, 66, 100, 299, 1000]
 

@@ -9,12 +9,13 @@ from PIL import Image
 from pydantic import ValidationError
 from torchvision.transforms import v2
 
-from swinkit.data.transforms import (
+from swinkit.config.augmentation import Augmentation
+from swinkit.config.preprocessing import Preprocessing
+from swinkit.data.classification.transforms import (
     evaluation_transform,
     mix_batch,
     training_transform,
 )
-from swinkit.inputs import Augmentation, Preprocessing
 
 NOTHING = Augmentation(
     crop_scale=(1, 1), crop_ratio=(1, 1), hflip=0, color_jitter=0, erasing=0, mixup=0, cutmix=0

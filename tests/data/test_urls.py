@@ -12,9 +12,9 @@ from PIL import Image
 from tests.conftest import Swin, make_set
 
 import swinkit
-from swinkit.data.dataset import open_data
+from swinkit.data.open import open_data
 from swinkit.errors import SwinkitError
-from swinkit.tasks.queries import parse_example
+from swinkit.tasks.open_vocab.queries import parse_example
 
 URL = "https://example.com/folder/a.jpg"
 SAID = f"{URL} is a URL, and URLs are not supported"

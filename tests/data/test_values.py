@@ -14,16 +14,17 @@ import tifffile
 import torch
 from PIL import Image
 
-from swinkit.data.object_transforms import View, pasted, tiled
-from swinkit.data.pair_transforms import distorted
-from swinkit.data.planes import Planes
-from swinkit.data.randaugment import CHANGES, GROWING, Canvas
-from swinkit.data.reading import read_channels, read_image
-from swinkit.data.regions import TiffRegions, open_regions
-from swinkit.data.transforms import training_transform
-from swinkit.data.values import ValueRule
+from swinkit.config.augmentation import Augmentation
+from swinkit.config.preprocessing import Preprocessing
+from swinkit.data.classification.randaugment import CHANGES, GROWING, Canvas
+from swinkit.data.classification.transforms import training_transform
+from swinkit.data.detection.transforms import View, pasted, tiled
+from swinkit.data.image_ops import distorted
+from swinkit.data.io.images import read_channels, read_image
+from swinkit.data.io.large_images import TiffRegions, open_regions
+from swinkit.data.io.multichannel import Planes
+from swinkit.data.io.value_range import ValueRule
 from swinkit.errors import ConfigError, ImageError
-from swinkit.inputs import Augmentation, Preprocessing
 
 Array = np.ndarray[Any, Any]
 LEVELS = np.arange(4096, dtype=np.uint16).reshape(64, 64)

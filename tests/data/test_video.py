@@ -15,8 +15,7 @@ import pytest
 from PIL import Image
 from tests.films import damaged, number_of, numbered, packed, write_frames, write_sound, write_video
 
-from swinkit.data.reel import Reel, Shot
-from swinkit.data.video import (
+from swinkit.data.io.video import (
     EndedEarlyError,
     FramesInMemory,
     VideoFile,
@@ -24,6 +23,7 @@ from swinkit.data.video import (
     read_overview,
     stretch_of,
 )
+from swinkit.data.io.video_decoder import Reel, Shot
 from swinkit.errors import ClipError, ConfigError, ImageError
 
 

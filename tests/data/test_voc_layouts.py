@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swinkit.data.dataset import open_data
-from swinkit.data.object_opening import open_objects
-from swinkit.data.objects import ObjectData
+from swinkit.data.detection.open import open_objects
+from swinkit.data.detection.samples import ObjectData
+from swinkit.data.open import open_data
 from swinkit.errors import DataError
 
 BOX = "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"

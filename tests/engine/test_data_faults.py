@@ -14,13 +14,13 @@ from PIL import Image
 from rich.console import Console
 
 import swinkit
-from swinkit.config import TrainConfig
-from swinkit.data.order import SeededBatches
-from swinkit.data.samples import Sample, Samples
-from swinkit.engine.faults import Unreadable, too_many
-from swinkit.engine.run import Run
-from swinkit.engine.trackers import make_loggers
+from swinkit.config.train import TrainConfig
+from swinkit.data.classification.samples import Sample, Samples
+from swinkit.data.sampler import SeededBatches
 from swinkit.errors import ConfigError, RunError
+from swinkit.training.faults import Unreadable, too_many
+from swinkit.training.loggers import make_loggers
+from swinkit.training.run_folder import Run
 from tests.conftest import CLASSES, QUICK, Swin, make_set
 
 
@@ -156,7 +156,7 @@ def test_a_rare_class_is_learnt(tmp_path: Path, tiny_file: Path) -> None:
 
 
 def test_trackers_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = swinkit.engine.run.RunFolder(tmp_path)
+    folder = swinkit.training.run_folder.RunFolder(tmp_path)
     assert [type(logger).__name__ for logger in make_loggers(TrainConfig(data="x"), folder)] == [
         "TensorBoardLogger"
     ]

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 import swinkit
-from swinkit.engine.faults import first_overflow, has_blown_up, told
-from swinkit.engine.module import TrainingModule
-from swinkit.engine.run import Run
 from swinkit.errors import RunError
 from swinkit.tasks.classify import Classifier
+from swinkit.training.faults import first_overflow, has_blown_up, told
+from swinkit.training.module import TrainingModule
+from swinkit.training.run_folder import Run
 from tests.conftest import QUICK, TINY
 
 Fit = Callable[..., Run]
@@ -25,7 +25,7 @@ Fit = Callable[..., Run]
 
 @pytest.fixture
 def fit(dataset: Path, tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fit:
-    monkeypatch.setattr("swinkit.engine.callbacks.draw_curves", lambda *_: None)
+    monkeypatch.setattr("swinkit.training.callbacks.draw_curves", lambda *_: None)
     monkeypatch.setattr("swinkit.metrics.classify.ClassificationMetric.draw", lambda *_: [])
 
     def train(**options: Any) -> Run:
@@ -89,7 +89,9 @@ def test_memory_that_ends_says_what_to_halve(fit: Fit, monkeypatch: pytest.Monke
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
     monkeypatch.setattr(TrainingModule, "training_step", full)
-    with pytest.raises(RunError, match=r"16 images a batch: start anew with `batch_size=8` and `accumulate=2`"):
+    with pytest.raises(
+        RunError, match=r"16 images a batch: start anew with `batch_size=8` and `accumulate=2`"
+    ):
         fit()
 
 

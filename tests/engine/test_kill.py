@@ -117,6 +117,8 @@ def test_a_killed_launcher_leaves_no_process_behind(dataset: Path, tiny_file: Pa
         assert launcher.poll() is None
         launcher.kill()
     end = time.monotonic() + 20
-    while subprocess.run(["pgrep", "-f", f"swinkit.worker {run}"], check=False, capture_output=True).stdout:
+    while subprocess.run(
+        ["pgrep", "-f", f"swinkit.training.worker {run}"], check=False, capture_output=True
+    ).stdout:
         assert time.monotonic() < end
         time.sleep(0.1)

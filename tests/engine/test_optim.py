@@ -10,9 +10,12 @@ import torch
 from timm.scheduler import CosineLRScheduler
 
 import swinkit
-from swinkit.config import TrainConfig
-from swinkit.engine.average import Ema
-from swinkit.engine.optim import (
+from swinkit.config.train import TrainConfig
+from swinkit.errors import ConfigError, RunError
+from swinkit.hardware import pick_batch_size, pick_device, pick_precision
+from swinkit.training.ema import Ema
+from swinkit.training.fit import check_loaded
+from swinkit.training.optimizer import (
     cosine_with_warmup,
     default_lr,
     layer_of,
@@ -20,10 +23,7 @@ from swinkit.engine.optim import (
     parameter_groups,
     warmup_schedule,
 )
-from swinkit.engine.outline import Batches
-from swinkit.engine.train import check_loaded
-from swinkit.errors import ConfigError, RunError
-from swinkit.hardware import pick_batch_size, pick_device, pick_precision
+from swinkit.training.plan import Batches
 from tests.conftest import TINY
 
 CPU = torch.device("cpu")

@@ -19,11 +19,11 @@ from safetensors.torch import load_file
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 import swinkit
-from swinkit.config import TrainConfig
-from swinkit.engine.launch import _told, is_launcher, node_rank
-from swinkit.engine.run import Run, RunFolder
-from swinkit.engine.train import check_devices, devices_of, share_batch
+from swinkit.config.train import TrainConfig
 from swinkit.errors import ConfigError, InterruptedRunError, RunError
+from swinkit.training.fit import check_devices, devices_of, share_batch
+from swinkit.training.launch import _told, is_launcher, node_rank
+from swinkit.training.run_folder import Run, RunFolder
 from tests.conftest import CLASSES, QUICK, Swin, make_set
 
 # nothing is drawn for whole batches: that would differ between processes
@@ -70,7 +70,7 @@ def names(run: Path) -> set[str]:
 def processes_of(run: Path) -> list[int]:
     """The ranks of a run, not their loaders."""
     found = subprocess.run(
-        ["pgrep", "-P", str(os.getpid()), "-f", f"swinkit.worker {run}"],
+        ["pgrep", "-P", str(os.getpid()), "-f", f"swinkit.training.worker {run}"],
         capture_output=True,
         text=True,
         check=False,

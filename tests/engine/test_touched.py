@@ -14,9 +14,9 @@ import pytest
 import torch
 
 import swinkit
-from swinkit.engine.run import Run
+from swinkit.config.base import read_yaml
 from swinkit.errors import SwinkitError
-from swinkit.settings import read_yaml
+from swinkit.training.run_folder import Run
 from tests.conftest import QUICK, Swin
 
 LONGEST = 700  # characters of a message, the paths in it not counted
@@ -28,8 +28,8 @@ def trained(dataset: Path, tiny_file: Path, tmp_path_factory: pytest.TempPathFac
     """Two epochs of three, and no previous.ckpt that could stand in. Not to be changed: copy it."""
     out = tmp_path_factory.mktemp("touched") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("swinkit.engine.callbacks.draw_curves", lambda *_: None)
-        patch.setattr("swinkit.training._final_figures", lambda *_: {})
+        patch.setattr("swinkit.training.callbacks.draw_curves", lambda *_: None)
+        patch.setattr("swinkit.training.run._final_figures", lambda *_: {})
         run = swinkit.train(dataset, model=tiny_file, out=out, epochs=2, lr=3e-3, log=(), **QUICK)
     (out / "previous.ckpt").unlink()
     key("epochs", "3")(out)
@@ -240,8 +240,8 @@ def test_a_touched_run_folder_ends_in_one_sentence(touch: str, trained: Run, tmp
 
 @pytest.fixture
 def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swinkit.engine.callbacks.draw_curves", lambda *_: None)
-    monkeypatch.setattr("swinkit.training._final_figures", lambda *_: {})
+    monkeypatch.setattr("swinkit.training.callbacks.draw_curves", lambda *_: None)
+    monkeypatch.setattr("swinkit.training.run._final_figures", lambda *_: {})
 
 
 @pytest.mark.usefixtures("quick_figures")

@@ -21,15 +21,15 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 import swinkit
 from swinkit.api import dry_run
-from swinkit.config import TrainConfig
-from swinkit.data.batching import ImageDataset
-from swinkit.engine.callbacks import Checkpoint, ModelFiles, StopOnSignal
-from swinkit.engine.module import TrainingModule
-from swinkit.engine.run import Run, RunFolder, next_free
-from swinkit.engine.train import prepare
+from swinkit.config.base import read_yaml
+from swinkit.config.train import TrainConfig
+from swinkit.data.classification.image_dataset import ImageDataset
 from swinkit.errors import ConfigError, DataError, InterruptedRunError, RunError, WeightsError
-from swinkit.settings import read_yaml
 from swinkit.tasks.classify import Classifier
+from swinkit.training.callbacks import Checkpoint, ModelFiles, StopOnSignal
+from swinkit.training.fit import prepare
+from swinkit.training.module import TrainingModule
+from swinkit.training.run_folder import Run, RunFolder, next_free
 from tests.conftest import CLASSES, QUICK, make_set
 
 FAST = {**QUICK, "lr": 3e-3}
@@ -63,7 +63,7 @@ def _own_handlers() -> Iterator[None]:
 @pytest.fixture
 def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Charts take most of the time of a tiny run; the shared `run` has them all."""
-    monkeypatch.setattr("swinkit.engine.callbacks.draw_curves", lambda *_: None)
+    monkeypatch.setattr("swinkit.training.callbacks.draw_curves", lambda *_: None)
     monkeypatch.setattr("swinkit.metrics.classify.ClassificationMetric.draw", lambda *_: [])
 
 
@@ -487,7 +487,7 @@ def test_disk_full_in_an_epoch_keeps_the_last_one(
 def test_a_loader_that_is_too_slow_is_named(
     fit: Callable[..., Run], slow: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("swinkit.engine.progress.LONG", 0.0)
+    monkeypatch.setattr("swinkit.training.progress.LONG", 0.0)
     read = ImageDataset.__getitem__
 
     def slowly(self: ImageDataset, key: Any) -> Any:
@@ -497,7 +497,7 @@ def test_a_loader_that_is_too_slow_is_named(
     if slow:
         monkeypatch.setattr(ImageDataset, "__getitem__", slowly)
     else:
-        monkeypatch.setattr("swinkit.engine.progress.BOUND", 0.9)
+        monkeypatch.setattr("swinkit.training.progress.BOUND", 0.9)
     fit(progress=True, epochs=2)
     shown = " ".join(capsys.readouterr().err.split())
     assert ("Loader-bound: training waits for images" in shown) == slow

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swinkit.explain.boxes import Drawn, draw_boxes, draw_tile
-from swinkit.explain.placing import place_labels
+from swinkit.visualize.boxes import Drawn, draw_boxes, draw_tile
+from swinkit.visualize.label_placement import place_labels
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from swinkit.explain.canvas import caption, legend
-from swinkit.explain.lettering import typeset
+from swinkit.visualize.canvas import caption, legend
+from swinkit.visualize.text import typeset
 
 RED = (200, 0, 0)
 

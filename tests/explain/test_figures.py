@@ -25,7 +25,7 @@ from swinkit.explain.windows import (
     token_map,
     window_numbers,
 )
-from swinkit.variants import VARIANTS, Variant, find_variant
+from swinkit.models.variants import VARIANTS, Variant, find_variant
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")

@@ -18,15 +18,16 @@ from fontTools.ttLib.tables.sbixStrike import Strike
 from matplotlib.figure import Figure
 from PIL import Image, ImageFont
 
-from swinkit.explain import fonts, lettering
-from swinkit.explain.boxes import Drawn, draw_boxes
-from swinkit.explain.canvas import caption, legend
-from swinkit.explain.charts import draw_confusion
-from swinkit.explain.lettering import Line, drawable, fit_texts, shortened, typeset
-from swinkit.explain.scripts import clusters_of
-from swinkit.explain.sheets import Tile, draw_sheet
-from swinkit.explain.timeline import draw_timeline
+from swinkit.inference.timeline import draw_timeline
 from swinkit.results import Moment
+from swinkit.visualize import fonts
+from swinkit.visualize import text as lettering
+from swinkit.visualize.boxes import Drawn, draw_boxes
+from swinkit.visualize.canvas import caption, legend
+from swinkit.visualize.charts import draw_confusion
+from swinkit.visualize.contact_sheet import Tile, draw_sheet
+from swinkit.visualize.scripts import clusters_of
+from swinkit.visualize.text import Line, drawable, fit_texts, shortened, typeset
 
 SCRIPTS = {
     "chinese": "猫犬",

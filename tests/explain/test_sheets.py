@@ -7,15 +7,15 @@ import pytest
 from PIL import Image, ImageDraw
 
 from swinkit.api import check_data
-from swinkit.data.pairs import open_masks
-from swinkit.explain import grid as grids
-from swinkit.explain.dense import Answered, draw_answers, overlaid
-from swinkit.explain.duplicates import duplicate_pairs
-from swinkit.explain.grid import GAP, STEP, WIDTH, Panel, grid
-from swinkit.explain.lettering import typeset
-from swinkit.explain.masksheet import draw_masks
+from swinkit.data.segmentation.open import open_masks
 from swinkit.labels import Labels
 from swinkit.results import SegmentationMap
+from swinkit.visualize import grid as grids
+from swinkit.visualize.duplicate_sheet import duplicate_pairs
+from swinkit.visualize.grid import GAP, STEP, WIDTH, Panel, grid
+from swinkit.visualize.mask_sheet import draw_masks
+from swinkit.visualize.overlay import Answered, draw_answers, overlaid
+from swinkit.visualize.text import typeset
 
 RNG = np.random.default_rng(0)
 PALETTE = [0, 0, 0, 10, 200, 30, 250, 240, 20]
@@ -171,7 +171,7 @@ def test_duplicates_are_shown_side_by_side(tmp_path: Path) -> None:
     pairs = {frozenset(map(Path.name.fget, (one.path, twin))) for one, twin in duplicate_pairs(report)}
     assert pairs == {frozenset({"x.png", "y.png"}), frozenset({"z.png"})}
 
-    from swinkit.explain.datasheet import draw_data
+    from swinkit.visualize.data_sheet import draw_data
 
     draw_data(report, tmp_path / "sheet.png")
     page = np.asarray(Image.open(tmp_path / "sheet.png"))

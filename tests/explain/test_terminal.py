@@ -1,6 +1,6 @@
 """Charts of characters."""
 
-from swinkit.explain.terminal import block_chart
+from swinkit.visualize.terminal import block_chart
 
 
 def test_a_ramp_is_a_ramp() -> None:

@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import swinkit
-from swinkit.config import Views
+from swinkit.config.common import Views
 from swinkit.heads.owl import corners
 from swinkit.results import Detections
-from swinkit.tasks.open_vocabulary import OpenVocabulary
+from swinkit.tasks.open_vocab.detector import OpenVocabulary
 from tests.parity.golden import Golden, load_golden
 
 PLAIN = Views()

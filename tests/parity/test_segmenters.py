@@ -14,7 +14,7 @@ from swinkit.heads.dense import DenseHead, resize
 from swinkit.heads.losses import cross_entropy
 from swinkit.heads.plain import FCNHead, SSformerHead
 from swinkit.heads.pyramid import UPerHead
-from swinkit.tasks.sliding import slide, windows
+from swinkit.tasks.sliding_window import slide, windows
 from tests.parity.golden import Golden, load_golden
 
 CLOSE = {"atol": 2e-5, "rtol": 0.0}

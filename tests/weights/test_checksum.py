@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import swinkit
 from swinkit.errors import DataError, SwinkitError, WeightsError
-from swinkit.vocabulary import Vocabulary
+from swinkit.tasks.open_vocab.vocabulary import Vocabulary
 from swinkit.weights.containers import read_checkpoint
 from tests.conftest import Swin
 

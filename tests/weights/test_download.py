@@ -19,9 +19,9 @@ import torch
 import swinkit
 from swinkit.data.names import LISTS, class_names
 from swinkit.errors import ConfigError, WeightsError
-from swinkit.sources import find_file
-from swinkit.tasks.open_vocabulary import OpenVocabulary
-from swinkit.variants import VARIANTS
+from swinkit.models.locate import find_file
+from swinkit.models.variants import VARIANTS
+from swinkit.tasks.open_vocab.detector import OpenVocabulary
 from swinkit.weights import catalog, download
 from swinkit.weights.catalog import CATALOG, Published
 from swinkit.weights.download import cache_folder, fetch

@@ -17,10 +17,10 @@ from timm.data import create_transform, resolve_data_config
 from torchvision import transforms
 
 import swinkit
-from swinkit.data.pair_transforms import whole_picture
-from swinkit.data.transforms import evaluation_transform
+from swinkit.data.classification.transforms import evaluation_transform
+from swinkit.data.image_ops import whole_picture
 from swinkit.errors import ConfigError, WeightsError
-from swinkit.variants import VARIANTS
+from swinkit.models.variants import VARIANTS
 from swinkit.weights.catalog import CATALOG
 from swinkit.weights.image_processors import read_processor, write_processor
 from swinkit.weights.presets import preset

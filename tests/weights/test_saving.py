@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from timm.data import create_transform, resolve_data_config
 
 import swinkit
+from swinkit.config.preprocessing import Preprocessing
 from swinkit.errors import WeightsError
-from swinkit.inputs import Preprocessing
 from swinkit.tasks.base import Task
 from tests.conftest import Swin
 

@@ -1,1 +1,1 @@
-"""What `swin compare` runs: models beside those that they are published with."""
+"""What `swin benchmark` and `swin compare` measure and count."""

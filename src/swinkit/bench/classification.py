@@ -10,7 +10,7 @@ from torch import nn
 
 from swinkit.bench.backbones import timm_library
 from swinkit.bench.rows import Measured, Row, or_none
-from swinkit.models import create
+from swinkit.models.build import create
 
 MEASURE = "Swin-T"  # whose images a second are 1
 

@@ -6,8 +6,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from swinkit.heads.rcnn import MASK_SIDE, SIDE
+from swinkit.models.variants import SCENE
 from swinkit.tasks.detect import Detector
-from swinkit.variants import SCENE
 
 REGIONS, MASKS = 1000, 100  # that mmdet's `forward_dummy` looks at
 

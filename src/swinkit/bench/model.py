@@ -17,7 +17,8 @@ from torch import Tensor
 from swinkit.bench.clock import Step, in_turns, peak_memory
 from swinkit.bench.machine import describe_machine
 from swinkit.bench.rows import macs_of
-from swinkit.config import BenchmarkConfig, PredictConfig
+from swinkit.config.benchmark import BenchmarkConfig
+from swinkit.config.predict import PredictConfig
 from swinkit.deploy.runtimes import in_runtime, picked
 from swinkit.errors import ConfigError
 from swinkit.tasks.base import Task
@@ -162,7 +163,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
     """Inputs a second of each cell, as bars."""
     from matplotlib.figure import Figure
 
-    from swinkit.explain.canvas import save_figure
+    from swinkit.visualize.canvas import save_figure
 
     rows = lines(report)
     figure = Figure(figsize=(9, 1.2 + 0.4 * len(rows)), layout="constrained")

@@ -22,8 +22,8 @@ from swinkit.bench.clock import in_turns, peak_memory
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError
 from swinkit.explain.figures import attention_macs
-from swinkit.models import create
-from swinkit.variants import VARIANTS
+from swinkit.models.build import create
+from swinkit.models.variants import VARIANTS
 
 SIZES = (224, 448, 672, 896, 1120, 1344, 1568, 1792)
 SWIN, VIT = "Swin-T", "ViT-S/16"  # 28 and 22 million parameters
@@ -120,7 +120,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     """Points as measured, and lines as the formulas have them, over the side of the picture."""
     from matplotlib.figure import Figure
 
-    from swinkit.explain.canvas import save_figure
+    from swinkit.visualize.canvas import save_figure
 
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     time, memory = figure.subplots(1, 2)

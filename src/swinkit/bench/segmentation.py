@@ -13,7 +13,7 @@ from swinkit.bench.rows import Measured, Row, or_none
 from swinkit.heads import DENSE_HEADS
 from swinkit.heads.dense import DenseHead, resize
 from swinkit.heads.plain import FCNHead, SETRHead
-from swinkit.models import create
+from swinkit.models.build import create
 
 SIZE, CLASSES = 512, 150
 

@@ -1,1 +1,4 @@
-"""Swin itself, for any rank: windows, attention, layers, backbone."""
+"""Swin itself, for grids of any rank: windows, attention, kernels, blocks.
+
+Imports torch, features and errors alone.
+"""

@@ -147,7 +147,10 @@ class WindowAttention(nn.Module):
         if backend == "fused":
             from swinkit.core import fused
 
-            out = fused.attend(self.qkv(x), self, layout.plan)
+            plan = layout.plan
+            geometry = [*plan.window, *plan.shift, *self.window, self.prefix_index, plan.rolls_first]
+            table = self.relative_position_bias_table
+            out = fused.window_attention(self.qkv(x), self.padding(), table, geometry, self.scale)[0]
         else:
             out = self._in_windows(x, layout, backend, record)
         return self.proj_drop(self.proj(out))  # type: ignore[no-any-return]

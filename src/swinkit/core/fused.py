@@ -18,10 +18,10 @@ import triton
 from torch import Tensor
 
 from swinkit.core import kernels
-from swinkit.core.windows import WindowPlan, relative_index
+from swinkit.core.windows import relative_index
 
 if TYPE_CHECKING:
-    from swinkit.core.attention import WindowAttention
+    pass
 
 WAVES = 8  # programs of the backward pass for each multiprocessor, where a window is one tile
 ROOM = 160 << 10  # bytes of shared memory that a large tile of fp32 takes
@@ -184,14 +184,6 @@ def _differentiate(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None
 
 
 window_attention.register_autograd(_differentiate, setup_context=_keep)
-
-
-def attend(qkv: Tensor, attention: WindowAttention, plan: WindowPlan) -> Tensor:
-    """(B, *grid, 3C) -> (B, *grid, C): all of window attention between its two projections."""
-    geometry = [*plan.window, *plan.shift, *attention.window, attention.prefix_index, plan.rolls_first]
-    table = attention.relative_position_bias_table
-    out: Tensor = window_attention(qkv, attention.padding(), table, geometry, attention.scale)[0]
-    return out
 
 
 @functools.cache

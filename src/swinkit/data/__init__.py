@@ -1,1 +1,4 @@
-"""Images for training and prediction: reading files, class data sets, transforms and batches."""
+"""Data sets: found, read, checked, split, transformed, batched; one folder per kind of data.
+
+Knows no model.
+"""

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from swinkit.data.planes import Planes
-from swinkit.data.reading import Picture
+from swinkit.config.preprocessing import Interpolation, Preprocessing
+from swinkit.data.io.images import Picture
+from swinkit.data.io.multichannel import Planes
 from swinkit.errors import ImageError
-from swinkit.inputs import Interpolation, Preprocessing
 
 FILTERS: dict[Interpolation, Image.Resampling] = {
     "nearest": Image.Resampling.NEAREST,

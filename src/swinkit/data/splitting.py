@@ -9,21 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from swinkit.data.archives import open_file
-from swinkit.data.captions import CaptionData, Captions
-from swinkit.data.check import Seen, look_at, look_at_clip
-from swinkit.data.dataset import Data, save_splits
-from swinkit.data.media import CLIPS
-from swinkit.data.objects import NO_CLASS, Annotated, ObjectData, ObjectSamples
-from swinkit.data.opening import draw_split
-from swinkit.data.pairs import MaskData, Pairs
-from swinkit.data.samples import ClassData, Entry, Found, Sample, Samples, draw_key
+from swinkit.config.preprocessing import Clips
+from swinkit.data.captions.open import CaptionData, Captions
+from swinkit.data.classification.check import Seen, look_at, look_at_clip
+from swinkit.data.classification.open import draw_split
+from swinkit.data.classification.samples import ClassData, Entry, Found, Sample, Samples
+from swinkit.data.detection.samples import NO_CLASS, Annotated, ObjectData, ObjectSamples
+from swinkit.data.io.media import CLIPS
+from swinkit.data.io.parallel import in_threads
+from swinkit.data.io.tar import open_file
+from swinkit.data.io.video import stretch_of
+from swinkit.data.open import Data, save_splits
+from swinkit.data.segmentation.open import MaskData, Pairs
+from swinkit.data.splits import draw_key
 from swinkit.data.stored_splits import TABLE, write_description
 from swinkit.data.survey import image_of
-from swinkit.data.threads import in_threads
-from swinkit.data.video import stretch_of
 from swinkit.errors import ConfigError, DataError
-from swinkit.inputs import Clips
 
 VAL_FRACTION = 0.2  # of a data set without val, as in training
 

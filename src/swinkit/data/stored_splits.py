@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import yaml
 
-from swinkit.data.media import exists
-from swinkit.data.shards import names_shards
+from swinkit.config.base import read_yaml
+from swinkit.data.classification.shards import names_shards
+from swinkit.data.io.media import exists
 from swinkit.errors import ConfigError, DataError, check_local
 from swinkit.files import MADE_BY, check_outside, check_target, is_ours, make_folder, write_text
-from swinkit.settings import read_yaml
 
 DESCRIPTION, TABLE = "split.yaml", "split.csv"
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swinkit.data.finding import frames_in, is_image
-from swinkit.data.reading import number_type, read_numbers
-from swinkit.data.threads import in_threads
-from swinkit.data.values import TYPE_RANGES, Limits, ValueRule
+from swinkit.data.io.images import number_type, read_numbers
+from swinkit.data.io.parallel import in_threads
+from swinkit.data.io.paths import frames_in, is_image
+from swinkit.data.io.value_range import TYPE_RANGES, Limits, ValueRule
 from swinkit.errors import InputError
 
 MAX_SURVEYED = 10_000  # images of a data set that are decoded for its range

@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from swinkit.appearance import visible
-from swinkit.data.locating import FileLocator
-from swinkit.data.video import with_span
-from swinkit.errors import ConfigError, DataError, check_local
-from swinkit.files import write_atomically
-from swinkit.regular_files import check_regular
+from swinkit.data.io.path_matching import FileLocator
+from swinkit.data.io.video import with_span
+from swinkit.data.splits import SPLIT_NAMES
+from swinkit.errors import ConfigError, DataError, check_local, visible
+from swinkit.files import check_regular, write_atomically
 from swinkit.text_files import encoding_of
-
-SPLIT_NAMES = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "validate": "val",
-    "test": "test",
-}
-"""What folders and the column `split` may say, and our word for it."""
-
-
-def folder_part(name: str) -> str | None:
-    """The part that a folder is, also as `train2017` or `training`."""
-    return SPLIT_NAMES.get(re.sub(r"\d+$", "", name.lower()).replace("training", "train"))
-
 
 TABLES = (".csv", ".parquet")
 COLUMNS = ("path", "label", "labels", "caption", "split", "start", "end")

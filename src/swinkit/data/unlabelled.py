@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from swinkit.data.annotations import find_annotations
-from swinkit.data.dataset import task_told
-from swinkit.data.finding import is_unsupported_image, is_visible, naturally
-from swinkit.data.lists import find_lists
-from swinkit.data.media import medium_for, recognised
-from swinkit.data.samples import ClassData, Sample, Samples
-from swinkit.data.shards import find_shards
+from swinkit.data.classification.lists import find_lists
+from swinkit.data.classification.samples import ClassData, Sample, Samples
+from swinkit.data.classification.shards import find_shards
+from swinkit.data.classification.video_annotations import find_annotations
+from swinkit.data.io.media import medium_for, recognised
+from swinkit.data.io.paths import is_unsupported_image, is_visible, naturally
+from swinkit.data.open import task_told
+from swinkit.data.splits import SPLIT_NAMES
 from swinkit.data.stored_splits import find_split
-from swinkit.data.tables import SPLIT_NAMES
 from swinkit.errors import some
-from swinkit.regular_files import readable_entries
+from swinkit.files import readable_entries
 
 _TASKS = (None, "classify", "video")  # whose data may be files without annotations
 _NAME = "no label"

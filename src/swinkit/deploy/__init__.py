@@ -1,1 +1,1 @@
-"""A trained model at work elsewhere: other runtimes. Knows tasks by their base alone, and never training."""
+"""Other runtimes: OpenVINO and ONNX Runtime graphs, int8. Never imports training."""

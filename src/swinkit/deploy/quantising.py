@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from swinkit.config import Runtimes
-from swinkit.data.batching import in_order
-from swinkit.data.media import find_inputs
+from swinkit.config.common import Runtimes
+from swinkit.data.io.media import find_inputs
+from swinkit.data.loader import in_order
 from swinkit.deploy.graphs import Run, compiled, converted, library
 from swinkit.errors import ConfigError
 from swinkit.progress import console, remark

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from swinkit.config import Runtimes
+from swinkit.config.common import Runtimes
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.folding import fold
 from swinkit.deploy.graphs import Run, onnxruntime_graph, openvino_graph

@@ -1,1 +1,4 @@
-"""Pictures for people: figures, charts and sheets."""
+"""Figures that show how a model works: architecture and attention windows.
+
+Drawing primitives are in visualize.
+"""

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from swinkit.core.config import SwinConfig
 from swinkit.core.layers import PatchEmbed, PatchMerging
 from swinkit.core.windows import Fit, plan_windows, relative_index
-from swinkit.explain.canvas import save_figure
 from swinkit.explain.windows import TokenPicture, by, cut_tokens, draw_legend, draw_picture
+from swinkit.visualize.canvas import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

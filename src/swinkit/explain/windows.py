@@ -27,9 +27,9 @@ from swinkit.core.windows import (
     token_positions,
     unroll_and_crop,
 )
-from swinkit.data.reading import clean
+from swinkit.data.io.images import clean
 from swinkit.errors import ConfigError
-from swinkit.explain.canvas import save_figure
+from swinkit.visualize.canvas import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,7 @@
-"""Heads see feature maps and FeatureSpec; they never learn what Swin is."""
+"""Layers on feature maps: channels and strides in, tensors out.
+
+No head knows which backbone made its input.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is measured over a data set, one file a task."""
+"""What evaluation computes per task. Loops over data are in evaluation."""

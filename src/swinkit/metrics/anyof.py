@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from swinkit.data.batching import Batch
+from swinkit.data.batch import Batch
 from swinkit.labels import Labels
 from swinkit.metrics.base import Mergeable
 

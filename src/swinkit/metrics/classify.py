@@ -14,11 +14,11 @@ from torchmetrics.classification import (
     MulticlassConfusionMatrix,
 )
 
-from swinkit.data.batching import Batch
-from swinkit.explain.charts import draw_confusion
-from swinkit.explain.sheets import Tile, draw_sheet
+from swinkit.data.batch import Batch
 from swinkit.labels import Labels
 from swinkit.metrics.base import Mergeable
+from swinkit.visualize.charts import draw_confusion
+from swinkit.visualize.contact_sheet import Tile, draw_sheet
 
 LARGEST_CONFUSION = 2000  # classes; the matrix grows with their square
 ALONE: dict[str, Any] = {"sync_on_compute": False}  # `merge` joins what several processes counted

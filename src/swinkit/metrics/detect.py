@@ -10,12 +10,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from swinkit.data.batching import Batch
-from swinkit.data.objects import NO_CLASS, Annotated
-from swinkit.explain.objects import Compared, draw_compared
+from swinkit.data.batch import Batch
+from swinkit.data.detection.samples import NO_CLASS, Annotated
 from swinkit.files import write_text
 from swinkit.labels import Labels
 from swinkit.metrics.base import Mergeable
+from swinkit.metrics.detection_sheet import Compared, draw_compared
 from swinkit.results import Detections
 
 Kind = Literal["box", "mask"]

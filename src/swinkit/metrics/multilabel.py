@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MultilabelAveragePrecision, MultilabelF1Score
 
-from swinkit.data.batching import Batch
-from swinkit.explain.sheets import Tile, draw_sheet
+from swinkit.data.batch import Batch
 from swinkit.labels import Labels
 from swinkit.metrics.base import Mergeable
+from swinkit.visualize.contact_sheet import Tile, draw_sheet
 
 SHOWN = 12  # pictures
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swinkit.data.batching import Batch
-from swinkit.explain.sheets import COLUMNS, Tile, draw_sheet
+from swinkit.data.batch import Batch
 from swinkit.metrics.base import Mergeable
+from swinkit.visualize.contact_sheet import COLUMNS, Tile, draw_sheet
 
 RANKS = (1, 5, 10)
 SHOWN = 6  # captions on a page

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swinkit.data.batching import Batch
-from swinkit.explain.charts import draw_confusion
-from swinkit.explain.dense import Answered, draw_answers
+from swinkit.data.batch import Batch
 from swinkit.features import IGNORED
 from swinkit.heads.dense import likeliest
 from swinkit.labels import Labels
 from swinkit.metrics.base import Mergeable
+from swinkit.visualize.charts import draw_confusion
+from swinkit.visualize.overlay import Answered, draw_answers
 
 SHOWN = 6  # pictures that are drawn
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from swinkit.data.objects import NO_CLASS, Annotated
+from swinkit.data.detection.samples import NO_CLASS, Annotated
 from swinkit.metrics.detect import Answer
 
 SAME = 0.5  # overlap (IoU) from which a box is an object

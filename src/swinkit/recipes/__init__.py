@@ -6,8 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from swinkit.config.base import merged, read_yaml
 from swinkit.errors import ConfigError, check_local, nearest
-from swinkit.settings import merged, read_yaml
 
 _RECIPES = files("swinkit.recipes")
 

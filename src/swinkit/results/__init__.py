@@ -1,4 +1,4 @@
-"""What a prediction is: frozen, named, drawable, plain to save."""
+"""What a prediction returns, and its JSON and CSV forms."""
 
 from __future__ import annotations
 

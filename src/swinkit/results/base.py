@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from swinkit.data.media import medium_of
+from swinkit.data.io.media import medium_of
 from swinkit.errors import ConfigError
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image
 
-from swinkit.explain.canvas import caption
 from swinkit.results.base import Result, class_rows
+from swinkit.visualize.canvas import caption
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from swinkit.errors import ConfigError, nearest
-from swinkit.explain.canvas import legend
-from swinkit.explain.dense import overlaid
 from swinkit.labels import Colour, background_ids
 from swinkit.results.base import Result
-from swinkit.shapes import coco_rle, geojson
+from swinkit.rle import coco_rle, geojson
+from swinkit.visualize.canvas import legend
+from swinkit.visualize.overlay import overlaid
 
 STRIP = 2**24  # pixels that are counted at once
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from swinkit.explain.boxes import Drawn, draw_boxes, draw_tile
 from swinkit.labels import Colour, Labels
 from swinkit.results.base import Result, class_rows
-from swinkit.shapes import RLE, mask_of
+from swinkit.rle import RLE, mask_of
+from swinkit.visualize.boxes import Drawn, draw_boxes, draw_tile
 
 SURE = 0.3  # from which on an object is drawn and named
 

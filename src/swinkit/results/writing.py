@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
-from swinkit.data.video import with_span
+from swinkit.data.io.video import with_span
 from swinkit.errors import ConfigError, RunError
 from swinkit.files import (
     check_target,

@@ -1,1 +1,1 @@
-"""What a Swin is used for: each task joins core, a head, data and results."""
+"""The seam between a backbone and everything else: one module or folder per task."""

@@ -17,15 +17,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from swinkit._version import __version__
-from swinkit.config import Views
+from swinkit.config.augmentation import Augmentation
+from swinkit.config.common import Views
+from swinkit.config.preprocessing import Preprocessing
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.core.folding import refuse_folded
-from swinkit.data.batching import Batch, SampleDataset
-from swinkit.data.in_memory import split_clips, split_images
-from swinkit.data.media import CLIPS, PICTURES, Medium
+from swinkit.data.batch import Batch
+from swinkit.data.dataset import SampleDataset
+from swinkit.data.io.in_memory import split_clips, split_images
+from swinkit.data.io.media import CLIPS, PICTURES, Medium
 from swinkit.errors import ConfigError
-from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.progress import note_clipped
 from swinkit.results import Result

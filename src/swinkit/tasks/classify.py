@@ -11,14 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from swinkit.config.augmentation import Augmentation
+from swinkit.config.preprocessing import Preprocessing
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
-from swinkit.data.batching import Batch, ImageDataset, SampleDataset
-from swinkit.data.samples import Sample
-from swinkit.data.transforms import ImageTransform, evaluation_transform, mix_batch, training_transform
+from swinkit.data.batch import Batch
+from swinkit.data.classification.image_dataset import ImageDataset
+from swinkit.data.classification.samples import Sample
+from swinkit.data.classification.transforms import (
+    ImageTransform,
+    evaluation_transform,
+    mix_batch,
+    training_transform,
+)
+from swinkit.data.dataset import SampleDataset
 from swinkit.errors import ConfigError
 from swinkit.heads.classify import PooledLinear
-from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Classes, Result
 from swinkit.tasks.base import InputLike, Metric, Mix, Task

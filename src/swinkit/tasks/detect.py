@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms  # type: ignore[import-untyped, unused-ignore]
 
-from swinkit.config import Views
+from swinkit.config.augmentation import Augmentation
+from swinkit.config.common import Views
+from swinkit.config.preprocessing import Preprocessing
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
-from swinkit.data.batching import Batch, Objects
-from swinkit.data.object_dataset import ObjectDataset
-from swinkit.data.object_transforms import ObjectTransform
-from swinkit.data.objects import ObjectSamples
+from swinkit.data.batch import Batch, Objects
+from swinkit.data.detection.dataset import ObjectDataset
+from swinkit.data.detection.samples import ObjectSamples
+from swinkit.data.detection.transforms import ObjectTransform
 from swinkit.errors import ConfigError, nearest
 from swinkit.features import Size
 from swinkit.heads.boxes import has_area
@@ -27,11 +29,10 @@ from swinkit.heads.rcnn import select, with_numbers
 from swinkit.heads.rcnn_losses import rpn_losses
 from swinkit.heads.roi import SYSTEMS, RoIHead
 from swinkit.heads.rpn import OVERLAP, RPNHead
-from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result
 from swinkit.tasks.base import InputLike, Metric, Task
-from swinkit.tasks.found import (
+from swinkit.tasks.detections import (
     Found,
     View,
     check_limits,

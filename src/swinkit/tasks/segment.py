@@ -9,13 +9,15 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from swinkit.config import Views
+from swinkit.config.augmentation import Augmentation
+from swinkit.config.common import Views
+from swinkit.config.preprocessing import Preprocessing
 from swinkit.core.backbone import SwinBackbone
 from swinkit.core.config import SwinConfig
-from swinkit.data.batching import Batch
-from swinkit.data.dense import PairDataset
-from swinkit.data.pair_transforms import training_pairs
-from swinkit.data.pairs import Pairs
+from swinkit.data.batch import Batch
+from swinkit.data.segmentation.dataset import PairDataset
+from swinkit.data.segmentation.open import Pairs
+from swinkit.data.segmentation.transforms import training_pairs
 from swinkit.errors import ConfigError, nearest
 from swinkit.features import IGNORED
 from swinkit.heads import DENSE_HEADS
@@ -23,11 +25,10 @@ from swinkit.heads.branches import BRANCH_OPTIONS, BRANCHES
 from swinkit.heads.dense import DenseHead, likeliest, resize
 from swinkit.heads.losses import Average, cross_entropy, dice_loss, focal_loss, ohem_cross_entropy
 from swinkit.heads.plain import FCNHead
-from swinkit.inputs import Augmentation, Preprocessing
 from swinkit.labels import Labels
 from swinkit.results import Result, SegmentationMap
 from swinkit.tasks.base import InputLike, Metric, Task
-from swinkit.tasks.sliding import WINDOW_STEP, slide
+from swinkit.tasks.sliding_window import WINDOW_STEP, slide
 
 LossName = Literal["cross_entropy", "ohem", "focal", "dice"]
 AUXILIARY = 0.4  # weight of the auxiliary head's loss

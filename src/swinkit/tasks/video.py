@@ -9,15 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
+from swinkit.config.preprocessing import Preprocessing
 from swinkit.core.config import SwinConfig
-from swinkit.data.batching import Batch, Item, SampleDataset
-from swinkit.data.clips import ClipDataset
-from swinkit.data.media import CLIPS, Medium
-from swinkit.data.samples import Sample
-from swinkit.data.transforms import ImageTransform
-from swinkit.data.video import FramesInMemory
+from swinkit.data.batch import Batch, Item
+from swinkit.data.classification.clip_dataset import ClipDataset
+from swinkit.data.classification.samples import Sample
+from swinkit.data.classification.transforms import ImageTransform
+from swinkit.data.dataset import SampleDataset
+from swinkit.data.io.media import CLIPS, Medium
+from swinkit.data.io.video import FramesInMemory
 from swinkit.errors import ConfigError
-from swinkit.inputs import Preprocessing
 from swinkit.labels import Labels
 from swinkit.tasks.base import InputLike
 from swinkit.tasks.classify import Classifier

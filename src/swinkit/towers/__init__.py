@@ -1,1 +1,1 @@
-"""Encoders that are not Swin: CLIP's of text, and the vision transformer of the published OWL detectors."""
+"""Encoders that are not Swin: text towers and vision transformers."""

@@ -1,1 +1,4 @@
-"""Weights files: foreign names and shapes stop here."""
+"""Checkpoints of every dialect: read, identified, converted, written, downloaded.
+
+Models are built in models.
+"""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from swinkit.config.preprocessing import Preprocessing
 from swinkit.errors import ConfigError, WeightsError
-from swinkit.inputs import Preprocessing
 from swinkit.labels import Labels
 
 BESIDE = "swinkit_beside"  # its key in the metadata of safetensors, and beside the tensors of a .pth

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from swinkit.config.preprocessing import Preprocessing
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, WeightsError
-from swinkit.inputs import Preprocessing
 from swinkit.labels import Colour
 from swinkit.weights.beside import Beside
 from swinkit.weights.containers import Checkpoint

@@ -17,8 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from swinkit.errors import WeightsError
-from swinkit.files import check_readable
-from swinkit.regular_files import check_regular
+from swinkit.files import check_readable, check_regular
 from swinkit.text_files import read_json
 from swinkit.weights.beside import BESIDE
 from swinkit.weights.checksum import is_intact

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from swinkit.config.preprocessing import Dense, Interpolation, Preprocessing, shape_of
 from swinkit.errors import ConfigError, nearest
-from swinkit.inputs import Dense, Interpolation, Preprocessing, shape_of
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from swinkit.config.base import stored
+from swinkit.config.preprocessing import Preprocessing
 from swinkit.core.config import SwinConfig
 from swinkit.data.names import labels_named
 from swinkit.errors import ConfigError, WeightsError
-from swinkit.inputs import Preprocessing
 from swinkit.labels import Labels
-from swinkit.settings import stored
 from swinkit.towers.vit import ViTConfig
 from swinkit.weights.beside import read_beside
 from swinkit.weights.companions import (

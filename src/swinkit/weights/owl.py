@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from swinkit.config.preprocessing import Dense, Preprocessing
 from swinkit.errors import ConfigError, WeightsError
-from swinkit.inputs import Dense, Preprocessing
 from swinkit.towers.text import TextConfig
 from swinkit.towers.tokens import read_tokenizer
 from swinkit.towers.vit import ViTConfig

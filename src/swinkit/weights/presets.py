@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from swinkit.config.preprocessing import Preprocessing, shape_of
 from swinkit.core.config import SwinConfig
-from swinkit.inputs import Preprocessing, shape_of
 from swinkit.weights.image_processors import cut_from
 from swinkit.weights.timm_config import read_timm
 

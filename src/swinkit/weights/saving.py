@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from swinkit.config.preprocessing import Preprocessing
 from swinkit.core.config import SwinConfig
 from swinkit.files import MADE_BY, is_replaceable, make_folder, mark_archive, write_atomically, write_text
-from swinkit.inputs import Preprocessing
 from swinkit.text_files import read_json
 from swinkit.weights.beside import BESIDE, Beside
 from swinkit.weights.checksum import with_checksum

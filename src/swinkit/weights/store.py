@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from swinkit.errors import SwinkitError, WeightsError, shortened
 from swinkit.files import write_atomically
+from swinkit.progress import console, remark
 from swinkit.weights.checksum import with_checksum
 
 HEADER_KEY = "swinkit"
@@ -177,3 +181,19 @@ def _misfit(
         if names
     ]
     return f"{source} does not fit the model: {' and '.join(parts)}; strict=False loads the rest."
+
+
+def show_changes(report: LoadReport | None) -> None:
+    """Print what became of weights, unless all of them were taken as they are."""
+    if report is not None and (len(report.rows()) > 1 or report.notes):
+        show_report(console(), report)
+
+
+def show_report(console: Console, report: LoadReport) -> None:
+    """Print what became of the tensors of a weights file as a table."""
+    table = Table("tensors", "count", "such as", title=report.source)
+    for what, count, names in report.rows():
+        table.add_row(what, str(count), Text(names))
+    console.print(table)
+    for note in report.notes:
+        remark(console, f"Note: {note}")

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from swinkit.config.preprocessing import Preprocessing, shape_of
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError
-from swinkit.inputs import Preprocessing, shape_of
 from swinkit.labels import Labels
 
 _MODES = {"center": "short", "squash": "stretch", "border": "border"}  # ours by timm's

@@ -1,4 +1,4 @@
-"""Other ecosystems' names and shapes, both ways."""
+"""Names of tensors in each dialect, one module per dialect."""
 
 from swinkit.weights.dialects.huggingface import HUGGINGFACE
 from swinkit.weights.dialects.microsoft import MICROSOFT

@@ -1,0 +1,4 @@
+"""Options of the commands as pydantic schemas, preprocessing and augmentation.
+
+Imports no torch and reads no data.
+"""

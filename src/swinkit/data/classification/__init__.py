@@ -1,0 +1,1 @@
+"""Images and clips with classes, and what is special to clips."""

@@ -1,0 +1,1 @@
+"""Images with boxes and shapes: COCO, LVIS, YOLO, Pascal VOC, CSV."""

@@ -1,0 +1,1 @@
+"""Files: images of any depth, videos, tar archives, paths. Knows no data set."""

@@ -1,0 +1,1 @@
+"""Images with masks and what the values of masks mean."""

@@ -1,1 +1,0 @@
-"""Training and evaluation. Knows tasks only through `tasks/base.py`."""
