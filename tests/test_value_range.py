@@ -168,3 +168,20 @@ def test_ranges_of_segmenters_and_detectors(
         told = swin("predict", tmp_path / "run", beyond, "--no-progress", *tile)
         assert told.code == 0, told.err
         assert "400 values in 1 images lie outside of the value range" in told.err
+
+
+def test_clips_count_their_own_clipped_values(tmp_path: Path) -> None:
+    towers = {"embed_dim": 8, "depths": (1, 1), "num_heads": (1, 2), "window": (2, 4, 4)}
+    model = swinkit.create("swin3d_pico", 2, img_size=(4, 32, 32), **towers)
+    model.preprocessing = model.preprocessing.model_copy(update={"value_range": (0.0, 1000.0)})
+    clip = model.preprocessing.clip
+    (tmp_path / "frames").mkdir()
+    for number in range(clip.frames * clip.stride):
+        values = np.full((40, 40, 3), 500, np.uint16)
+        values[0, :10] = 2000  # 30 values of each frame
+        tifffile.imwrite(tmp_path / "frames" / f"{number}.tif", values, photometric="rgb")
+    within = np.full((8, 40, 40, 3), 100, np.uint8)
+    folder = str(tmp_path / "frames")
+    assert model.preprocess([folder]).clipped == (30 * clip.frames, 1)
+    assert model.preprocess([folder, within]).clipped == (30 * clip.frames, 1)
+    assert model.preprocess([folder, within, folder]).clipped == (60 * clip.frames, 2)

@@ -69,15 +69,15 @@ class VideoClassifier(Classifier):
             if isinstance(source, np.ndarray | Tensor | list | tuple):
                 with FramesInMemory(source, dataset.rule) as footage:
                     item = Item(dataset.views(footage, footage.ticks), None, footage.size, "")
-                items.append(dataset.counted(item))
             elif isinstance(source, str | Path):
                 views, size = dataset.read(0, Path(source))
-                items.append(Item(views, None, size, str(source)))
+                item = Item(views, None, size, str(source))
             else:
                 raise ConfigError(
                     f"A {type(source).__name__} is no video: give files, folders of frames, arrays "
                     "(T, H, W, 3), or lists of frames."
                 )
+            items.append(dataset.counted(item))
         return dataset.collate(items)
 
     def _dataset(
