@@ -29,6 +29,7 @@ from swinkit.data.open import Data, open_data, open_to_check
 from swinkit.data.segmentation.open import MaskData
 from swinkit.data.stored_splits import find_split, source_of
 from swinkit.errors import ConfigError, DataError, check_local
+from swinkit.evaluation.run import TrainedOn, evaluate_model, pick_split
 from swinkit.files import MADE_BY, check_outside, check_target, check_targets, check_writable, write_text
 from swinkit.hardware import fit_threads, pick_device
 from swinkit.inference.output import Names, without_ours
@@ -47,7 +48,6 @@ from swinkit.weights.catalog import CATALOG
 
 if TYPE_CHECKING:
     from swinkit.data.classification.check import DataReport
-    from swinkit.evaluation.run import TrainedOn
     from swinkit.training.plan import Outline
     from swinkit.training.run_folder import Run
     from swinkit.weights.store import LoadReport
@@ -256,27 +256,26 @@ def evaluate(model: ModelLike, data: str | Path, **options: Any) -> dict[str, fl
 
 def evaluate_in_full(model: ModelLike, data: str | Path, **options: Any) -> dict[str, Any]:
     """What evaluation.json holds: the figures as `metrics`, and the task's details, such as `per_class`."""
-    from swinkit.evaluation.run import evaluate_model
-
     config = EvaluateConfig.checked(options)
     check_local(data, DataError)
     task = model if isinstance(model, Task) else load_and_report(model)
     check_owners(config, task.name)
     name = "" if isinstance(model, Task) else str(model)
-    return evaluate_model(task, data, config, name=name, run=_run_of(task, data))
+    return evaluate_model(task, data, config, name=name, run=_run_of(task, data, config.masks))
 
 
-def _run_of(task: Task, data: str | Path) -> TrainedOn | None:
-    """The run folder that the model was loaded from, if any."""
-    from swinkit.evaluation.run import TrainedOn
+def _run_of(task: Task, data: str | Path, masks: Masks) -> TrainedOn | None:
+    """The run folder that the model was loaded from, if any; its label map unless `masks` name another."""
     from swinkit.training.run_folder import RunFolder
 
     run = None if task.load_report is None else RunFolder.around(task.load_report.source)
     if run is None:
         return None
     if not run.trained_on(data):
-        return TrainedOn(run.path, None, Masks())
-    return TrainedOn(run.path, run.split_file, RunFolder.open(run.path)[1].masks)
+        return TrainedOn(run.path, None, masks)
+    if masks == Masks():
+        masks = RunFolder.open(run.path)[1].masks
+    return TrainedOn(run.path, run.split_file, masks)
 
 
 def predict(
@@ -470,8 +469,6 @@ def calibrate(
     known = task.own_vocabulary() if vocabulary is None else Vocabulary.load(vocabulary)
     opened = open_data(data, task=task.name, val_fraction=0)
     assert isinstance(opened, ObjectData)
-    from swinkit.evaluation.run import pick_split
-
     part = pick_split(opened, split or ("train" if opened.splits.get("train") else None))
     made, told = calibrated(task, known, opened, part, config)
     if out is not None:

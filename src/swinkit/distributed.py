@@ -6,9 +6,8 @@ Without torchrun a process is the only one, and all of this does nothing.
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -204,12 +203,3 @@ def whole_state(module: nn.Module) -> dict[str, Tensor]:
     if any(isinstance(tensor, DTensor) for tensor in state.values()):
         return {name: whole(tensor) for name, tensor in state.items()}
     return state
-
-
-def leave(code: int) -> NoReturn:
-    """Leave; as one of torchrun's processes at once, for gloo's threads may abort when they are torn down."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)

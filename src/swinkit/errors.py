@@ -1,12 +1,14 @@
-"""Every user mistake ends in one of these, in one sentence: what, where, what to do."""
+"""Every user mistake ends in one of these, in one sentence: what, where, what to do; and processes end."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable
+from typing import NoReturn
 
 _MAX_WORD, _MAX_SENTENCE = 400, 1900  # characters
 _LINE_BREAKS = re.compile(r"[^\S\n]*[\n\r]\s*")
@@ -179,3 +181,12 @@ def _is_deceptive(text: str) -> bool:
         if len(scripts & _SCRIPTS) > 1:
             return True
     return False
+
+
+def leave(code: int) -> NoReturn:
+    """Leave; as one of torchrun's processes at once, for gloo's threads may abort when they are torn down."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -7,17 +7,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from swinkit.config.option_names import spelled
 from swinkit.errors import bounded
-
-if TYPE_CHECKING:
-    pass
-
 
 QUIET = 60.0  # seconds after which a line is due where no bar is shown
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
-from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from swinkit._version import __version__
 from swinkit.config.option_names import command_line, spelled
-from swinkit.errors import ConfigError, InterruptedRunError, SwinkitError
+from swinkit.errors import ConfigError, InterruptedRunError, SwinkitError, leave
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
@@ -101,7 +99,7 @@ def main() -> None:
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             _fail(f"{place}{error.strerror}; check access rights and the room on the disk.", FAILED)
-    _leave(code if isinstance(code, int) else 0)
+    leave(code if isinstance(code, int) else 0)
 
 
 def _escape_output() -> None:
@@ -122,12 +120,4 @@ def _explained(error: CycloptsError) -> str:
 
 def _fail(sentence: str, code: int) -> None:
     Console(stderr=True).print(spelled(sentence), style="red", highlight=False, markup=False, soft_wrap=True)
-    _leave(code)
-
-
-def _leave(code: int) -> NoReturn:
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # one of torchrun's processes, which have torch anyway
-        from swinkit.distributed import leave
-
-        leave(code)
-    sys.exit(code)
+    leave(code)

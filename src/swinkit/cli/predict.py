@@ -113,9 +113,7 @@ class _Seen:
             self.failed += 1
             if len(self._failures) < MAX_FAILURES:
                 self._failures.append(spelled(result.error))
-        lines = [
-            (spelled(name) if isinstance(result, Failure) else name, score) for name, score in result.lines()
-        ]
+        lines = [(spelled(result.error), "")] if isinstance(result, Failure) else result.lines()
         self.rows += len(lines)
         if self.rows <= MAX_ROWS:
             for i, (name, score) in enumerate(lines):

@@ -11,15 +11,15 @@ from pydantic import Field, field_validator, model_validator
 from swinkit.config.base import Settings
 from swinkit.errors import ConfigError
 
-FULL = 10.0  # the largest magnitude
-PATTERN = re.compile(r"([a-z]+)(\d+(?:\.\d+)?)")
+MAX_MAGNITUDE = 10.0  # the largest magnitude
+_PATTERN = re.compile(r"([a-z]+)(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
 class RandAugmentSpec:
     """Parameters of RandAugment, as timm's text says them: magnitude 0..10, layers, probability, spread."""
 
-    magnitude: float = FULL
+    magnitude: float = MAX_MAGNITUDE
     layers: int = 2
     chance: float = 0.5
     spread: float = 0.0
@@ -29,7 +29,7 @@ class RandAugmentSpec:
     def parse(cls, text: str) -> Self:
         """Read timm's spelling, such as "rand-m9-mstd0.5-inc1"; ConfigError for what is not understood."""
         first, *sections = text.split("-")
-        matches = [PATTERN.fullmatch(section) for section in sections]
+        matches = [_PATTERN.fullmatch(section) for section in sections]
         values = {match[1]: float(match[2]) for match in matches if match}
         known = {"m": "magnitude", "n": "layers", "p": "chance", "mstd": "spread", "inc": "increasing"}
         if first != "rand" or None in matches or not values.keys() <= known.keys():
@@ -38,7 +38,7 @@ class RandAugmentSpec:
                 "magnitude (0 to 10), mstd its spread, inc1 for changes that grow with it, n the changes an "
                 "image, p the chance of each."
             )
-        if values.get("m", 0) > FULL or values.get("p", 0) > 1:
+        if values.get("m", 0) > MAX_MAGNITUDE or values.get("p", 0) > 1:
             raise ConfigError(f"`randaugment={text!r}`: m is at most 10, and p at most 1.")
         typed = {"layers": int, "increasing": bool}
         named = {known[key]: value for key, value in values.items()}
@@ -123,7 +123,7 @@ class Augmentation(Settings):
                 f"`crop_ratio` is {self.crop_ratio}; give two numbers above 0, the smaller first"
             )
         if not 0 < self.resize[0] <= self.resize[1]:
-            raise ValueError(f"resize is {self.resize}; give two numbers above 0, the smaller first")
+            raise ValueError(f"`resize` is {self.resize}; give two numbers above 0, the smaller first")
         return self
 
     def shift_for(self, size: int) -> int:

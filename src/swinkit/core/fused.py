@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -19,9 +19,6 @@ from torch import Tensor
 
 from swinkit.core import kernels
 from swinkit.core.windows import relative_index
-
-if TYPE_CHECKING:
-    pass
 
 WAVES = 8  # programs of the backward pass for each multiprocessor, where a window is one tile
 ROOM = 160 << 10  # bytes of shared memory that a large tile of fp32 takes

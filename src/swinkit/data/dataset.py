@@ -91,9 +91,9 @@ class SampleDataset(Dataset[Item | InputError], ABC):
             return error
 
     def counted(self, item: Item) -> Item:
-        """The item with the values that were clipped since the last one added to its own."""
+        """The item with the values that were clipped since the last one."""
         clipped, self._clipped = self._clipped, 0
-        return item._replace(clipped=item.clipped + clipped)
+        return item._replace(clipped=clipped)
 
     def collate(self, items: Sequence[Item | InputError]) -> Batch:
         """Stack the readable items; with none of them, `images` is (0, C, size, size)."""

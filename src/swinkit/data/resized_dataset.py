@@ -28,11 +28,11 @@ class WholeDataset(SampleDataset):
     def picture(self, source: Any) -> Item:
         """One picture alone; ImageError for one that cannot be read."""
         path = "" if is_in_memory(source) else str(source)
-        return self.counted(self.whole(*self.read_picture(source), path))
+        return self.whole(*self.read_picture(source), path)
 
     def pictures(self, sources: Sequence[Any]) -> Batch:
         """Files or images in memory as a batch; ConfigError for anything else."""
-        return self.collate([self.picture(source) for source in split_images(sources)])
+        return self.collate([self.counted(self.picture(source)) for source in split_images(sources)])
 
     def whole(
         self, picture: Picture, size: Size, path: str, label: Tensor | None = None, record: Any = None

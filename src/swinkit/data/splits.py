@@ -7,9 +7,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from swinkit.errors import (
-    DataError,
-)
+from swinkit.errors import DataError
+
+SPLIT_NAMES = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "validate": "val",
+    "test": "test",
+}
+"""What folders and the column `split` may say, and our word for it."""
+_PART = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLIT_NAMES)})(?:[^a-z]|$)")
 
 
 def draw_key(path: Path, root: Path, seed: int) -> bytes:
@@ -34,17 +43,6 @@ def check_apart(parts: Mapping[str, Iterable[Path]], root: Path) -> None:
                 raise DataError(f"{path} is in {before} and in {part} of {root}: leave it out of one.")
 
 
-SPLIT_NAMES = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "validate": "val",
-    "test": "test",
-}
-"""What folders and the column `split` may say, and our word for it."""
-
-
 def folder_part(name: str) -> str | None:
     """The part that a folder is, also as `train2017` or `training`."""
     return SPLIT_NAMES.get(re.sub(r"\d+$", "", name.lower()).replace("training", "train"))
@@ -54,9 +52,6 @@ def file_part(name: str) -> str | None:
     """The part that a file is named after: `instances_val2017` is "val"."""
     words = "".join(letter if letter.isalpha() else " " for letter in name.lower()).split()
     return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
-
-
-_PART = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLIT_NAMES)})(?:[^a-z]|$)")
 
 
 def part_of(name: str) -> str | None:

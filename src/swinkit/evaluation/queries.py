@@ -86,7 +86,7 @@ def asked_for(task: OpenVocabulary, data: Data, config: EvaluateConfig) -> dict[
         if not task.can_read:
             raise DataError(
                 f"{data.root} has the class {unknown[0]!r}, which the model neither knows nor can read: give "
-                "queries, a vocabulary with embeddings."
+                "`queries`, a vocabulary with embeddings."
             )
     return {"asked": queries_for(task, config.queries, data.classes), "apart": apart}
 

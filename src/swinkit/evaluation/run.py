@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from swinkit.config.common import Masks
 from swinkit.config.evaluate import EvaluateConfig
@@ -25,17 +25,9 @@ from swinkit.progress import console, print_notes, remark
 from swinkit.tasks.base import Task
 from swinkit.tasks.open_vocab.detector import OpenVocabulary
 
-if TYPE_CHECKING:
-    pass
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 class TrainedOn(NamedTuple):
-    """The run folder of a model; its split and label map where the data are those it was trained on."""
+    """The run folder of a model; the split and the label map to read the data with."""
 
     path: Path
     split_file: Path | None
@@ -53,7 +45,6 @@ def evaluate_model(
 
     task = with_class_names(task, config.classes)
     masks, split_file = (config.masks, None) if run is None else (run.masks, run.split_file)
-    masks = config.masks if config.masks != Masks() else masks
     open_with = partial(_open_to_evaluate, data, task.name, masks, split_file)
     notes: list[str] = []
     if isinstance(task, OpenVocabulary):

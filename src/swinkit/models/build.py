@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from swinkit.core.backbone import SwinBackbone
-from swinkit.errors import ConfigError
-from swinkit.models.variants import VARIANTS
-from swinkit.tasks.base import Task
-from swinkit.weights.catalog import CATALOG
-from swinkit.weights.store import show_changes
-
-if TYPE_CHECKING:
-    pass
-
-from collections.abc import Mapping
+from typing import Any
 
 from swinkit._version import __version__
-from swinkit.core.backbone import Norms
+from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.core.windows import Fit
-from swinkit.errors import nearest
+from swinkit.errors import ConfigError, nearest
 from swinkit.labels import Labels
 from swinkit.models.assembly import (
     TASKS,
@@ -38,8 +26,11 @@ from swinkit.models.assembly import (
 )
 from swinkit.models.defaults import preprocessing_for
 from swinkit.models.locate import open_named
-from swinkit.models.variants import find_variant
+from swinkit.models.variants import VARIANTS, find_variant
+from swinkit.tasks.base import Task
 from swinkit.towers.vit import ViTConfig
+from swinkit.weights.catalog import CATALOG
+from swinkit.weights.store import show_changes
 
 
 def create(

@@ -26,9 +26,8 @@ def with_class_names(task: Task, classes: Sequence[str]) -> Task:
         return task
     if len(names) != len(task.classes):
         raise ConfigError(
-            f"`classes` gives {len(names)} names, and the model has "
-            f"{len(task.classes)} classes: give one name "
-            "per class, in the model's order."
+            f"`classes` gives {len(names)} names, and the model has {len(task.classes)} classes: "
+            "give one name per class, in the model's order."
         )
     if not task.labels.numbered:
         raise ConfigError(f"The model's classes have names ({some(task.classes)}): leave `classes` out.")
@@ -69,6 +68,6 @@ def open_for(task: Task, open_with: Callable[[Sequence[str] | None], Data]) -> t
     order = "sorted" if isinstance(plain, ClassData) else "in the order of their ids"
     note = (
         f"The model's {len(names)} classes are numbered; they are taken for those of the data, {order}: "
-        f"{some(names)}. Give classes if their order is another."
+        f"{some(names)}. Give `classes` if their order is another."
     )
     return with_class_names(task, names), open_with(names), [note]

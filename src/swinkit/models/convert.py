@@ -12,10 +12,10 @@ from swinkit.core.backbone import Norms, SwinBackbone
 from swinkit.core.config import SwinConfig
 from swinkit.errors import ConfigError, nearest
 from swinkit.files import check_target, check_targets
-from swinkit.models import save as saving
 from swinkit.models.assembly import backbone_of, model_of
 from swinkit.models.class_names import with_class_names
 from swinkit.models.locate import open_named
+from swinkit.models.save import save, to_dialect
 from swinkit.models.scratch import ANCHOR_SCALE
 from swinkit.models.variants import VARIANTS
 from swinkit.tasks.base import Task
@@ -75,9 +75,9 @@ def convert_file(
                 f"{opened.source} holds a backbone alone, and our own file a whole model: say `to=microsoft` "
                 "with a name that ends in .safetensors."
             )
-        saving.save(model, out, overwrite=overwrite)
+        save(model, out, overwrite=overwrite)
     else:
-        tensors = saving.to_dialect(model, to)  # first, for it refuses what cannot be written
+        tensors = to_dialect(model, to)  # first, for it refuses what cannot be written
         net = model.backbone if isinstance(model, Task) else model
         extra = _huggingface_config(model, net) if to == "huggingface" else {}
         notes = write_dialect(out, tensors, to, extra, net.config, _beside(model, opened))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from torch import Tensor
 
@@ -16,9 +16,6 @@ from swinkit.tasks.base import Task
 from swinkit.tasks.open_vocab.two_towers import TwoTowers
 from swinkit.weights.store import file_names
 from swinkit.weights.writing import spell
-
-if TYPE_CHECKING:
-    pass
 
 
 def save(model: Task, path: str | Path, *, overwrite: bool = False) -> Path:

@@ -142,8 +142,8 @@ def told(error: BaseException, *, batch_size: int, accumulate: int, folder: Path
         more = accumulate * batch_size // smaller
         return RunError(
             f"Memory does not suffice for {batch_size} images a batch: start anew with "
-            f"`batch_size={smaller}` and `accumulate={more}`, the same images per step, "
-            f"or with `checkpointing`."
+            f"`batch_size={smaller}` and `accumulate={more}`, the same images per step, or "
+            "with `checkpointing`."
         )
     dead = re.search(r"DataLoader worker \(pid[^)]*\)[^.:]*", text)
     if dead is not None:

@@ -118,7 +118,7 @@ def check_devices(device: torch.device, processes: int, named: str) -> None:
     if processes > there:
         raise ConfigError(
             f"`devices={processes}` takes as many GPUs, and `device={named!r}` gives {there}: give fewer, "
-            "or device cuda or cpu."
+            "or `device=cuda` or `device=cpu`."
         )
 
 
@@ -132,8 +132,7 @@ def devices_of(config: TrainConfig) -> int:
         raise ConfigError(
             f"torchrun has started {place.local_world} processes on each of {place.nodes} machines, but "
             f"`devices={config.devices}` and `num_nodes={config.num_nodes}` are given: "
-            f"leave `devices` out, and "
-            "give `num_nodes` as there."
+            "leave `devices` out, and give `num_nodes` as there."
         )
     return place.local_world
 

@@ -40,9 +40,8 @@ def node_rank(config: TrainConfig) -> int:
     missing = [name for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK") if name not in os.environ]
     if missing or config.out is None:
         raise ConfigError(
-            "`num_nodes` above 1 needs `out`, in a folder that all machines share, and "
-            "MASTER_ADDR, MASTER_PORT "
-            f"and NODE_RANK in the environment of each; missing: {', '.join(missing or ['out'])}."
+            "`num_nodes` above 1 needs `out`, in a folder that all machines share, and MASTER_ADDR, "
+            f"MASTER_PORT and NODE_RANK in the environment of each; missing: {', '.join(missing or ['out'])}."
         )
     return int(os.environ["NODE_RANK"])
 

@@ -15,8 +15,7 @@ def main() -> None:
         signal.signal(number, _leave_at_once)  # until training listens itself; torch takes seconds to import
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
-    from swinkit.distributed import leave
-    from swinkit.errors import InterruptedRunError, SwinkitError
+    from swinkit.errors import InterruptedRunError, SwinkitError, leave
     from swinkit.training.launch import die_with_parent, lost_another
     from swinkit.training.run import fit_share
 

@@ -102,7 +102,6 @@ def _positioned_size(
     grid = (short, positions // short)
     raise WeightsError(
         f"{source} holds an absolute position of {positions} patches, which make no square: was it trained "
-        f"on a grid of {grid[0]} × {grid[1]}? Give "
-        f"`img_size={_pixels(grid, config.patch_size)}`, or its sides "
-        "the other way round."
+        f"on a grid of {grid[0]} × {grid[1]}? Give `img_size={_pixels(grid, config.patch_size)}`, or "
+        "its sides the other way round."
     )

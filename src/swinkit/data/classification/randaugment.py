@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
-from swinkit.config.augmentation import FULL, RandAugmentSpec
-from swinkit.data import float_images as float_ops
+from swinkit.config.augmentation import MAX_MAGNITUDE, RandAugmentSpec
+from swinkit.data import float_images
 from swinkit.data.io.multichannel import Planes
 
 Picture = Image.Image | Planes
@@ -45,8 +45,8 @@ class RandAugment(RandAugmentSpec):
         for place in torch.randint(len(names), (self.layers,)).tolist():
             applied, sign, strength = torch.rand(2).tolist() + torch.randn(1).tolist()
             if applied < self.chance:
-                level = min(FULL, max(0.0, self.magnitude + self.spread * strength))
-                image = changes[names[place]](image, level / FULL, -1 if sign < 0.5 else 1, canvas)
+                level = min(MAX_MAGNITUDE, max(0.0, self.magnitude + self.spread * strength))
+                image = changes[names[place]](image, level / MAX_MAGNITUDE, -1 if sign < 0.5 else 1, canvas)
         return image
 
 
@@ -95,13 +95,13 @@ def _translate_y(image: Picture, strength: float, sign: int, canvas: Canvas) -> 
 
 
 def _autocontrast(image: Picture, *_: object) -> Picture:
-    return (
-        image.changed(float_ops.autocontrast) if isinstance(image, Planes) else ImageOps.autocontrast(image)
-    )
+    if isinstance(image, Planes):
+        return image.changed(float_images.autocontrast)
+    return ImageOps.autocontrast(image)
 
 
 def _equalize(image: Picture, *_: object) -> Picture:
-    return image.changed(float_ops.equalize) if isinstance(image, Planes) else ImageOps.equalize(image)
+    return image.changed(float_images.equalize) if isinstance(image, Planes) else ImageOps.equalize(image)
 
 
 def _invert(image: Picture, *_: object) -> Picture:
@@ -113,16 +113,16 @@ def _invert(image: Picture, *_: object) -> Picture:
 def _solarize_add(image: Picture, strength: float, *_: object) -> Picture:
     added = min(128, int(110 * strength))
     if isinstance(image, Planes):
-        return image.changed(lambda pixels: float_ops.solarize_add(pixels, added))
+        return image.changed(lambda pixels: float_images.solarize_add(pixels, added))
     table = [min(255, value + added) if value < 128 else value for value in range(256)]
     return image.point(table * len(image.getbands()))
 
 
 FLOAT_KINDS = {
-    ImageEnhance.Color: float_ops.saturation,
-    ImageEnhance.Contrast: float_ops.contrast,
-    ImageEnhance.Brightness: float_ops.brightness,
-    ImageEnhance.Sharpness: float_ops.sharpness,
+    ImageEnhance.Color: float_images.saturation,
+    ImageEnhance.Contrast: float_images.contrast,
+    ImageEnhance.Brightness: float_images.brightness,
+    ImageEnhance.Sharpness: float_images.sharpness,
 }
 
 
@@ -145,7 +145,7 @@ def _changes(*, growing: bool) -> dict[str, Change]:
     def posterize(image: Picture, strength: float, *_: object) -> Picture:
         bits = 4 - int(4 * strength) if growing else int(4 * strength)
         if isinstance(image, Planes):
-            return image.changed(lambda pixels: float_ops.posterize(pixels, bits))
+            return image.changed(lambda pixels: float_images.posterize(pixels, bits))
         # no bits give black, as in the Pillow of the time; today's refuses
         return ImageOps.posterize(image, bits) if bits else image.point([0] * 256 * len(image.getbands()))
 
@@ -153,7 +153,7 @@ def _changes(*, growing: bool) -> dict[str, Change]:
         threshold = min(256, int(256 * strength))
         if isinstance(image, Planes):
             threshold = 256 - threshold if growing else threshold
-            return image.changed(lambda pixels: float_ops.solarize(pixels, threshold))
+            return image.changed(lambda pixels: float_images.solarize(pixels, threshold))
         return ImageOps.solarize(image, 256 - threshold if growing else threshold)
 
     return {

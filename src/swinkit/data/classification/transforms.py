@@ -15,14 +15,14 @@ from torch.nn import functional as F
 
 from swinkit.config.augmentation import Augmentation
 from swinkit.config.preprocessing import Preprocessing
-from swinkit.data import float_images as float_ops
+from swinkit.data import float_images
 from swinkit.data.classification.randaugment import Canvas, RandAugment
 from swinkit.data.io.images import Picture
 from swinkit.data.io.multichannel import Planes
 from swinkit.data.resizing import FILTERS, central_crop
 from swinkit.errors import ConfigError
 
-_FLOAT_KINDS = (float_ops.brightness, float_ops.contrast, float_ops.saturation)
+_FLOAT_KINDS = (float_images.brightness, float_images.contrast, float_images.saturation)
 ImageTransform = Callable[[Picture], Tensor]
 BatchMix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 

@@ -116,7 +116,8 @@ class TiffRegions:
         except Exception as error:
             raise explain(self.path, error) from error
         picture = as_picture(array, self.path, self.channels, self.rule)
-        self._count(array, rows, columns)
+        if isinstance(picture, Planes) and picture.clipped:
+            self._count(array, rows, columns)
         return picture
 
     def clipped(self) -> int:
@@ -126,8 +127,7 @@ class TiffRegions:
     def _count(self, array: Array, rows: slice, columns: slice) -> None:
         """Count values outside of the range; parts overlap, and come from left to right in each row."""
         limits = self.rule.limits(array.dtype)
-        if limits is None or (array.dtype == np.uint8 and self.rule.keeps_8_bits):
-            return
+        assert limits is not None  # as values were clipped
         new = np.arange(columns.start, columns.stop)[None] >= self._counted[rows, None]
         inside = (array >= limits[0]) & (array <= limits[1])
         self._clipped += int((~inside & new[..., None]).sum())

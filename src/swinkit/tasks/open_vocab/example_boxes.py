@@ -10,6 +10,7 @@ from torchvision.ops import box_iou, generalized_box_iou  # type: ignore[import-
 
 from swinkit.errors import ConfigError, nearest
 
+CHOICES = ("dissimilar", "objectness")
 NEAR = 0.8  # share of the best overlap from which a box may stand for an example
 ROUNDING = 1e-3  # share of a side by which a box may leave its image
 FARTHER = 1.2  # the same where nothing overlaps, and generalised overlap is below 0
@@ -41,9 +42,6 @@ def fitting_boxes(box: Tensor, boxes: Tensor) -> Tensor:
         best = overlap.max() * NEAR
     fits: Tensor = overlap >= best
     return fits
-
-
-CHOICES = ("dissimilar", "objectness")
 
 
 def checked_choice(by: str | None) -> str | None:
